@@ -1,0 +1,202 @@
+"""What a checkpoint is: everything needed to build its network and to read its outputs.  NumPy-free, torch-free.
+
+It travels as JSON in the metadata of a safetensors file (and, later, of exported models).  Reading treats that JSON
+as untrusted: every value is checked and bounded before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from mp_perception.errors import UserError
+
+#: Version of the JSON below; a reader refuses versions it does not know.
+FORMAT_VERSION = 1
+#: Names of the backbones, known without importing torch; `network.backbones` registers one class for each.
+BACKBONE_NAMES = ("mobilenet_v2", "resnet50")
+
+#: The network input's height and width are multiples of this, the stride of a backbone's last feature map.
+INPUT_SIZE_MULTIPLE = 32
+_MAX_INPUT_SIDE = 4096
+_MAX_CLASSES = 1000
+_MAX_LEVELS = 12
+_MAX_SHAPES = 64
+
+
+@dataclass(frozen=True)
+class DetectionLevel:
+    """One feature map with an SSD head on it.
+
+    stride: pixels of the network's input per cell of the map (a power of two).
+    source: "backbone" or "decoder" (the map of that stride), or "extra" (SSD's additional maps, stride above 32).
+    shapes: (width, height) of the default boxes at every cell, pixels of the network's input.
+    """
+
+    stride: int
+    source: str
+    shapes: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class CheckpointDescription:
+    """A network, its classes and its units.
+
+    backbone, decoder, head: names in the registries of `network`.
+    levels: feature maps with detection heads, finest first.
+    class_names: without the background, which is logit 0.
+    input_size: (height, width) of the network's input, pixels, multiples of 32.
+    pixel_mean, pixel_std: RGB, in units of 8-bit pixels (0..255); the network normalises its input itself.
+    depth_range: (minimum, maximum) depth, metres.
+    depth_bound: "logarithmic" (depth is bounded to depth_range) or "none" (the paper's unbounded last layer).
+    training_focal_length: pixels of the network's input, or None if the depth knows no camera.
+    score_threshold: the score above which detections are worth showing.
+    metrics: figures of this checkpoint by name, for people.
+    """
+
+    backbone: str
+    decoder: str
+    head: str
+    levels: tuple[DetectionLevel, ...]
+    class_names: tuple[str, ...]
+    input_size: tuple[int, int]
+    pixel_mean: tuple[float, float, float]
+    pixel_std: tuple[float, float, float]
+    depth_range: tuple[float, float] = (1.0, 80.0)
+    depth_bound: str = "logarithmic"
+    training_focal_length: float | None = None
+    score_threshold: float = 0.3
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for the first value out of bounds."""
+        _require(self.format_version == FORMAT_VERSION, f"format version {FORMAT_VERSION}", self.format_version)
+        check_input_size(self.input_size)
+        _require(0 < len(self.class_names) <= _MAX_CLASSES, f"1 to {_MAX_CLASSES} classes", len(self.class_names))
+        _require(len(set(self.class_names)) == len(self.class_names), "classes named once", list(self.class_names))
+        _require(0 < len(self.levels) <= _MAX_LEVELS, f"1 to {_MAX_LEVELS} detection levels", len(self.levels))
+        strides = [level.stride for level in self.levels]
+        _require(strides == sorted(set(strides)), "detection levels by rising stride", strides)
+        for level in self.levels:
+            _check_level(level)
+        _require(all(math.isfinite(m) for m in self.pixel_mean), "a finite pixel_mean", self.pixel_mean)
+        _require(all(math.isfinite(s) and s > 0 for s in self.pixel_std), "a positive pixel_std", self.pixel_std)
+        low, high = self.depth_range
+        _require(0 < low < high < math.inf, "a depth_range 0 < minimum < maximum", self.depth_range)
+        _require(self.depth_bound in ("logarithmic", "none"), "depth_bound logarithmic or none", self.depth_bound)
+        focal = self.training_focal_length
+        _require(focal is None or 0 < focal < math.inf, "a positive training_focal_length or none", focal)
+        _require(0 <= self.score_threshold <= 1, "a score_threshold of 0 to 1", self.score_threshold)
+
+    def with_input_size(self, height: int, width: int) -> CheckpointDescription:
+        """The same network for another input size; depth and default boxes keep their units (pixels, metres)."""
+        return replace(self, input_size=(height, width))
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` reads back to an equal description."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> CheckpointDescription:
+        """The description in `text`, fully checked.
+
+        origin: file name for the message.  Raises UserError with one line if anything is missing, unknown or out of
+        bounds.
+        """
+        try:
+            values = json.loads(text)
+            if not isinstance(values, dict):
+                raise ValueError("expected a JSON object")
+            version = values.get("format_version")
+            _require(version == FORMAT_VERSION, f"format version {FORMAT_VERSION}", version)
+            return _from_dictionary(values)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{origin}: not a usable checkpoint description: {reason}") from error
+
+
+def check_input_size(size: tuple[int, int]) -> None:
+    """Raises ValueError unless (height, width) are multiples of 32 within 32..4096."""
+    wanted = f"an input size (height, width) of multiples of {INPUT_SIZE_MULTIPLE} up to {_MAX_INPUT_SIDE}"
+    _require(
+        len(size) == 2 and all(0 < side <= _MAX_INPUT_SIDE and side % INPUT_SIZE_MULTIPLE == 0 for side in size),
+        wanted,
+        tuple(size),
+    )
+
+
+def _check_level(level: DetectionLevel) -> None:
+    """Raises ValueError unless the level is a map that a network of ours can have."""
+    stride = level.stride
+    _require(2 <= stride <= 1024 and stride & (stride - 1) == 0, "a stride that is a power of two", stride)
+    _require(level.source in ("backbone", "decoder", "extra"), "source backbone, decoder or extra", level.source)
+    _require((stride > INPUT_SIZE_MULTIPLE) == (level.source == "extra"), "source extra above stride 32 only", level)
+    _require(0 < len(level.shapes) <= _MAX_SHAPES, f"1 to {_MAX_SHAPES} default boxes", len(level.shapes))
+    for width, height in level.shapes:
+        _require(0 < width <= 8192 and 0 < height <= 8192, "default boxes of 0 to 8192 pixels", (width, height))
+
+
+def _require(condition: bool, expected: str, found: object) -> None:
+    if not condition:
+        raise ValueError(f"expected {expected}, found {found}")
+
+
+def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
+    good = isinstance(value, list) and len(value) == count and all(type(v) in (int, float) for v in value)
+    _require(good, f"{count} numbers in {name}", value)
+    return tuple(float(v) for v in value)
+
+
+def _whole(value: Any, name: str) -> int:
+    _require(type(value) is int, f"a whole number in {name}", value)
+    return int(value)
+
+
+def _text(value: Any, name: str) -> str:
+    _require(isinstance(value, str) and 0 < len(value) <= 200, f"a text in {name}", value)
+    return str(value)
+
+
+def _list(value: Any, name: str, limit: int) -> list[Any]:
+    _require(isinstance(value, list) and len(value) <= limit, f"a list of at most {limit} in {name}", type(value))
+    return list(value)
+
+
+def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
+    levels = tuple(
+        DetectionLevel(
+            stride=_whole(level["stride"], "stride"),
+            source=_text(level["source"], "source"),
+            shapes=tuple(
+                (shape[0], shape[1])
+                for shape in (_numbers(s, 2, "shapes") for s in _list(level["shapes"], "shapes", _MAX_SHAPES))
+            ),
+        )
+        for level in _list(values["levels"], "levels", _MAX_LEVELS)
+    )
+    height, width = _list(values["input_size"], "input_size", 2)
+    mean = _numbers(values["pixel_mean"], 3, "pixel_mean")
+    std = _numbers(values["pixel_std"], 3, "pixel_std")
+    depth_range = _numbers(values["depth_range"], 2, "depth_range")
+    focal = values["training_focal_length"]
+    metrics = values["metrics"]
+    _require(isinstance(metrics, dict), "an object in metrics", type(metrics))
+    return CheckpointDescription(
+        backbone=_text(values["backbone"], "backbone"),
+        decoder=_text(values["decoder"], "decoder"),
+        head=_text(values["head"], "head"),
+        levels=levels,
+        class_names=tuple(_text(n, "class_names") for n in _list(values["class_names"], "class_names", _MAX_CLASSES)),
+        input_size=(_whole(height, "input_size"), _whole(width, "input_size")),
+        pixel_mean=(mean[0], mean[1], mean[2]),
+        pixel_std=(std[0], std[1], std[2]),
+        depth_range=(depth_range[0], depth_range[1]),
+        depth_bound=_text(values["depth_bound"], "depth_bound"),
+        training_focal_length=None if focal is None else _numbers([focal], 1, "training_focal_length")[0],
+        score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
+        metrics=metrics,
+    )

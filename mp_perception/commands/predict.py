@@ -1,0 +1,79 @@
+"""`mp_perception predict`: images in, an overlay, a depth map and a JSON file per image out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mp_perception.geometry import CameraIntrinsics
+
+
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders that hold them.")],
+    weights: Annotated[
+        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+    ] = "mobilenet_v2",
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
+    intrinsics: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(help="Camera FX FY CX CY, pixels of the images: gives 3D positions and scales depth."),
+    ] = None,
+    score_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score to report; default: the checkpoint's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    num_threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: all cores but one.")] = 0,
+) -> None:
+    """Detect objects and estimate depth in images, folders or videos.
+
+    For every image NAME the output folder gets NAME_overlay.png (boxes with class, score and metres), NAME_depth.png
+    (16 bit, metres x 256, 0 = invalid, as KITTI stores depth) and NAME.json (detections and times).
+
+    Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
+    """
+    from mp_perception.data.image_files import count_images, find_images, read_images
+    from mp_perception.inference.predictor import PredictionSettings, Predictor
+    from mp_perception.progress import console, error_console, track
+    from mp_perception.visualization.prediction_files import write_prediction
+
+    files = find_images(paths)
+    total = count_images(files)
+    backbone, file = _split_weights(weights)
+    predictor = Predictor.load(backbone, file, device=device, num_threads=num_threads)
+    if predictor.untrained:
+        error_console.print(
+            f"warning: no trained weights for {backbone}: the network is untrained and its results mean nothing",
+            style="yellow",
+            soft_wrap=True,
+        )
+    settings = PredictionSettings(score_threshold=score_threshold)
+    num_images = num_objects = 0
+    for named in track(read_images(files), "predict", total):
+        camera = _camera(intrinsics, named.image.shape[1], named.image.shape[0])
+        prediction = predictor.predict(named.image, camera, settings)
+        write_prediction(out / named.name, named.source, named.image, prediction)
+        num_images += 1
+        num_objects += len(prediction.detections)
+    console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
+
+
+def _split_weights(weights: str) -> tuple[str | None, Path | None]:
+    """(backbone, None) for a backbone's name, (None, file) for anything else."""
+    from mp_perception.checkpoint_description import BACKBONE_NAMES
+
+    return (weights, None) if weights in BACKBONE_NAMES else (None, Path(weights))
+
+
+def _camera(intrinsics: tuple[float, float, float, float] | None, width: int, height: int) -> CameraIntrinsics | None:
+    from mp_perception.errors import UserError
+    from mp_perception.geometry import CameraIntrinsics
+
+    if intrinsics is None:
+        return None
+    try:
+        return CameraIntrinsics(*intrinsics, width=width, height=height)
+    except ValueError as error:
+        raise UserError(f"--intrinsics: {error}") from error

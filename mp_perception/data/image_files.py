@@ -1,0 +1,118 @@
+"""Images as users have them: single files, folders and videos, all as named RGB arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.errors import UserError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image and where its results belong.
+
+    name: path without suffix, relative to the output folder.  source: what to call it in messages and results.
+    image: RGB uint8 (H, W, 3).
+    """
+
+    name: Path
+    source: str
+    image: NDArray[np.uint8]
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3), turned upright by EXIF.  Raises UserError if the file is missing or no image."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: expected an image, found: {error.strerror}") from error
+    try:
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error as error:
+        raise UserError(f"{path}: expected an image of at most 2^30 pixels, found: {error.err}") from error
+    if decoded is None:
+        raise UserError(f"{path}: expected an image, found a file that cannot be decoded")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def find_images(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """(file, name of its results) for every image and video under `paths`, sorted within a folder.
+
+    A folder is searched with everything below it, and its results keep its structure.
+    Raises UserError for a path that is missing, of an unknown kind or empty, and for two files with one name.
+    """
+    found: list[tuple[Path, Path]] = []
+    for path in paths:
+        if path.is_dir():
+            known = IMAGE_SUFFIXES + VIDEO_SUFFIXES
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
+            if not files:
+                raise UserError(f"{path}: expected images or videos in this folder, found none")
+            found += [(file, file.relative_to(path).with_suffix("")) for file in files]
+        elif not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+        elif path.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+            raise UserError(f"{path}: expected an image or a video, found a file ending in '{path.suffix}'")
+        else:
+            found.append((path, Path(path.stem)))
+    by_name: dict[Path, Path] = {}
+    for file, name in found:
+        if name in by_name:
+            raise UserError(f"{file}: its results would overwrite those of {by_name[name]}: predict them separately")
+        by_name[name] = file
+    return found
+
+
+def read_images(files: Sequence[tuple[Path, Path]]) -> Iterator[NamedImage]:
+    """All images of `find_images`, one at a time; the frames of a video are numbered within a folder of its name."""
+    for file, name in files:
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            yield from _read_video(file, name)
+        else:
+            yield NamedImage(name, str(file), read_image(file))
+
+
+def count_images(files: Sequence[tuple[Path, Path]]) -> int | None:
+    """How many images `read_images` gives, for a progress bar; None where a video does not tell."""
+    total = 0
+    for file, _ in files:
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            with _open_video(file) as container:
+                frames = container.streams.video[0].frames
+            if not frames:
+                return None
+            total += frames
+        else:
+            total += 1
+    return total
+
+
+def _open_video(path: Path) -> av.container.InputContainer:
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path}: expected a video, found: {error.strerror}") from error
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{path}: expected a video, found a file without a video stream")
+    return container
+
+
+def _read_video(path: Path, name: Path) -> Iterator[NamedImage]:
+    with _open_video(path) as container:
+        try:
+            for number, frame in enumerate(container.decode(video=0)):
+                image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                yield NamedImage(name / f"{number:06d}", f"{path}#{number}", image)
+        except av.FFmpegError as error:
+            raise UserError(f"{path}: the video cannot be decoded further: {error.strerror}") from error

@@ -1,0 +1,52 @@
+"""KITTI depth maps: 16-bit PNG, metres x 256, 0 where there is no measurement (depth devkit, readme.txt)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.atomic_files import write_atomically
+from mp_perception.errors import UserError
+
+#: Stored value of one metre.
+UNITS_PER_METRE = 256.0
+
+
+def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
+    """Depth (H, W) metres, NaN where unknown -> the PNG file's bytes.
+
+    Depths below 1/512 m would be stored as "unknown" and so become 1/256 m; above 255.99 m they are cut.
+    """
+    known = np.isfinite(depth) & (depth > 0)
+    units = np.where(known, depth, 0) * UNITS_PER_METRE
+    stored = np.clip(np.rint(units), np.where(known, 1, 0), 65535).astype(np.uint16)
+    good, data = cv2.imencode(".png", stored)
+    assert good
+    return data.tobytes()
+
+
+def write_depth_png(path: Path, depth: NDArray[np.float32]) -> None:
+    """Write depth (H, W), metres, NaN where unknown, as a KITTI depth map."""
+    write_atomically(path, encode_depth_png(depth))
+
+
+def read_depth_png(path: Path) -> NDArray[np.float32]:
+    """Depth (H, W) float32 metres, NaN where unknown.
+
+    Raises UserError if the file is missing, unreadable or not a 16-bit PNG with one channel.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: expected a 16-bit depth PNG, found: {error.strerror}") from error
+    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    if stored is None:
+        raise UserError(f"{path}: expected a 16-bit depth PNG, found a file that cannot be decoded")
+    if stored.dtype != np.uint16 or stored.ndim != 2:
+        raise UserError(f"{path}: expected a 16-bit PNG with one channel, found {stored.dtype} of shape {stored.shape}")
+    depth = stored.astype(np.float32) / np.float32(UNITS_PER_METRE)
+    depth[stored == 0] = np.nan
+    return depth

@@ -1,0 +1,64 @@
+"""Default boxes of the detection heads (SSD, Liu et al. 2016): where they lie and how offsets become boxes.
+
+NumPy only, so that exported models need no torch.  Boxes are x1 y1 x2 y2 in pixels of the network's input, edges
+continuous.  The order is that of the network's outputs: level after level, row after row, cell after cell, and
+within a cell the level's shapes.  A shape is given in pixels, so a square default box is square at any input size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.checkpoint_description import DetectionLevel
+
+#: SSD's variances: offsets of the centre are divided by the first, logarithms of the size by the second.
+CENTRE_VARIANCE = 0.1
+SIZE_VARIANCE = 0.2
+#: Largest change of a side that offsets can ask for, so that an untrained network cannot overflow.
+_MAX_SIZE_CHANGE = math.log(1000.0 / 16)
+
+
+def ssd_shapes(size: float, next_size: float, aspect_ratios: Sequence[float] = (2.0, 0.5)) -> list[tuple[float, float]]:
+    """SSD's shapes (width, height) for a level of `size` pixels below one of `next_size`.
+
+    A square of `size`, a square of the geometric mean of both, and one box of area size^2 per ratio width / height.
+    """
+    between = math.sqrt(size * next_size)
+    shapes = [(size, size), (between, between)]
+    shapes += [(size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in aspect_ratios]
+    return shapes
+
+
+def map_size(input_size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(rows, columns) of the feature map of a stride; a stride that does not divide the input rounds up."""
+    return -(-input_size[0] // stride), -(-input_size[1] // stride)
+
+
+def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[int, int]) -> NDArray[np.float32]:
+    """All default boxes (N, 4) of a network with these levels for input_size (height, width).
+
+    They are not cut at the image's border: a cut box would no longer have its level's shape.
+    """
+    boxes = []
+    for level in levels:
+        rows, columns = map_size(input_size, level.stride)
+        centre_y, centre_x = np.meshgrid(
+            (np.arange(rows) + 0.5) * level.stride, (np.arange(columns) + 0.5) * level.stride, indexing="ij"
+        )
+        centres = np.stack([centre_x, centre_y], axis=-1).reshape(-1, 1, 2)
+        half_sizes = np.array(level.shapes).reshape(1, -1, 2) / 2
+        boxes.append(np.concatenate([centres - half_sizes, centres + half_sizes], axis=-1).reshape(-1, 4))
+    return np.concatenate(boxes).astype(np.float32)
+
+
+def decode_offsets(offsets: NDArray[np.float32], default_boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes (N, 4) from offsets (N, 4) = dx, dy, dw, dh relative to default boxes (N, 4) (SSD, equation 2)."""
+    default_sizes = default_boxes[:, 2:] - default_boxes[:, :2]
+    default_centres = (default_boxes[:, :2] + default_boxes[:, 2:]) / 2
+    centres = default_centres + offsets[:, :2] * CENTRE_VARIANCE * default_sizes
+    half_sizes = np.exp(np.minimum(offsets[:, 2:] * SIZE_VARIANCE, _MAX_SIZE_CHANGE)) * default_sizes / 2
+    return np.concatenate([centres - half_sizes, centres + half_sizes], axis=1).astype(np.float32)

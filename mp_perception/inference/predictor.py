@@ -1,0 +1,242 @@
+"""`Predictor`: image in, `Prediction` out.  Commands, the node, evaluation and the benchmark all come through here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, check_input_size
+from mp_perception.default_boxes import generate_default_boxes
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics, box_centres
+from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
+from mp_perception.inference.postprocess import select_detections
+from mp_perception.inference.preprocess import DEPTH_STRIDE, Placement, Preprocessor
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime
+from mp_perception.inference.runtimes.registry import load_runtime
+from mp_perception.prediction import Detections, Prediction
+from mp_perception.share import share_folder
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """What may change from image to image.
+
+    score_threshold: 0..1, or None for the checkpoint's.  nms_iou_threshold: 0..1.  max_detections: >= 1.
+    classes: names to report, or None for all.
+    min_depth, max_depth: metres, depth outside is invalid; None leaves the network's range.
+    object_depth_statistic: a name in STATISTICS.
+    focal_scaling: correct the depth for a camera of another focal length than the training's.
+    """
+
+    score_threshold: float | None = None
+    nms_iou_threshold: float = 0.5
+    max_detections: int = 100
+    classes: tuple[str, ...] | None = None
+    min_depth: float | None = None
+    max_depth: float | None = None
+    object_depth_statistic: str = DEFAULT_STATISTIC
+    focal_scaling: bool = True
+
+
+class Predictor:
+    """A loaded network with everything around it.  Not thread-safe: one thread predicts.
+
+    runtime: what runs the network.  weights_path, weights_sha256: the file, None when the network is untrained.
+    """
+
+    def __init__(self, runtime: Runtime, weights_path: Path | None = None) -> None:
+        self.runtime = runtime
+        self.weights_path = weights_path
+        self.weights_sha256 = _sha256(weights_path) if weights_path else None
+        self._preprocess = Preprocessor(self.description.input_size)
+        self._default_boxes = generate_default_boxes(self.description.levels, self.description.input_size)
+
+    @classmethod
+    def load(
+        cls,
+        backbone: str | None = None,
+        weights: str | Path | None = None,
+        *,
+        runtime: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        num_threads: int = 0,
+        input_size: tuple[int, int] | None = None,
+    ) -> Predictor:
+        """Load a network.
+
+        backbone: a name in BACKBONE_NAMES; None takes that of the weights, or mobilenet_v2.
+        weights: a file; None takes the backbone's default weights, and an untrained network where there are none
+        (then `untrained` is true).  input_size: (height, width), multiples of 32, instead of the checkpoint's.
+        num_threads: CPU threads, 0 for all cores but one.
+        Raises UserError for anything that cannot be had.
+        """
+        if backbone is not None and backbone not in BACKBONE_NAMES:
+            raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(BACKBONE_NAMES)}")
+        path = Path(weights) if weights else default_weights(backbone or BACKBONE_NAMES[0])
+        if path is not None and not path.is_file():
+            raise UserError(f"{path}: no such weights file")
+        if input_size is not None:
+            try:
+                check_input_size(input_size)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        source = NetworkSource(backbone or BACKBONE_NAMES[0], path, input_size)
+        loaded = load_runtime(runtime, source, device, precision, num_threads)
+        found = loaded.description.backbone
+        if backbone is not None and found != backbone:
+            raise UserError(f"{path}: expected weights of backbone '{backbone}', found '{found}'")
+        return cls(loaded, path)
+
+    @property
+    def description(self) -> CheckpointDescription:
+        """The network's description."""
+        return self.runtime.description
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the network has no trained weights, so that its outputs mean nothing."""
+        return self.weights_path is None
+
+    def predict(
+        self,
+        image: NDArray[np.uint8],
+        intrinsics: CameraIntrinsics | None = None,
+        settings: PredictionSettings | None = None,
+    ) -> Prediction:
+        """Objects and depth of one image.
+
+        image: RGB uint8 (H, W, 3), any size.  intrinsics: of that image; without them positions have no x and y and
+        depth is not corrected for the focal length.
+        Raises UserError for an array that is no such image, intrinsics of another size, an unknown class or
+        statistic.
+        """
+        settings = settings or PredictionSettings()
+        _check_image(image, intrinsics)
+        wanted = self._wanted_classes(settings)
+        if settings.object_depth_statistic not in STATISTICS:
+            raise UserError(
+                f"unknown object depth statistic '{settings.object_depth_statistic}': "
+                f"expected one of {', '.join(STATISTICS)}"
+            )
+        start = time.perf_counter()
+        network_input, placement = self._preprocess(image)
+        preprocessed = time.perf_counter()
+        outputs = self.runtime.run(network_input)
+        inferred = time.perf_counter()
+        threshold = settings.score_threshold
+        boxes, scores, labels = select_detections(
+            outputs.class_logits[0],
+            outputs.box_offsets[0],
+            self._default_boxes,
+            score_threshold=self.description.score_threshold if threshold is None else threshold,
+            nms_iou_threshold=settings.nms_iou_threshold,
+            max_detections=settings.max_detections,
+            wanted_classes=wanted,
+        )
+        boxes = placement.to_image(boxes)
+        has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores, labels = boxes[has_area], scores[has_area], labels[has_area]
+        depth = self._valid_depth(outputs.depth[0], placement, intrinsics, settings)
+        to_depth_map = np.array([depth.shape[1], depth.shape[0]] * 2) / np.array([image.shape[1], image.shape[0]] * 2)
+        object_depth, spread, share = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
+        detections = Detections(
+            boxes=boxes,
+            scores=scores,
+            labels=labels,
+            depth=object_depth,
+            depth_spread=spread,
+            valid_share=share,
+            position=_positions(boxes, object_depth, intrinsics),
+            class_names=self.description.class_names,
+        )
+        end = time.perf_counter()
+        timings = {
+            "preprocess": (preprocessed - start) * 1e3,
+            "inference": (inferred - preprocessed) * 1e3,
+            "postprocess": (end - inferred) * 1e3,
+        }
+        return Prediction(detections, depth, (image.shape[0], image.shape[1]), timings)
+
+    def warm_up(self) -> None:
+        """Run once on a black image: the first run of a network is several times slower than the next."""
+        height, width = self.description.input_size
+        self.predict(np.zeros((height, width, 3), dtype=np.uint8))
+
+    def close(self) -> None:
+        """Give the network's memory back; the predictor cannot predict again."""
+        self.runtime.close()
+
+    def _wanted_classes(self, settings: PredictionSettings) -> NDArray[np.bool_] | None:
+        if settings.classes is None:
+            return None
+        names = self.description.class_names
+        unknown = [name for name in settings.classes if name not in names]
+        if unknown:
+            raise UserError(f"unknown class '{unknown[0]}': these weights know {', '.join(names)}")
+        return np.array([name in settings.classes for name in names])
+
+    def _valid_depth(
+        self,
+        depth: NDArray[np.float32],
+        placement: Placement,
+        intrinsics: CameraIntrinsics | None,
+        settings: PredictionSettings,
+    ) -> NDArray[np.float32]:
+        """The network's depth cut to the image, scaled to this camera, NaN where out of range.
+
+        A network that learned at focal length f0 sees an object at distance d through a longer lens f as if it were
+        at d * f0 / f; so the depth is multiplied by f / f0 (both in pixels of the network's input).
+        """
+        height, width = placement.content_size
+        depth = depth[: height // DEPTH_STRIDE, : width // DEPTH_STRIDE]
+        low, high = self.description.depth_range
+        training_focal = self.description.training_focal_length
+        factor = 1.0
+        if settings.focal_scaling and intrinsics is not None and training_focal is not None:
+            factor = intrinsics.fy * placement.scale_y / training_focal
+        low = max(low * factor, settings.min_depth or 0.0)
+        high = min(high * factor, settings.max_depth or np.inf)
+        scaled = depth * np.float32(factor)
+        # A bounded network may miss its own bounds by rounding.
+        tolerance = 1e-4
+        scaled[~((scaled >= low * (1 - tolerance)) & (scaled <= high * (1 + tolerance)))] = np.nan
+        return scaled
+
+
+def default_weights(backbone: str) -> Path | None:
+    """The weights file that ships with the package for a backbone, or None where none does."""
+    path = share_folder() / "weights" / f"{backbone}.safetensors"
+    return path if path.is_file() else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_image(image: NDArray[np.uint8], intrinsics: CameraIntrinsics | None) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise UserError(f"expected an RGB image (height, width, 3) of uint8, found {image.shape} of {image.dtype}")
+    if intrinsics is not None and (intrinsics.height, intrinsics.width) != image.shape[:2]:
+        raise UserError(
+            f"expected intrinsics of the image's size {image.shape[1]}x{image.shape[0]}, "
+            f"found {intrinsics.width}x{intrinsics.height}"
+        )
+
+
+def _positions(
+    boxes: NDArray[np.float32], depth: NDArray[np.float32], intrinsics: CameraIntrinsics | None
+) -> NDArray[np.float32]:
+    """(N, 3) metres: the point at each box's middle at the object's depth; x and y NaN without intrinsics."""
+    if intrinsics is not None:
+        return intrinsics.unproject(box_centres(boxes), depth).astype(np.float32)
+    positions = np.full((len(boxes), 3), np.nan, dtype=np.float32)
+    positions[:, 2] = depth
+    return positions

@@ -1,0 +1,79 @@
+"""From a camera image to the network's input: one resize into a buffer that is reused.
+
+The image keeps its aspect ratio and lies in the left top corner; the rest stays black (the paper pads at the right
+and the bottom too).  Pixels stay 8-bit: the network normalises them itself, so nothing else passes over the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: The image's share of the network's input ends on a multiple of this, the stride of the depth map, so that the
+#: depth map can be cut to the image exactly.
+DEPTH_STRIDE = 2
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image of `image_size` lies in the network's input.
+
+    image_size, content_size: (height, width), pixels of the image and of the network's input.
+    """
+
+    image_size: tuple[int, int]
+    content_size: tuple[int, int]
+
+    @property
+    def scale_x(self) -> float:
+        """Network pixels per image pixel, along x."""
+        return self.content_size[1] / self.image_size[1]
+
+    @property
+    def scale_y(self) -> float:
+        """Network pixels per image pixel, along y."""
+        return self.content_size[0] / self.image_size[0]
+
+    def to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (N, 4) in network pixels -> image pixels, cut to the image."""
+        height, width = self.image_size
+        scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], dtype=np.float32)
+        return np.clip(boxes / scale, 0, np.array([width, height, width, height], dtype=np.float32))
+
+
+def place(image_size: tuple[int, int], input_size: tuple[int, int]) -> Placement:
+    """The largest place of an image (height, width) in an input (height, width) that keeps its aspect ratio."""
+    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
+    height, width = (
+        min(max(DEPTH_STRIDE * round(side * scale / DEPTH_STRIDE), DEPTH_STRIDE), limit)
+        for side, limit in zip(image_size, input_size, strict=True)
+    )
+    return Placement(image_size, (height, width))
+
+
+class Preprocessor:
+    """Fits images of any size into one buffer of the network's input size."""
+
+    def __init__(self, input_size: tuple[int, int]) -> None:
+        self._buffer = np.zeros((1, *input_size, 3), dtype=np.uint8)
+        self._placement: Placement | None = None
+
+    def __call__(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Placement]:
+        """RGB uint8 (H, W, 3) -> the buffer (1, h, w, 3), valid until the next call, and the image's place in it."""
+        size = (image.shape[0], image.shape[1])
+        if self._placement is None or self._placement.image_size != size:
+            self._placement = place(size, (self._buffer.shape[1], self._buffer.shape[2]))
+            self._buffer[:] = 0
+        height, width = self._placement.content_size
+        # Bilinear looks at 2x2 pixels only: below half the size it would skip some, where area averaging sees all.
+        shrinks_much = self._placement.scale_y < 0.5
+        cv2.resize(
+            image,
+            (width, height),
+            dst=self._buffer[0, :height, :width],
+            interpolation=cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR,
+        )
+        return self._buffer, self._placement

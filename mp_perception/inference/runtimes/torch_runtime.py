@@ -1,0 +1,80 @@
+"""PyTorch: the reference runtime, on the CPU or a CUDA device."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mp_perception.errors import UserError
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
+from mp_perception.network.checkpoint import read_checkpoint
+from mp_perception.network.multitask import MultiTaskNetwork, describe_network
+
+#: Seed of an untrained network, so that two processes show the same.
+_UNTRAINED_SEED = 0
+
+
+class TorchRuntime(Runtime):
+    """See Runtime.  Runs channels-last, the layout camera images already have."""
+
+    name = "torch"
+
+    def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
+        chosen = _find_device(device)
+        self.device = str(chosen)
+        self.precision = "fp32" if precision == "auto" else precision
+        if self.precision == "fp16" and chosen.type == "cpu":
+            raise UserError("precision 'fp16' needs a CUDA device with runtime 'torch': expected fp32 on the CPU")
+        torch.set_num_threads(num_threads)
+        network = _load_network(source)
+        self.description = network.description
+        if source.input_size is not None:
+            self.description = self.description.with_input_size(*source.input_size)
+        dtype = torch.float16 if self.precision == "fp16" else torch.float32
+        self._device = chosen
+        self._network: MultiTaskNetwork | None = network.to(chosen, dtype, memory_format=torch.channels_last).eval()
+
+    @torch.inference_mode()
+    def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
+        """See Runtime.run.  The outputs are the caller's own."""
+        if self._network is None:
+            raise RuntimeError("the runtime is closed")
+        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+        outputs = self._network(pixels)
+        return RuntimeOutputs(
+            class_logits=outputs.class_logits.float().cpu().numpy(),
+            box_offsets=outputs.box_offsets.float().cpu().numpy(),
+            depth=outputs.depth[:, 0].float().cpu().numpy(),
+        )
+
+    def close(self) -> None:
+        """See Runtime.close."""
+        self._network = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _load_network(source: NetworkSource) -> MultiTaskNetwork:
+    if source.weights is not None:
+        return read_checkpoint(source.weights)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_UNTRAINED_SEED)
+        return MultiTaskNetwork(describe_network(source.backbone))
+
+
+def _find_device(name: str) -> torch.device:
+    """auto, cpu, cuda or cuda:N; an explicit cuda that is not there is an error, never a silent fall back."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if not re.fullmatch(r"cuda(:\d{1,3})?", name):
+        raise UserError(f"unknown device '{name}': expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        raise UserError(f"device '{name}' is not there: found {count} CUDA devices (use device 'auto' or 'cpu')")
+    return torch.device("cuda", index)

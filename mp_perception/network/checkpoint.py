@@ -1,0 +1,83 @@
+"""Checkpoints: one safetensors file that holds a network's tensors and, in its metadata, its description.
+
+Nothing else is needed to build the network, and nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mp_perception.checkpoint_description import CheckpointDescription
+from mp_perception.errors import UserError
+from mp_perception.network.multitask import MultiTaskNetwork
+
+#: Metadata entry that holds the description; a safetensors file without it is not ours.
+METADATA_KEY = "mp_perception"
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def write_checkpoint(path: Path, network: MultiTaskNetwork, dtype: torch.dtype = torch.float32) -> None:
+    """Write a network to `path`; the old file stays until the new one is complete.
+
+    dtype: of the floating point tensors in the file (float16 halves it); whole numbers keep theirs.
+    """
+    tensors = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, temporary, metadata={METADATA_KEY: network.description.to_json()})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_description(path: Path) -> CheckpointDescription:
+    """The description in a checkpoint, without its tensors.
+
+    Raises UserError with one line for a missing, truncated, pickled or foreign file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start.startswith(_PICKLE_STARTS):
+            raise UserError(
+                f"{path}: expected a safetensors checkpoint, found a pickle (.pt, .pth), which could run code"
+            )
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: expected a safetensors checkpoint, found: {_one_line(error)}") from error
+    if METADATA_KEY not in metadata:
+        raise UserError(f"{path}: expected a checkpoint of mp_perception, found a safetensors file of something else")
+    return CheckpointDescription.from_json(metadata[METADATA_KEY], str(path))
+
+
+def read_checkpoint(path: Path) -> MultiTaskNetwork:
+    """The network in a checkpoint, float32, in evaluation mode.
+
+    Raises UserError with one line for a file that `read_description` refuses or whose tensors do not fit.
+    """
+    network = MultiTaskNetwork(read_description(path))
+    wanted = network.state_dict()
+    with safe_open(path, framework="pt") as file:
+        shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        for name, value in wanted.items():
+            if shapes.get(name) != list(value.shape):
+                found = shapes.get(name, "nothing")
+                raise UserError(f"{path}: expected tensor '{name}' of shape {list(value.shape)}, found {found}")
+        unknown = sorted(set(shapes) - set(wanted))
+        if unknown:
+            raise UserError(f"{path}: expected only tensors of a {network.description.backbone}, found '{unknown[0]}'")
+        network.load_state_dict({name: file.get_tensor(name).to(value.dtype) for name, value in wanted.items()})
+    return network.eval()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

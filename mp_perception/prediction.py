@@ -1,0 +1,73 @@
+"""What a network says about one image: plain NumPy, no torch, no ROS.
+
+`Prediction` is the central type: commands write it, the node publishes it, evaluation scores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N objects in one image, highest score first.
+
+    boxes: (N, 4) float32 x1 y1 x2 y2, pixels of the input image, edges continuous (pixel i covers [i, i + 1)).
+    scores: (N,) float32, 0..1.
+    labels: (N,) int64, indices into class_names.
+    depth: (N,) float32 metres along the optical axis, NaN where the box holds no valid depth.
+    depth_spread: (N,) float32 metres, one standard deviation of depth inside the object, NaN likewise.
+    valid_share: (N,) float32, 0..1: share of the box's core whose depth is valid.
+    position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x and
+    y are NaN without intrinsics.
+    class_names: the network's classes; the background is not among them.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    depth: NDArray[np.float32]
+    depth_spread: NDArray[np.float32]
+    valid_share: NDArray[np.float32]
+    position: NDArray[np.float32]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Detections:
+        """The detections that a mask, indices or a slice select."""
+        arrays = {f.name: getattr(self, f.name)[selection] for f in fields(self) if f.name != "class_names"}
+        return Detections(**arrays, class_names=self.class_names)
+
+    def name(self, index: int) -> str:
+        """Class name of detection number `index`."""
+        return self.class_names[int(self.labels[index])]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Objects and depth of one image.
+
+    detections: see `Detections`.
+    network_depth: (h, w) float32 metres at the network's own resolution, cut to the image; NaN where invalid.
+    image_size: (height, width) of the input image, pixels.
+    timings: milliseconds by stage ("preprocess", "inference", "postprocess").
+    """
+
+    detections: Detections
+    network_depth: NDArray[np.float32]
+    image_size: tuple[int, int]
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def depth(self) -> NDArray[np.float32]:
+        """(H, W) float32 metres at the input image's resolution, NaN where invalid; computed when first asked for."""
+        height, width = self.image_size
+        return cv2.resize(self.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)

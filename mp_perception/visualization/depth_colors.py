@@ -1,0 +1,66 @@
+"""Depth as colours, with a metric scale: near is warm, far is cold, unknown is black."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+#: Round distances that a scale bar may show, metres.
+_TICKS = (1, 2, 5, 10, 20, 40, 80, 160)
+
+
+def color_depth(
+    depth: NDArray[np.float32], min_depth: float = 1.0, max_depth: float = 80.0, scale_bar: bool = True
+) -> NDArray[np.uint8]:
+    """Depth (H, W), metres, NaN where unknown -> RGB uint8 (H, W, 3).
+
+    The scale is logarithmic from min_depth to max_depth (metres, 0 < min_depth < max_depth); depth beyond takes the
+    end's colour.  scale_bar: draw the scale with its metres into the right top corner.
+    """
+    colors = _colors(depth, min_depth, max_depth)
+    if scale_bar:
+        _draw_scale_bar(colors, min_depth, max_depth)
+    return colors
+
+
+def depth_color(depth: float, min_depth: float = 1.0, max_depth: float = 80.0) -> tuple[int, int, int]:
+    """The RGB colour 0..255 of one depth, metres; the same scale as color_depth."""
+    red, green, blue = _colors(np.array([[depth]], dtype=np.float32), min_depth, max_depth)[0, 0]
+    return int(red), int(green), int(blue)
+
+
+def _colors(depth: NDArray[np.float32], min_depth: float, max_depth: float) -> NDArray[np.uint8]:
+    known = np.isfinite(depth) & (depth > 0)
+    clipped = np.clip(np.where(known, depth, max_depth), min_depth, max_depth).astype(np.float32)
+    nearness = 255 * (1 - cv2.log(clipped / min_depth) / math.log(max_depth / min_depth))
+    colors = cv2.applyColorMap(nearness.round().astype(np.uint8).reshape(depth.shape), cv2.COLORMAP_TURBO)
+    colors = cv2.cvtColor(colors, cv2.COLOR_BGR2RGB)
+    colors[~known] = 0
+    return np.asarray(colors, dtype=np.uint8)
+
+
+def _draw_scale_bar(image: NDArray[np.uint8], min_depth: float, max_depth: float) -> None:
+    """Draw into the image; pictures too small for it stay as they are."""
+    height, width = image.shape[:2]
+    bar_width, bar_height = width // 4, max(height // 40, 6)
+    text_scale = max(height / 900, 0.35)
+    left, top = width - bar_width - width // 40, bar_height
+    if bar_width < 100 or height < 60:
+        return
+    gradient = np.geomspace(min_depth, max_depth, bar_width, dtype=np.float32)[None].repeat(bar_height, axis=0)
+    panel_bottom = top + bar_height + round(30 * text_scale) + 6
+    cv2.rectangle(image, (left - 22, top - 5), (left + bar_width + 22, panel_bottom), (24, 24, 24), -1)
+    image[top : top + bar_height, left : left + bar_width] = _colors(gradient, min_depth, max_depth)
+    for tick in _TICKS:
+        if not min_depth <= tick <= max_depth:
+            continue
+        x = left + round(bar_width * math.log(tick / min_depth) / math.log(max_depth / min_depth))
+        text = f"{tick} m" if tick == _TICKS[-2] or tick * 2 > max_depth else str(tick)
+        (text_width, text_height), _ = cv2.getTextSize(text, _FONT, text_scale, 1)
+        baseline = top + bar_height + text_height + 6
+        cv2.line(image, (x, top + bar_height), (x, top + bar_height + 3), (230, 230, 230), 1)
+        cv2.putText(image, text, (x - text_width // 2, baseline), _FONT, text_scale, (230, 230, 230), 1, cv2.LINE_AA)

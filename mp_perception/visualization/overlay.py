@@ -1,0 +1,49 @@
+"""Detections drawn into the image: box, class, score and metres."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.classes import class_color
+from mp_perception.prediction import Detections, Prediction
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_overlay(image: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
+    """A copy of an RGB image (H, W, 3) with the prediction's detections; far objects first, so near ones lie on top."""
+    canvas = image.copy()
+    draw_detections(canvas, prediction.detections)
+    return canvas
+
+
+def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
+    """Draw into an RGB image (H, W, 3): colour by class, one label per box that stays inside the image."""
+    height = canvas.shape[0]
+    thickness = max(1, round(height / 250))
+    text_scale = max(0.38, height / 900)
+    order = np.argsort(-np.nan_to_num(detections.depth, nan=np.inf))
+    for i in order:
+        color = class_color(detections.name(i))
+        x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[i])
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, thickness)
+        depth = detections.depth[i]
+        metres = f" {depth:.1f} m" if np.isfinite(depth) else ""
+        text = f"{detections.name(i)} {detections.scores[i]:.2f}{metres}"
+        _draw_label(canvas, text, (x1, y1), color, text_scale)
+
+
+def _draw_label(
+    canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], color: tuple[int, int, int], scale: float
+) -> None:
+    """Text on a filled patch above a box's left top corner, or inside the box where the image ends."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
+    patch_height = height + baseline + 2
+    left = min(max(corner[0], 0), max(canvas.shape[1] - width - 4, 0))
+    top = corner[1] - patch_height if corner[1] >= patch_height else max(corner[1], 0)
+    cv2.rectangle(canvas, (left, top), (left + width + 4, top + patch_height), color, -1)
+    bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
+    text_color = (0, 0, 0) if bright else (255, 255, 255)
+    cv2.putText(canvas, text, (left + 2, top + height + 2), _FONT, scale, text_color, 1, cv2.LINE_AA)

@@ -1,0 +1,64 @@
+"""`mp_perception predict` as a user calls it: a process, its files, its exit code."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+
+def mp_perception(*arguments, cwd):
+    command = [sys.executable, "-m", "mp_perception.commands.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def street(tmp_path):
+    folder = tmp_path / "street"
+    folder.mkdir()
+    for number in range(2):
+        image = np.random.default_rng(number).integers(0, 256, (75, 248, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return folder
+
+
+def test_a_folder_gives_three_files_per_image(street, tmp_path):
+    done = mp_perception("predict", street, "--intrinsics", 144, 144, 122, 34, "--score-threshold", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stdout
+    names = {file.name for file in (tmp_path / "predictions").iterdir()}
+    assert names == {f"{n}{suffix}" for n in "01" for suffix in (".json", "_depth.png", "_overlay.png")}
+    result = json.loads((tmp_path / "predictions" / "0.json").read_text())
+    assert (result["width"], result["height"]) == (248, 75)
+    first = result["detections"][0]
+    assert first["position"][2] == first["depth"]
+    depth = cv2.imread(str(tmp_path / "predictions" / "0_depth.png"), cv2.IMREAD_UNCHANGED)
+    assert depth.shape == (75, 248)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.png"], "nothing.png: no such file or folder"),
+        (["street", "--weights", "no.safetensors"], "no.safetensors: no such weights file"),
+        (["street", "--device", "cuda:77"], "device 'cuda:77' is not there"),
+        (["street", "--intrinsics", "0", "1", "2", "3"], "--intrinsics: focal lengths and image size must be positive"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(street, tmp_path, arguments, message):
+    done = mp_perception("predict", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_help_teaches(tmp_path):
+    done = mp_perception("predict", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("Example", "metres x 256", "--intrinsics", "_overlay.png"):
+        assert word in done.stdout

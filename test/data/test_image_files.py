@@ -1,0 +1,87 @@
+"""Images, folders and videos in; names of results out."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from mp_perception.data.image_files import count_images, find_images, read_image, read_images
+from mp_perception.errors import UserError
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+def write(path: Path, image) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image[..., ::-1])
+    return path
+
+
+def write_video(path: Path, levels) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in levels:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_pixels_are_rgb(tmp_path, image):
+    np.testing.assert_array_equal(read_image(write(tmp_path / "a.png", image)), image)
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_folders_are_searched_and_keep_their_structure(tmp_path, image):
+    for name in ("b.png", "a.jpg", "deep/er/c.PNG", "notes.txt"):
+        write(tmp_path / name, image) if name != "notes.txt" else (tmp_path / name).write_text("no image")
+    found = find_images([tmp_path])
+    assert [str(name) for _, name in found] == ["a", "b", "deep/er/c"]
+    assert count_images(found) == 3
+
+
+def test_frames_of_videos_are_numbered(tmp_path):
+    found = find_images([write_video(tmp_path / "drive.mp4", [20, 120, 220])])
+    assert count_images(found) == 3
+    frames = list(read_images(found))
+    assert [str(frame.name) for frame in frames] == ["drive/000000", "drive/000001", "drive/000002"]
+    assert frames[2].source.endswith("drive.mp4#2")
+    np.testing.assert_allclose([frame.image.mean() for frame in frames], [20, 120, 220], atol=3)
+
+
+def test_results_that_would_overwrite_each_other(tmp_path, image):
+    first, second = write(tmp_path / "one" / "a.png", image), write(tmp_path / "two" / "a.png", image)
+    with pytest.raises(UserError, match=r"two/a\.png: its results would overwrite those of .*one/a\.png"):
+        find_images([first, second])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.png", None, "no such file or folder"),
+        ("text.txt", b"hello", "expected an image or a video, found a file ending in '.txt'"),
+        ("broken.png", b"\x89PNG broken", "cannot be decoded"),
+        ("empty.jpg", b"", "cannot be decoded"),
+        ("broken.mp4", b"not a video", "expected a video, found"),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        list(read_images(find_images([path])))
+    assert str(caught.value).startswith(str(path))
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(UserError, match="expected images or videos in this folder, found none"):
+        find_images([tmp_path])

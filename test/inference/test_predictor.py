@@ -1,0 +1,207 @@
+"""The predictor end to end with real networks: geometry of its outputs, settings, refusals."""
+
+import hashlib
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics, box_iou
+from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.network.checkpoint import write_checkpoint
+from mp_perception.network.multitask import MultiTaskNetwork, describe_network
+
+CAMERA = CameraIntrinsics(400, 400, 199.5, 149.5, 400, 300)
+ALL = PredictionSettings(score_threshold=0.0, max_detections=40)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(1)
+    description = replace(
+        describe_network("mobilenet_v2", input_size=(96, 128)), training_focal_length=100.0, score_threshold=0.002
+    )
+    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    write_checkpoint(path, MultiTaskNetwork(description))
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint):
+    return Predictor.load(weights=checkpoint)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+
+
+def test_shapes_types_and_units(predictor, image):
+    prediction = predictor.predict(image, CAMERA, ALL)
+    detections = prediction.detections
+    assert len(detections) == 40
+    assert prediction.depth.shape == (300, 400)
+    assert prediction.depth.dtype == np.float32
+    assert prediction.network_depth.shape == (48, 64)
+    assert detections.boxes.min() >= 0
+    assert (detections.boxes[:, 2:] <= [400, 300]).all()
+    assert (detections.boxes[:, 2:] > detections.boxes[:, :2]).all()
+    assert (np.diff(detections.scores) <= 0).all()
+    assert detections.class_names == ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
+    assert set(prediction.timings) == {"preprocess", "inference", "postprocess"}
+
+
+def test_outputs_equal_the_network_run_by_hand(predictor, checkpoint, image):
+    """Resize, network, softmax and depth without any of the predictor's parts."""
+    from mp_perception.network.checkpoint import read_checkpoint
+
+    resized = cv2.resize(image, (128, 96), interpolation=cv2.INTER_AREA)
+    with torch.inference_mode():
+        outputs = read_checkpoint(checkpoint)(torch.from_numpy(resized).permute(2, 0, 1)[None])
+    best = outputs.class_logits[0].softmax(-1)[:, 1:].max()
+    prediction = predictor.predict(image, None, ALL)
+    np.testing.assert_allclose(prediction.detections.scores[0], best, rtol=1e-5)
+    np.testing.assert_allclose(prediction.network_depth, outputs.depth[0, 0], rtol=1e-4)
+
+
+def test_position_projects_back_to_the_middle_of_the_box(predictor, image):
+    detections = predictor.predict(image, CAMERA, ALL).detections
+    np.testing.assert_allclose(detections.position[:, 2], detections.depth)
+    middle = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
+    np.testing.assert_allclose(CAMERA.project(detections.position), middle, atol=1e-2)
+
+
+def test_without_intrinsics_positions_have_depth_only(predictor, image):
+    detections = predictor.predict(image, None, ALL).detections
+    assert np.isnan(detections.position[:, :2]).all()
+    np.testing.assert_array_equal(detections.position[:, 2], detections.depth)
+
+
+def test_a_longer_lens_means_more_metres(predictor, image):
+    """400x300 becomes 128x96, so fy = 400 is 128 network pixels: 1.28 times the training's 100."""
+    plain = predictor.predict(image, CAMERA, replace(ALL, focal_scaling=False))
+    scaled = predictor.predict(image, CAMERA, ALL)
+    np.testing.assert_allclose(scaled.network_depth, plain.network_depth * 1.28, rtol=1e-5)
+    np.testing.assert_allclose(scaled.detections.depth, plain.detections.depth * 1.28, rtol=1e-5)
+
+
+def test_depth_outside_the_wanted_range_is_invalid(predictor, image):
+    everything = predictor.predict(image, None, ALL).network_depth
+    middle = float(np.median(everything))
+    near = predictor.predict(image, None, replace(ALL, max_depth=middle)).network_depth
+    far = predictor.predict(image, None, replace(ALL, min_depth=middle)).network_depth
+    assert np.isnan(near).mean() == pytest.approx(0.5, abs=0.1)
+    assert np.nanmax(near) <= middle * 1.001
+    assert np.nanmin(far) >= middle * 0.999
+
+
+def test_wanted_classes(predictor, image):
+    detections = predictor.predict(image, None, replace(ALL, classes=("Van", "Cyclist"))).detections
+    assert {detections.name(i) for i in range(len(detections))} <= {"Van", "Cyclist"}
+    assert len(detections) > 0
+
+
+def test_the_checkpoints_threshold_is_the_default(predictor, image):
+    threshold = predictor.description.score_threshold
+    default = predictor.predict(image).detections.scores
+    explicit = predictor.predict(image, None, PredictionSettings(score_threshold=threshold)).detections.scores
+    np.testing.assert_array_equal(default, explicit)
+    assert (default >= threshold).all()
+
+
+def test_two_runs_are_equal(predictor, image):
+    first, second = predictor.predict(image, CAMERA, ALL), predictor.predict(image, CAMERA, ALL)
+    np.testing.assert_array_equal(first.detections.boxes, second.detections.boxes)
+    np.testing.assert_array_equal(first.network_depth, second.network_depth)
+
+
+def test_overlapping_boxes_of_a_class_are_suppressed(predictor, image):
+    detections = predictor.predict(image, None, replace(ALL, nms_iou_threshold=0.2, max_detections=1000)).detections
+    for label in set(detections.labels):
+        own = detections.boxes[detections.labels == label]
+        own = own[(own[:, :2] > 0).all(axis=1) & (own[:, 2:] < [400, 300]).all(axis=1)]  # uncut, as when suppressed
+        overlaps = box_iou(own, own) - np.eye(len(own))
+        assert overlaps.max(initial=0) <= 0.2
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (900, 3), (1080, 1920)])
+def test_any_image_size(predictor, size):
+    prediction = predictor.predict(np.full((*size, 3), 100, dtype=np.uint8), None, ALL)
+    assert prediction.depth.shape == size
+    assert np.isfinite(prediction.depth).all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((3, 4, 3), np.float32),
+        np.zeros((3, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+    ],
+)
+def test_arrays_that_are_no_image(predictor, bad):
+    with pytest.raises(UserError, match=r"expected an RGB image \(height, width, 3\) of uint8, found"):
+        predictor.predict(bad)
+
+
+def test_intrinsics_of_another_size(predictor):
+    with pytest.raises(UserError, match="intrinsics of the image's size 40x30, found 400x300"):
+        predictor.predict(np.zeros((30, 40, 3), np.uint8), CAMERA)
+
+
+def test_unknown_settings(predictor, image):
+    with pytest.raises(UserError, match="unknown class 'Tram': these weights know Car, Van"):
+        predictor.predict(image, None, replace(ALL, classes=("Tram",)))
+    with pytest.raises(UserError, match="unknown object depth statistic 'wish': expected one of median"):
+        predictor.predict(image, None, replace(ALL, object_depth_statistic="wish"))
+
+
+def test_weights_are_named_by_their_hash(predictor, checkpoint):
+    assert predictor.weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert not predictor.untrained
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50"),
+        ({"backbone": "resnet50"}, "expected weights of backbone 'resnet50', found 'mobilenet_v2'"),
+        ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
+        ({"runtime": "abacus"}, "unknown runtime 'abacus': expected one of auto, torch"),
+        ({"device": "tpu"}, "unknown device 'tpu': expected auto, cpu, cuda or cuda:N"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there: found"),
+        ({"precision": "fp2"}, "unknown precision 'fp2': expected one of auto, fp32"),
+        ({"device": "cpu", "precision": "fp16"}, "precision 'fp16' needs a CUDA device"),
+        ({"input_size": (100, 640)}, "multiples of 32"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(checkpoint, arguments, message):
+    with pytest.raises(UserError, match=message):
+        Predictor.load(**{"weights": checkpoint} | arguments)
+
+
+def test_another_input_size(checkpoint, image):
+    predictor = Predictor.load(weights=checkpoint, input_size=(160, 224))
+    assert predictor.predict(image, None, ALL).network_depth.shape == (80, 107)  # 300x400 -> 160x214
+
+
+def test_untrained_networks_are_the_same_everywhere_and_say_so(monkeypatch, image):
+    monkeypatch.setattr("mp_perception.inference.predictor.default_weights", lambda backbone: None)
+    first, second = Predictor.load("mobilenet_v2"), Predictor.load("mobilenet_v2")
+    assert first.untrained
+    assert first.weights_sha256 is None
+    one, two = first.predict(image, CAMERA, ALL), second.predict(image, CAMERA, ALL)
+    np.testing.assert_array_equal(one.detections.boxes, two.detections.boxes)
+    assert np.isfinite(one.detections.depth).all()
+
+
+def test_closing_gives_the_network_back(checkpoint, image):
+    predictor = Predictor.load(weights=checkpoint)
+    predictor.warm_up()
+    predictor.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        predictor.predict(image)

@@ -1,0 +1,41 @@
+"""Depth colours: the scale, the bar, the unknown."""
+
+import numpy as np
+import pytest
+
+from mp_perception.visualization.depth_colors import color_depth, depth_color
+
+
+def test_unknown_is_black_and_ends_are_cut():
+    depth = np.array([[np.nan, 0.5, 1.0, 80.0, 500.0]], dtype=np.float32)
+    colors = color_depth(depth, scale_bar=False)[0]
+    assert not colors[0].any()
+    assert (colors[1] == colors[2]).all()
+    assert (colors[3] == colors[4]).all()
+    assert (colors[2] != colors[3]).any()
+
+
+def test_near_is_warm_and_far_is_cold():
+    near, middle, far = depth_color(2), depth_color(9), depth_color(50)
+    assert near[0] > near[2]
+    assert middle[1] > max(middle[0], middle[2])
+    assert far[2] > far[0]
+
+
+def test_equal_ratios_are_equal_steps():
+    """The scale is logarithmic: a column from 1 to 80 m in equal ratios runs evenly through the colour map."""
+    column = np.geomspace(1, 80, 256, dtype=np.float32)[None]
+    colors = color_depth(column, scale_bar=False)[0].astype(int)
+    assert len(np.unique(colors, axis=0)) > 200
+
+
+@pytest.mark.parametrize("size", [(375, 1242), (192, 640), (30, 50), (1, 1)])
+def test_the_bar_changes_only_its_corner(size):
+    depth = np.full(size, 10, dtype=np.float32)
+    plain, with_bar = color_depth(depth, scale_bar=False), color_depth(depth)
+    changed = np.argwhere((plain != with_bar).any(axis=2))
+    if size[0] < 60:
+        assert len(changed) == 0
+    else:
+        assert changed[:, 0].max() < size[0] // 4
+        assert changed[:, 1].min() > size[1] // 2
