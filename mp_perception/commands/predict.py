@@ -41,7 +41,7 @@ def predict(
 
     files = find_images(paths)
     total = count_images(files)
-    backbone, file = _split_weights(weights)
+    backbone, file = split_weights(weights)
     predictor = Predictor.load(backbone, file, device=device, num_threads=num_threads)
     if predictor.untrained:
         error_console.print(
@@ -60,8 +60,8 @@ def predict(
     console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
 
 
-def _split_weights(weights: str) -> tuple[str | None, Path | None]:
-    """(backbone, None) for a backbone's name, (None, file) for anything else."""
+def split_weights(weights: str) -> tuple[str | None, Path | None]:
+    """What --weights names: (backbone, None), or (None, file) where the file decides the backbone."""
     from mp_perception.checkpoint_description import BACKBONE_NAMES
 
     return (weights, None) if weights in BACKBONE_NAMES else (None, Path(weights))

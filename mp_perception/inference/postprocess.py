@@ -36,7 +36,7 @@ def select_detections(
     wanted_classes: (C,) mask; a box whose best class is not wanted is left out.
     """
     objects = class_logits[:, 1:]
-    candidates = np.arange(len(class_logits))
+    candidates: NDArray[np.int64] = np.arange(len(class_logits))
     if 0 < score_threshold < 1:
         # softmax_c >= t implies logit_c - logit_background >= log(t / (1 - t)); much cheaper than the softmax itself.
         margin = math.log(score_threshold / (1 - score_threshold)) - 1e-4
@@ -66,8 +66,8 @@ def suppress_overlaps(
     if len(boxes) == 0:
         return np.zeros(0, dtype=np.int64)
     left_top_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(
+    indices = cv2.dnn.NMSBoxesBatched(
         left_top_size.astype(np.float64).tolist(), scores.tolist(), labels.tolist(), -1.0, iou_threshold
     )
-    kept = np.asarray(kept, dtype=np.int64).reshape(-1)
-    return kept[np.argsort(-scores[kept], kind="stable")]
+    kept: NDArray[np.int64] = np.asarray(indices, dtype=np.int64).reshape(-1)
+    return np.asarray(kept[np.argsort(-scores[kept], kind="stable")])

@@ -42,6 +42,9 @@ class MultiTaskNetwork(nn.Module):
     Raises UserError for names that no registry knows or levels that the network does not have.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(self, description: CheckpointDescription) -> None:
         super().__init__()
         self.description = description

@@ -35,7 +35,7 @@ class TorchRuntime(Runtime):
             self.description = self.description.with_input_size(*source.input_size)
         dtype = torch.float16 if self.precision == "fp16" else torch.float32
         self._device = chosen
-        self._network: MultiTaskNetwork | None = network.to(chosen, dtype, memory_format=torch.channels_last).eval()
+        self._network: MultiTaskNetwork | None = network.to(chosen, dtype).to(memory_format=torch.channels_last).eval()
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:

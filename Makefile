@@ -1,0 +1,35 @@
+# Five commands for everybody; `make` lists them.
+
+# The private environment stands alone, also where a ROS installation has been sourced.
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+PYTHON ?= python3.11
+export TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test test-fast lint clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environment:  ## build .venv: ROS 2, requirements, vision_msgs, this package (PYTHON=, TORCH_INDEX=)
+	@$(PYTHON) -c "" 2>/dev/null || { echo "error: $(PYTHON) does not run; install Python 3.11 or name one: make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) environment/setup_environment.py
+
+demo: environment  ## run a drive through the node over DDS into demo_output (DRIVE=, WEIGHTS=)
+	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+test: environment  ## run all tests
+	.venv/bin/python -m pytest --durations=10
+
+test-fast: environment  ## run the tests that are neither slow nor need DDS
+	.venv/bin/python -m pytest -m "not slow and not dds"
+
+lint: environment  ## check format, style and types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+clean:  ## remove build output, caches and demo_output; .venv stays
+	rm -rf build install log dist demo_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name .venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""Who may import whom (docs/architecture.md), read from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "mp_perception"
+
+#: Room or file -> the rooms of ours it may import, besides itself and the plain modules at the package's top.
+#: The longest entry that fits a file counts.
+ALLOWED: dict[str, set[str]] = {
+    "__init__.py": {"inference"},
+    "network": set(),
+    "inference": set(),
+    "inference/export.py": {"network"},
+    "inference/runtimes/torch_runtime.py": {"network"},
+    "visualization": {"data"},
+    "data": set(),
+    "synthetic": {"data"},
+    "losses": {"network/matching.py"},
+    "evaluation": {"inference", "data", "visualization"},
+    "training": {"network", "losses", "data", "evaluation"},
+    "bags": {"inference", "evaluation", "data", "synthetic", "visualization"},
+    "ros": {"inference", "visualization"},
+    "ros/evaluation_node.py": {"inference", "visualization", "evaluation", "bags"},
+    "ros/replay_node.py": {"inference", "visualization", "evaluation", "bags"},
+    "ros/record_node.py": {"inference", "visualization", "evaluation", "bags"},
+    "benchmark": {
+        *("network", "inference", "visualization", "data", "synthetic", "losses"),
+        *("evaluation", "training", "bags", "ros"),
+    },
+    "commands": {
+        *("network", "inference", "visualization", "data", "synthetic", "losses"),
+        *("evaluation", "training", "bags", "ros", "benchmark"),
+    },
+}
+
+#: Rooms and files that may import PyTorch; all others run where it is not installed.
+TORCH_ROOMS = ("network", "losses", "training", "inference/export.py", "inference/runtimes/torch_runtime.py")
+TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
+
+#: Rooms that may import ROS; all others run without it.
+ROS_ROOMS = ("ros",)
+ROS_PACKAGES = {"rclpy", "ament_index_python", "cv_bridge", "launch", "launch_ros", "builtin_interfaces"}
+ROS_SUFFIXES = ("_msgs", "_srvs", "_interfaces")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of one module: where it stands, what it names, and whether importing the file executes it."""
+
+    file: str
+    line: int
+    module: str
+    at_start: bool
+
+    def __str__(self) -> str:
+        return f"mp_perception/{self.file}:{self.line}: imports {self.module}"
+
+
+def imports_of(tree: ast.Module, file: str) -> Iterator[Import]:
+    """All imports of a file, those inside functions too.  file: path below the package, with slashes."""
+
+    def visit(node: ast.AST, at_start: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for name in child.names:
+                    yield Import(file, child.lineno, name.name, at_start)
+            elif isinstance(child, ast.ImportFrom):
+                origin = child.module or ""
+                if child.level:
+                    parents = ["mp_perception", *Path(file).parent.parts]
+                    origin = ".".join([*parents[: len(parents) - child.level + 1], *origin.split(".")]).rstrip(".")
+                for name in child.names:
+                    yield Import(file, child.lineno, f"{origin}.{name.name}", at_start)
+            else:
+                deferred = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                for_types_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+                yield from visit(child, at_start and not deferred and not for_types_only)
+
+    yield from visit(tree, True)
+
+
+def all_imports() -> list[Import]:
+    """Every import of every file of the package."""
+    return [
+        entry
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for entry in imports_of(ast.parse(path.read_text()), path.relative_to(PACKAGE).as_posix())
+    ]
+
+
+def own_target(module: str) -> str | None:
+    """Path below the package of a module of ours, without its ending; None for other modules."""
+    parts = module.split(".")
+    return "/".join(parts[1:]) if parts[0] == "mp_perception" and len(parts) > 1 else None
+
+
+def lies_in(path: str, place: str) -> bool:
+    """Whether a file or module lies in a room, or is the file named."""
+    place = place.removesuffix(".py")
+    path = path.removesuffix(".py")
+    return path == place or path.startswith(f"{place}/")
+
+
+def room_violations(entries: list[Import]) -> list[str]:
+    """The imports that cross rooms without permission."""
+    violations = []
+    for entry in entries:
+        target = own_target(entry.module)
+        if target is None:
+            continue
+        room, own_room = target.split("/")[0], entry.file.split("/")[0]
+        if not (PACKAGE / room).is_dir() or room == own_room:
+            continue
+        places = [place for place in ALLOWED if lies_in(entry.file, place)]
+        allowed = ALLOWED[max(places, key=len)] if places else set()
+        if not any(lies_in(target, place) for place in allowed):
+            violations.append(str(entry))
+    return violations
+
+
+def external_violations(entries: list[Import]) -> list[str]:
+    """The imports of PyTorch and ROS outside their rooms."""
+    violations = []
+    for entry in entries:
+        package = entry.module.split(".")[0]
+        is_ros = package in ROS_PACKAGES or package.endswith(ROS_SUFFIXES)
+        rooms = TORCH_ROOMS if package in TORCH_PACKAGES else ROS_ROOMS if is_ros else None
+        if rooms is not None and not any(lies_in(entry.file, room) for room in rooms):
+            violations.append(str(entry))
+    return violations
+
+
+def test_every_room_has_a_rule() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert "network" in rooms
+    assert rooms - set(ALLOWED) == set()
+
+
+def test_rooms_import_only_what_they_may() -> None:
+    assert room_violations(all_imports()) == []
+
+
+def test_torch_and_ros_stay_in_their_rooms() -> None:
+    assert external_violations(all_imports()) == []
+
+
+def test_commands_and_the_package_itself_import_rooms_inside_functions_only() -> None:
+    violations = [
+        str(entry)
+        for entry in all_imports()
+        if entry.at_start and (entry.file == "__init__.py" or lies_in(entry.file, "commands"))
+        if (target := own_target(entry.module)) and (PACKAGE / target.split("/")[0]).is_dir()
+        if not lies_in(target, "commands")
+    ]
+    assert violations == []
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ("data/samples.py", "from mp_perception.inference import predictor"),
+        ("data/samples.py", "from ..inference.predictor import Predictor"),
+        ("geometry.py", "from mp_perception import network"),
+        ("inference/predictor.py", "def load():\n    import mp_perception.network.checkpoint"),
+        ("ros/perception_node.py", "from mp_perception.bags import reading"),
+        ("losses/depth.py", "from mp_perception.network.multitask import MultiTaskNetwork"),
+        ("benchmark/timing.py", "from mp_perception.commands import main"),
+    ],
+)
+def test_forbidden_import_is_seen(file: str, code: str) -> None:
+    assert len(room_violations(list(imports_of(ast.parse(code), file)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ("inference/runtimes/torch_runtime.py", "from mp_perception.network.checkpoint import read_checkpoint"),
+        ("ros/replay_node.py", "from mp_perception.bags.reading import read_bag"),
+        ("network/multitask.py", "from .backbones import Backbone"),
+        ("data/samples.py", "from mp_perception.geometry import CameraIntrinsics"),
+    ],
+)
+def test_permitted_import_is_left_alone(file: str, code: str) -> None:
+    assert room_violations(list(imports_of(ast.parse(code), file))) == []
+
+
+@pytest.mark.parametrize("code", ["import torch", "from rclpy.node import Node", "from sensor_msgs.msg import Image"])
+def test_torch_and_ros_are_seen_outside_their_rooms(code: str) -> None:
+    assert len(external_violations(list(imports_of(ast.parse(code), "bags/reading.py")))) == 1
+
+
+def test_command_line_starts_without_torch_and_ros() -> None:
+    code = "import sys, mp_perception.commands.main; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    loaded = set(result.stdout.split())
+    assert "mp_perception.commands.main" in loaded
+    assert loaded.isdisjoint({"torch", "torchvision", "rclpy", "sensor_msgs"})
