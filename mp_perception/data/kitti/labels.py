@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
 
 
@@ -101,6 +102,4 @@ def format_label_line(label: KittiLabel) -> str:
 
 def write_labels(path: Path, labels: Iterable[KittiLabel]) -> None:
     """Write the labels of one image; the file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(f"{format_label_line(label)}\n" for label in labels), encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, "".join(f"{format_label_line(label)}\n" for label in labels).encode())

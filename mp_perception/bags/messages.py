@@ -1,0 +1,151 @@
+"""Arrays into ROS messages for bags (rosbags' message classes; no rclpy).
+
+Stamps are nanoseconds since 1970.  `BagWriter.write` takes what these functions return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.bags.message_types import type_store
+from mp_perception.geometry import CameraIntrinsics
+
+#: A message of rosbags' type store.  Its classes are made at run time, so there is no static type.
+Message = Any
+
+_FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
+_IMAGE_ENCODINGS = {
+    "rgb8": (np.uint8, 3),
+    "bgr8": (np.uint8, 3),
+    "mono8": (np.uint8, 1),
+    "16UC1": (np.uint16, 1),
+    "32FC1": (np.float32, 1),
+}
+
+
+def image_message(image: NDArray[Any], encoding: str, frame_id: str, stamp_ns: int) -> Message:
+    """sensor_msgs/Image of an array (H, W, 3) or (H, W) whose type fits the encoding.
+
+    encoding: rgb8, bgr8, mono8, 16UC1 (millimetres) or 32FC1 (metres).  Raises ValueError if the array does not fit.
+    """
+    if encoding not in _IMAGE_ENCODINGS:
+        raise ValueError(f"encoding {encoding!r}: expected one of {', '.join(_IMAGE_ENCODINGS)}")
+    dtype, num_channels = _IMAGE_ENCODINGS[encoding]
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.dtype != dtype or image.ndim not in (2, 3) or channels != num_channels:
+        raise ValueError(f"{encoding}: expected {np.dtype(dtype)} with {num_channels} channels, found {image.shape}")
+    height, width = image.shape[:2]
+    return _new(
+        "sensor_msgs/msg/Image",
+        header=_header(frame_id, stamp_ns),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=width * num_channels * image.dtype.itemsize,
+        data=np.ascontiguousarray(image).view(np.uint8).reshape(-1),
+    )
+
+
+def camera_info_message(
+    intrinsics: CameraIntrinsics, frame_id: str, stamp_ns: int, stereo_baseline: float = 0.0
+) -> Message:
+    """sensor_msgs/CameraInfo of a rectified camera: no distortion, no rotation.
+
+    stereo_baseline: metres from the left to this camera for the right camera of a pair, which ROS wants as
+    P[0, 3] = -fx * baseline; 0 for the left one.
+    """
+    fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
+    return _new(
+        "sensor_msgs/msg/CameraInfo",
+        header=_header(frame_id, stamp_ns),
+        height=intrinsics.height,
+        width=intrinsics.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], dtype=np.float64),
+        r=np.eye(3).ravel(),
+        p=np.array([fx, 0, cx, -fx * stereo_baseline, 0, fy, cy, 0, 0, 0, 1, 0], dtype=np.float64),
+        binning_x=0,
+        binning_y=0,
+        roi=_new("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+    )
+
+
+def point_cloud_message(points: NDArray[np.floating], frame_id: str, stamp_ns: int) -> Message:
+    """sensor_msgs/PointCloud2 of points (N, 4): x, y, z in metres and intensity, as four float32."""
+    if points.ndim != 2 or points.shape[1] != 4:
+        raise ValueError(f"expected points (N, 4), found {points.shape}")
+    fields = [
+        _new("sensor_msgs/msg/PointField", name=name, offset=4 * position, datatype=_FLOAT32, count=1)
+        for position, name in enumerate(("x", "y", "z", "intensity"))
+    ]
+    data = np.ascontiguousarray(points, dtype="<f4")
+    return _new(
+        "sensor_msgs/msg/PointCloud2",
+        header=_header(frame_id, stamp_ns),
+        height=1,
+        width=len(data),
+        fields=fields,
+        is_bigendian=False,
+        point_step=16,
+        row_step=16 * len(data),
+        data=data.view(np.uint8).reshape(-1),
+        is_dense=bool(np.isfinite(data).all()),
+    )
+
+
+def transforms_message(transforms: Sequence[tuple[str, str, NDArray[np.floating]]], stamp_ns: int) -> Message:
+    """tf2_msgs/TFMessage of (parent frame, child frame, pose of the child in the parent (4, 4), metres)."""
+    return _new(
+        "tf2_msgs/msg/TFMessage",
+        transforms=[
+            _new(
+                "geometry_msgs/msg/TransformStamped",
+                header=_header(parent, stamp_ns),
+                child_frame_id=child,
+                transform=_new(
+                    "geometry_msgs/msg/Transform",
+                    translation=_new("geometry_msgs/msg/Vector3", **_named("xyz", pose[:3, 3])),
+                    rotation=_new("geometry_msgs/msg/Quaternion", **_named("xyzw", quaternion(pose[:3, :3]))),
+                ),
+            )
+            for parent, child, pose in transforms
+        ],
+    )
+
+
+def quaternion(rotation: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Unit quaternion (x, y, z, w), w >= 0, of a rotation matrix (3, 3)."""
+    # The quaternion is the eigenvector of the largest eigenvalue of this symmetric matrix (Bar-Itzhack 2000): no
+    # case is singular, and a matrix that is slightly off a rotation gives the nearest one.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    matrix = np.array(
+        [
+            [xx - yy - zz, yx + xy, zx + xz, zy - yz],
+            [yx + xy, yy - xx - zz, zy + yz, xz - zx],
+            [zx + xz, zy + yz, zz - xx - yy, yx - xy],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(matrix)
+    found: NDArray[np.float64] = vectors[:, -1]
+    return found if found[3] >= 0 else -found
+
+
+def _new(type_name: str, **fields: Any) -> Message:
+    return type_store().types[type_name](**fields)
+
+
+def _header(frame_id: str, stamp_ns: int) -> Message:
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = _new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return _new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+
+
+def _named(names: str, values: NDArray[np.floating]) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}

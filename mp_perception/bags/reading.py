@@ -1,0 +1,139 @@
+"""Reading any rosbag2: a folder or a single .mcap or .db3 file, MCAP or sqlite3, compressed or not.
+
+Messages come as they were recorded (CDR bytes), in the order of the bag's time, one at a time; `BagReader.decode`
+turns those of known types into objects.  Whatever is wrong with a bag is a UserError of one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
+from rosbags.rosbag2 import Reader
+
+from mp_perception.bags.message_types import type_store
+from mp_perception.bags.messages import Message
+from mp_perception.errors import UserError
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """A topic of a bag.
+
+    type: e.g. sensor_msgs/msg/Image.  count: messages, as the bag's index says.
+    transient_local: whether late subscribers were offered the last messages (as for /tf_static).
+    """
+
+    name: str
+    type: str
+    count: int
+    transient_local: bool
+
+
+@dataclass(frozen=True)
+class BagMessage:
+    """A message of a bag.  time_ns: the bag's time (when it was recorded), nanoseconds since 1970.  data: CDR."""
+
+    topic: str
+    type: str
+    time_ns: int
+    data: bytes
+
+
+class BagReader:
+    """An existing bag, opened as a context manager.
+
+    topics: name -> BagTopic, sorted by name.  start_ns, end_ns: time of the first and last message (both 0 in a bag
+    without messages).
+    Raises UserError if there is no bag at path, it is half-written (no metadata.yaml, cut off), or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise UserError(f"{self.path}: no such bag")
+        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+            raise UserError(f"{self.path}: expected a rosbag2 with metadata.yaml, found none (recording not finished?)")
+        if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
+            raise UserError(f"{self.path}: expected a rosbag2 folder or a .mcap or .db3 file")
+
+    def __enter__(self) -> Self:
+        try:
+            self._reader = Reader(self.path)
+            self._reader.open()
+        # rosbags parses what the file says: damaged bytes surface as whatever error they happen to cause.
+        except Exception as error:
+            raise self._damaged(error) from error
+        self.topics = {
+            name: BagTopic(name, info.connections[0].msgtype, info.msgcount, _is_transient_local(info.connections))
+            for name, info in sorted(self._reader.topics.items())
+        }
+        has_messages = self._reader.message_count > 0
+        self.start_ns = self._reader.start_time if has_messages else 0
+        self.end_ns = self._reader.end_time - 1 if has_messages else 0  # rosbags counts to after the last
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+    @property
+    def message_count(self) -> int:
+        """Messages of all topics."""
+        return sum(topic.count for topic in self.topics.values())
+
+    def messages(self, topics: Collection[str] | None = None, start_ns: int | None = None) -> Iterator[BagMessage]:
+        """Messages in the order of the bag's time.
+
+        topics: only these (UserError if the bag lacks one); None for all.  start_ns: only from this time on.
+        """
+        connections = self._connections(topics)
+        if not connections:
+            return
+        try:
+            for connection, time_ns, data in self._reader.messages(connections, start=start_ns):
+                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
+        except Exception as error:
+            raise self._damaged(error) from error
+
+    def decode(self, message: BagMessage) -> Message:
+        """The message as an object with ROS's field names; arrays are NumPy arrays.
+
+        Raises UserError if the type is not known here or the bytes do not fit it.
+        """
+        if message.type not in type_store().fielddefs:
+            raise UserError(f"{self.path}: topic {message.topic} has the unknown type {message.type}")
+        try:
+            return type_store().deserialize_cdr(message.data, message.type)
+        except Exception as error:
+            raise UserError(
+                f"{self.path}: a message of {message.topic} at {message.time_ns} ns is no {message.type} ({error})"
+            ) from error
+
+    def _connections(self, topics: Collection[str] | None) -> list[Connection]:
+        if topics is None:
+            return list(self._reader.connections)
+        missing = [topic for topic in topics if topic not in self.topics]
+        if missing:
+            raise UserError(f"{self.path}: no topic {', '.join(missing)}; it has {', '.join(self.topics) or 'none'}")
+        return [connection for connection in self._reader.connections if connection.topic in topics]
+
+    def _damaged(self, error: Exception) -> UserError:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return UserError(f"{self.path}: expected a complete rosbag2, found it unreadable ({text})")
+
+
+def _is_transient_local(connections: list[Connection]) -> bool:
+    profiles = [
+        profile
+        for connection in connections
+        for profile in cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles
+    ]
+    return any(profile.durability is QosDurability.TRANSIENT_LOCAL for profile in profiles)

@@ -1,0 +1,159 @@
+"""A synchronised raw drive of KITTI on disk: frames with their stamps, images and scans, and the date's calibration.
+
+Nothing but the folder listing, the time stamps and the calibration is read when a drive is opened; images and scans
+are read frame by frame.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.kitti.calibration import KittiCalibration, read_raw_calibration
+from mp_perception.errors import UserError
+
+#: Time between frames where no time stamps are at hand: the drives are recorded at 10 Hz.
+FRAME_PERIOD_NS = 100_000_000
+
+_FRAME_NAME = re.compile(r"\d{10}")
+_IMAGE_SUFFIXES = (".png", ".jpg")
+_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
+_DATE = re.compile(r"(\d{4})_(\d\d)_(\d\d)_")
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One moment of a drive.
+
+    number: the number in the file names.  stamp_ns: nanoseconds since 1970 (KITTI's local time taken as UTC), the same
+    for all sensors: synchronised drives pair them.  images: camera number -> file.  scan: file, or None.
+    """
+
+    number: int
+    stamp_ns: int
+    images: dict[int, Path]
+    scan: Path | None
+
+
+class RawDrive:
+    """The frames of a drive folder, sorted and checked.
+
+    folder: ends in `_sync`; the date's calibration files lie in its parent.  Cameras 2 (required) and 3 are taken.
+    frames: one per image of camera 2, without gaps.
+    Raises UserError if the folder is no drive, a file is missing, or a stamp or calibration line is wrong.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder, expected a KITTI raw drive (<date>_drive_<number>_sync)")
+        if not folder.resolve().name.endswith("_sync"):
+            raise UserError(f"{folder}: expected a KITTI raw drive whose name ends in _sync")
+        self.folder = folder
+        self.name = folder.resolve().name
+        self.calibration: KittiCalibration = read_raw_calibration(folder.resolve().parent)
+        images = {camera: _files(folder / f"image_0{camera}" / "data", _IMAGE_SUFFIXES) for camera in (2, 3)}
+        if not images[2]:
+            raise UserError(f"{folder / 'image_02' / 'data'}: expected images (0000000000.png or .jpg), found none")
+        if not images[3]:
+            del images[3]
+        scans = _files(folder / "velodyne_points" / "data", (".bin",))
+        if scans and self.calibration.velo_to_camera_0 is None:
+            raise UserError(f"{folder.resolve().parent / 'calib_velo_to_cam.txt'}: missing, but {folder} has scans")
+        self.cameras = tuple(sorted(images))
+        numbers = _checked_numbers(folder, images)
+        stamps = _stamps(folder / "image_02" / "timestamps.txt", self.name, numbers)
+        self.frames = [
+            RawFrame(number, stamp, {camera: images[camera][number] for camera in self.cameras}, scans.get(number))
+            for number, stamp in zip(numbers, stamps, strict=True)
+        ]
+
+
+def read_scan(path: Path) -> NDArray[np.float32]:
+    """A laser scan (N, 4): x forward, y left, z up, metres, and reflectance 0..1.
+
+    Raises UserError if the file is missing, is no whole number of points, or holds anything but finite numbers.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as a scan ({error.strerror})") from None
+    if len(data) % 16:
+        raise UserError(f"{path}: expected points of 16 bytes, found {len(data)} bytes")
+    points = np.frombuffer(data, dtype="<f4").reshape(-1, 4)
+    if not np.isfinite(points).all():
+        num_bad = (~np.isfinite(points)).any(axis=1).sum()
+        raise UserError(f"{path}: expected finite coordinates, found {num_bad} points with others")
+    return points
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
+    """Frame number -> file; empty if the folder is missing.  Files that are named otherwise are not KITTI's."""
+    if not folder.is_dir():
+        return {}
+    files: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in suffixes or not _FRAME_NAME.fullmatch(path.stem):
+            continue
+        if int(path.stem) in files:
+            raise UserError(f"{path}: expected one file per frame, found {files[int(path.stem)].name} beside it")
+        files[int(path.stem)] = path
+    return files
+
+
+def _checked_numbers(folder: Path, images: dict[int, dict[int, Path]]) -> list[int]:
+    """All frame numbers; raises UserError naming the first missing image of any camera."""
+    first = min(min(files) for files in images.values())
+    last = max(max(files) for files in images.values())
+    for camera, files in images.items():
+        missing = next((number for number in range(first, last + 1) if number not in files), None)
+        if missing is not None:
+            raise UserError(
+                f"{folder / f'image_0{camera}' / 'data' / f'{missing:010d}.png'}: missing (nor .jpg), "
+                f"the drive has frames {first} to {last}"
+            )
+    return list(range(first, last + 1))
+
+
+def _stamps(path: Path, drive_name: str, numbers: list[int]) -> list[int]:
+    """Nanoseconds of the frames: line n of the file belongs to frame n; 10 Hz where the file has no such line."""
+    known = _read_timestamps(path) if path.exists() else []
+    if not known:
+        known = [_midnight_ns(drive_name)]
+    last = len(known) - 1
+    return [known[n] if n <= last else known[last] + (n - last) * FRAME_PERIOD_NS for n in numbers]
+
+
+def _midnight_ns(drive_name: str) -> int:
+    """Midnight of the date in a drive's name; of a fixed day if it has none, because a stamp of zero means no stamp."""
+    match = _DATE.match(drive_name)
+    try:
+        year, month, day = (int(part) for part in match.groups()) if match else (2011, 9, 26)
+        return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1_000_000_000
+    except ValueError:
+        raise UserError(f"{drive_name}: expected a date at the beginning, found {drive_name[:10]!r}") from None
+
+
+def _read_timestamps(path: Path) -> list[int]:
+    stamps = []
+    try:
+        lines = path.read_text(encoding="ascii").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as time stamps ({error})") from None
+    for number, line in enumerate(lines, start=1):
+        match = _STAMP.fullmatch(line.strip())
+        if not match:
+            raise UserError(f"{path}:{number}: expected 'YYYY-MM-DD HH:MM:SS.nnnnnnnnn', found {line[:40]!r}")
+        try:
+            year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+            moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        except ValueError:
+            raise UserError(f"{path}:{number}: expected a date and time that exist, found {line[:40]!r}") from None
+        fraction = (match.group(7) or "").ljust(9, "0")
+        stamps.append(int(moment.timestamp()) * 1_000_000_000 + int(fraction))
+    return stamps

@@ -1,0 +1,265 @@
+"""Bags written, read again, and refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from mp_perception.bags.message_types import type_store
+from mp_perception.bags.messages import image_message
+from mp_perception.bags.reading import BagReader
+from mp_perception.bags.timing import topic_timings
+from mp_perception.bags.writing import BagWriter, OfferedQos, Storage
+from mp_perception.errors import UserError
+
+IMAGE = "sensor_msgs/msg/Image"
+SECOND = 10**9
+STORAGES: list[Storage] = ["mcap", "sqlite3"]
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (48, 160, 3), dtype=np.uint8)
+
+
+def write_bag(path: Path, storage: Storage = "mcap", num_images: int = 60) -> None:
+    """Images at 10 Hz from 100 s on /image, and a latched label info; with MCAP in more than one chunk."""
+    with BagWriter(path, storage) as bag:
+        bag.add_topic("/image", IMAGE)
+        bag.add_topic("/label_info", "vision_msgs/msg/LabelInfo", OfferedQos(transient_local=True, depth=1))
+        for number in range(num_images):
+            stamp = 100 * SECOND + number * SECOND // 10
+            bag.write("/image", stamp, image_message(noise(number), "rgb8", "camera", stamp))
+        header = image_message(noise(0), "rgb8", "camera", 0).header
+        types = type_store().types
+        classes = [types["vision_msgs/msg/VisionClass"](class_id=3, class_name="Car")]
+        info = types["vision_msgs/msg/LabelInfo"](header=header, class_map=classes, threshold=0.5)
+        bag.write("/label_info", 100 * SECOND, info)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_messages_come_back_equal_and_in_order(tmp_path: Path, storage: Storage) -> None:
+    write_bag(tmp_path / "bag", storage)
+    with BagReader(tmp_path / "bag") as reader:
+        assert list(reader.topics) == ["/image", "/label_info"]
+        assert (reader.topics["/image"].type, reader.topics["/image"].count) == (IMAGE, 60)
+        assert not reader.topics["/image"].transient_local
+        assert reader.topics["/label_info"].transient_local
+        assert (reader.start_ns, reader.end_ns, reader.message_count) == (100 * SECOND, 105_900_000_000, 61)
+        images = list(reader.messages(["/image"]))
+        assert [message.time_ns for message in images] == [100 * SECOND + n * SECOND // 10 for n in range(60)]
+        for number, message in enumerate(images):
+            decoded = reader.decode(message)
+            assert np.array_equal(decoded.data.reshape(48, 160, 3), noise(number))
+            assert decoded.header.stamp.sec * SECOND + decoded.header.stamp.nanosec == message.time_ns
+        (info,) = reader.messages(["/label_info"])
+        assert [(c.class_id, c.class_name) for c in reader.decode(info).class_map] == [(3, "Car")]
+        assert len(list(reader.messages())) == 61
+        assert len(list(reader.messages(["/image"], start_ns=105 * SECOND))) == 10
+
+
+def test_bytes_are_kept_as_they_came(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", num_images=3)
+    with BagReader(tmp_path / "bag") as reader, BagWriter(tmp_path / "copy") as copy:
+        for topic in reader.topics.values():
+            copy.add_topic(topic.name, topic.type)
+        for message in reader.messages():
+            copy.write_serialized(message.topic, message.time_ns, message.data)
+    with BagReader(tmp_path / "bag") as first, BagReader(tmp_path / "copy") as second:
+        assert list(first.messages()) == list(second.messages())
+
+
+@pytest.mark.parametrize(
+    ("plugin", "mode"),
+    [
+        (StoragePlugin.SQLITE3, CompressionMode.FILE),
+        (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+        (StoragePlugin.MCAP, CompressionMode.STORAGE),
+    ],
+)
+def test_compressed_bags_are_read(tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode) -> None:
+    writer = Writer(tmp_path / "bag", version=9, storage_plugin=plugin)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    message = image_message(noise(1), "rgb8", "camera", SECOND)
+    with writer:
+        connection = writer.add_connection("/image", IMAGE, typestore=type_store())
+        writer.write(connection, SECOND, type_store().serialize_cdr(message, IMAGE))
+    with BagReader(tmp_path / "bag") as reader:
+        (found,) = reader.messages()
+        assert np.array_equal(reader.decode(found).data, message.data)
+
+
+def test_a_single_mcap_file_is_a_bag(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", num_images=2)
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    assert file.name == "bag.mcap"
+    with BagReader(file) as reader:
+        assert reader.message_count == 3
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_an_existing_target_is_refused_and_untouched(tmp_path: Path, storage: Storage) -> None:
+    write_bag(tmp_path / "bag", storage, num_images=1)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()}
+    with pytest.raises(UserError, match="bag: exists already"):
+        BagWriter(tmp_path / "bag", storage)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == before
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_failed_recording_leaves_nothing(tmp_path: Path, storage: Storage) -> None:
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError, match="camera on fire"),
+        BagWriter(tmp_path / "bag", storage) as bag,
+    ):
+        bag.add_topic("/image", IMAGE)
+        bag.write("/image", SECOND, image_message(noise(0), "rgb8", "camera", SECOND))
+        assert not (tmp_path / "bag").exists()
+        raise RuntimeError("camera on fire")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_without_parent_and_an_unknown_type_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere/bag: expected an existing folder"):
+        BagWriter(tmp_path / "nowhere" / "bag")
+    with (
+        pytest.raises(UserError, match=r"topic /x has the type robot_msgs/msg/Mood"),
+        BagWriter(tmp_path / "bag") as bag,
+    ):
+        bag.add_topic("/x", "robot_msgs/msg/Mood")
+
+
+def one_line(error: pytest.ExceptionInfo[UserError], path: Path) -> bool:
+    text = str(error.value)
+    return text.startswith(f"{path}: ") and "\n" not in text
+
+
+def test_what_is_no_bag_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such bag"):
+        BagReader(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"expected a rosbag2 with metadata.yaml"):
+        BagReader(tmp_path)
+    (tmp_path / "street.mp4").write_bytes(b"video")
+    with pytest.raises(UserError, match=r"street.mp4: expected a rosbag2 folder or a .mcap or .db3 file"):
+        BagReader(tmp_path / "street.mp4")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", "rosbag2_bagfile_information: 3", "rosbag2_bagfile_information: {}"])
+def test_foreign_metadata_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metadata.yaml").write_text(text)
+    with pytest.raises(UserError) as error, BagReader(tmp_path):
+        pass
+    assert one_line(error, tmp_path)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_a_bag_that_was_cut_off_is_refused_in_one_line(tmp_path: Path, storage: Storage, share: float) -> None:
+    write_bag(tmp_path / "bag", storage)
+    (file,) = [path for path in (tmp_path / "bag").iterdir() if path.suffix in (".mcap", ".db3")]
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError) as error, BagReader(tmp_path / "bag") as reader:
+        for _ in reader.messages():
+            pass
+    assert one_line(error, tmp_path / "bag")
+
+
+def test_bytes_damaged_in_the_middle_are_refused_in_one_line(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag")
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 :] = bytes(reversed(data[len(data) // 2 :]))
+    file.write_bytes(data)
+    with pytest.raises(UserError) as error, BagReader(tmp_path / "bag") as reader:
+        list(reader.messages())
+    assert one_line(error, tmp_path / "bag")
+
+
+def test_a_missing_data_file_is_refused(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", num_images=1)
+    (tmp_path / "bag" / "bag.mcap").unlink()
+    with pytest.raises(UserError, match=r"bag.mcap"), BagReader(tmp_path / "bag"):
+        pass
+
+
+def test_a_topic_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", num_images=1)
+    with (
+        BagReader(tmp_path / "bag") as reader,
+        pytest.raises(UserError, match="no topic /x; it has /image, /label_info"),
+    ):
+        list(reader.messages(["/x"]))
+
+
+def test_a_message_that_does_not_fit_its_type_is_refused(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic("/image", IMAGE)
+        bag.write_serialized("/image", SECOND, b"\x00\x01\x00\x00short")
+    with BagReader(tmp_path / "bag") as reader:
+        (message,) = reader.messages()
+        with pytest.raises(UserError, match="a message of /image at 1000000000 ns is no sensor_msgs/msg/Image"):
+            reader.decode(message)
+
+
+def test_a_bag_without_messages_is_a_bag(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic("/image", IMAGE)
+    with BagReader(tmp_path / "bag") as reader:
+        assert (reader.message_count, reader.start_ns, reader.end_ns) == (0, 0, 0)
+        assert list(reader.messages()) == []
+        assert topic_timings(reader)["/image"].rate is None
+
+
+def test_timing_finds_the_gap(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic("/image", IMAGE)
+        for tenths in (10, 11, 12, 17, 18):
+            bag.write("/image", tenths * SECOND // 10, image_message(noise(0), "rgb8", "camera", 0))
+    with BagReader(tmp_path / "bag") as reader:
+        timing = topic_timings(reader)["/image"]
+    assert timing.count == 5
+    assert timing.rate == pytest.approx(4 / 0.8)
+    assert timing.biggest_gap == pytest.approx(0.5)
+
+
+#: Writes 60 images where a file may have no more than 500 kB.
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from mp_perception.bags.messages import image_message
+from mp_perception.bags.writing import BagWriter
+from mp_perception.errors import UserError
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+try:
+    with BagWriter(Path(sys.argv[1]), sys.argv[2]) as bag:
+        bag.add_topic("/image", "sensor_msgs/msg/Image")
+        for stamp in range(60):
+            image = np.full((48, 160, 3), stamp, dtype=np.uint8)
+            bag.write("/image", stamp, image_message(image, "rgb8", "camera", stamp))
+except UserError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, storage: Storage) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "bag"), storage]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"{tmp_path}/bag: cannot be written \(.+\)\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bags_can_be_moved(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", num_images=1)
+    shutil.move(tmp_path / "bag", tmp_path / "elsewhere")
+    with BagReader(tmp_path / "elsewhere") as reader:
+        assert len(list(reader.messages())) == 2

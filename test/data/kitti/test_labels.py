@@ -1,0 +1,106 @@
+"""Label lines: read, written, refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mp_perception.data.kitti.labels import KittiLabel, format_label_line, parse_label_line, read_labels, write_labels
+from mp_perception.errors import UserError
+
+CAR = "Car 0.25 1 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
+DONT_CARE = "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10"
+
+
+def test_every_column_finds_its_place() -> None:
+    assert parse_label_line(CAR + " 0.75", "x:1") == KittiLabel(
+        type="Car",
+        truncated=0.25,
+        occluded=1,
+        alpha=-1.58,
+        box=(587.01, 173.33, 614.12, 200.12),
+        dimensions=(1.65, 1.67, 3.64),
+        location=(-0.65, 1.71, 46.70),
+        rotation_y=-1.59,
+        score=0.75,
+    )
+    assert parse_label_line(CAR, "x:1").score is None
+
+
+def test_unknown_columns_mean_no_3d_box() -> None:
+    assert parse_label_line(CAR, "x:1").has_3d_box
+    assert not parse_label_line(DONT_CARE, "x:1").has_3d_box
+
+
+decimals = st.integers(-90000, 90000).map(lambda hundredths: hundredths / 100)
+
+
+@given(
+    st.sampled_from([-1.0, 0.0, 0.5, 1.0]),
+    st.integers(-1, 3),
+    st.lists(decimals, min_size=2, max_size=2).map(sorted),
+    st.lists(decimals, min_size=2, max_size=2).map(sorted),
+    st.tuples(decimals, decimals, decimals),
+    st.none() | st.integers(0, 10**6).map(lambda millionths: millionths / 10**6),
+)
+def test_what_is_written_is_read_again(
+    truncated: float,
+    occluded: int,
+    columns: list[float],
+    rows: list[float],
+    location: tuple[float, float, float],
+    score: float | None,
+) -> None:
+    box = (columns[0], rows[0], columns[1], rows[1])
+    label = KittiLabel("Van", truncated, occluded, 0.5, box, (1.5, 1.6, 3.7), location, -0.25, score)
+    assert parse_label_line(format_label_line(label), "x:1") == label
+
+
+def test_files_are_written_whole_and_empty_ones_are_images_without_objects(tmp_path: Path) -> None:
+    labels = [parse_label_line(CAR, "x:1"), parse_label_line(DONT_CARE, "x:2")]
+    write_labels(tmp_path / "000001.txt", labels)
+    write_labels(tmp_path / "000002.txt", [])
+    assert read_labels(tmp_path / "000001.txt") == labels
+    assert read_labels(tmp_path / "000002.txt") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.txt", "000002.txt"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("Car 0 0 1 2 3 4 5", "expected 15 columns .16 with a score., found 8"),
+        (CAR.replace("587.01", "left"), "expected numbers"),
+        (CAR.replace("587.01", "nan"), "expected finite numbers"),
+        (CAR.replace("587.01", "687.01"), "expected a box left top right bottom, found 687.01 173.33 614.12"),
+        (CAR.replace("Car 0.25", "Car 25"), "expected a truncation"),
+        (CAR.replace("0.25 1 ", "0.25 1.5 "), "expected an occlusion"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "000007.txt"
+    path.write_text(f"{CAR}\n\n{line}\n")
+    with pytest.raises(UserError, match=f"000007.txt:3: {message}"):
+        read_labels(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"000007.txt: missing"):
+        read_labels(tmp_path / "000007.txt")
+
+
+@pytest.mark.shared_data
+def test_all_official_labels_survive_reading_and_writing(shared_data: Path) -> None:
+    lines = 0
+    with zipfile.ZipFile(shared_data / "kitti" / "object" / "label_2_all.zip") as archive:
+        for name in archive.namelist():
+            if not name.endswith(".txt"):
+                continue
+            for number, line in enumerate(archive.read(name).decode().splitlines(), start=1):
+                label = parse_label_line(line, f"{name}:{number}")
+                assert parse_label_line(format_label_line(label), name) == label
+                lines += 1
+    assert lines == 51865

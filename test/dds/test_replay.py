@@ -1,0 +1,268 @@
+"""replay_node and record_node as processes of their own, over DDS."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mp_perception.bags.message_types import type_store
+from mp_perception.bags.messages import camera_info_message, image_message, transforms_message
+from mp_perception.bags.reading import BagReader
+from mp_perception.bags.writing import BagWriter, OfferedQos
+from mp_perception.geometry import CameraIntrinsics
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+IMAGE, INFO, LABELS = "/camera/image", "/camera/camera_info", "/label_info"
+NUM_IMAGES = 25
+START_NS = 1317042272_345808896
+PERIOD_NS = 50_000_000
+
+# Prints one JSON line: stamp, CRC of the bytes and simulated time of every image, and all values of /clock.
+SUBSCRIBER = """
+import json, sys, time, zlib
+import rclpy
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+from rclpy.serialization import deserialize_message
+
+count, reliability = int(sys.argv[1]), ReliabilityPolicy[sys.argv[2]]
+rclpy.init()
+node = rclpy.create_node("subscriber", parameter_overrides=[Parameter("use_sim_time", value=True)])
+images, clock = [], []
+def take_image(data):
+    stamp = deserialize_message(data, Image).header.stamp
+    now = node.get_clock().now().nanoseconds
+    images.append((stamp.sec * 10**9 + stamp.nanosec, zlib.crc32(data), now))
+def take_clock(message):
+    clock.append(message.clock.sec * 10**9 + message.clock.nanosec)
+node.create_subscription(Clock, "/clock", take_clock, QoSProfile(depth=1000))
+node.create_subscription(Image, "/camera/image", take_image, QoSProfile(depth=5, reliability=reliability), raw=True)
+deadline = time.monotonic() + 40
+while len(images) < count and time.monotonic() < deadline:
+    rclpy.spin_once(node, timeout_sec=0.1)
+end = time.monotonic() + 0.3
+while time.monotonic() < end:
+    rclpy.spin_once(node, timeout_sec=0.1)
+print(json.dumps({"images": images, "clock": clock}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of KITTI's size at 20 Hz for 1.2 s with camera info, and latched label info and transforms before them."""
+    path = tmp_path_factory.mktemp("replay") / "street"
+    types = type_store().types
+    random = np.random.default_rng(0)
+    camera = CameraIntrinsics(721, 721, 609, 172, 1242, 375)
+    latched = OfferedQos(transient_local=True, depth=1)
+    with BagWriter(path) as writer:
+        writer.add_topic(IMAGE, "sensor_msgs/msg/Image")
+        writer.add_topic(INFO, "sensor_msgs/msg/CameraInfo")
+        writer.add_topic(LABELS, "vision_msgs/msg/LabelInfo", latched)
+        writer.add_topic("/tf_static", "tf2_msgs/msg/TFMessage", latched)
+        header = camera_info_message(camera, "", START_NS).header
+        writer.write(LABELS, START_NS, types["vision_msgs/msg/LabelInfo"](header=header, class_map=[], threshold=0.5))
+        writer.write("/tf_static", START_NS, transforms_message([("a", "b", np.eye(4))], START_NS))
+        for number in range(NUM_IMAGES):
+            stamp = START_NS + number * PERIOD_NS
+            image = random.integers(0, 256, (375, 1242, 3), dtype=np.uint8)
+            writer.write(INFO, stamp, camera_info_message(camera, "camera", stamp))
+            writer.write(IMAGE, stamp, image_message(image, "rgb8", "camera", stamp))
+    return path
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A Python process with its output piped; killed if the test leaves it running."""
+    process = subprocess.Popen(
+        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def node(name: str, *arguments: str | Path) -> list[str]:
+    return ["-m", f"mp_perception.ros.{name}", *map(str, arguments)]
+
+
+def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *command]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def played(environment: dict[str, str], replay: list[str], count: int, reliability: str = "RELIABLE") -> Any:
+    """What a subscriber process received of a replay; the replay's exit code is checked."""
+    with running(["-c", SUBSCRIBER, str(count), reliability], environment) as subscriber:
+        done = run([*replay, "--wait-for-subscribers", IMAGE], environment)
+        assert done.returncode == 0, done.stderr
+        output, errors = subscriber.communicate(timeout=60)
+    assert subscriber.returncode == 0, errors
+    return json.loads(output)
+
+
+@pytest.mark.parametrize("reliability", ["RELIABLE", "BEST_EFFORT"])
+def test_every_image_arrives_in_order_with_equal_bytes_at_its_time(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path, reliability: str
+) -> None:
+    import zlib
+
+    summary_path = tmp_path / "summary.json"
+    replay = node("replay_node", bag, "--summary", summary_path)
+    received = played(dds_environment, replay, NUM_IMAGES, reliability)
+    with BagReader(bag) as reader:
+        recorded = [(message.time_ns, zlib.crc32(message.data)) for message in reader.messages([IMAGE])]
+    assert [(stamp, checksum) for stamp, checksum, _ in received["images"]] == recorded
+    assert received["clock"] == sorted(received["clock"])
+    assert {stamp for stamp, _ in recorded} <= set(received["clock"])
+    # /clock and the image are two topics: one may overtake the other, by no more than a tick or a busy moment
+    assert np.median([abs(now - stamp) for stamp, _, now in received["images"]]) <= 10_000_000
+    # 100 Hz between the images as well: 1.2 s have 120 ticks, some of which coincide with images
+    assert len(received["clock"]) > 90
+
+    summary = json.loads(summary_path.read_text())
+    tf_is_installed = importlib.util.find_spec("tf2_msgs") is not None
+    assert summary["messages"] == {IMAGE: NUM_IMAGES, INFO: NUM_IMAGES, LABELS: 1} | (
+        {"/tf_static": 1} if tf_is_installed else {}
+    )
+    assert summary["skipped_topics"] == ({} if tf_is_installed else {"/tf_static": "tf2_msgs/msg/TFMessage"})
+    assert 0 < summary["lateness_ms"]["median"] < 20
+    assert summary["complete_loops"] == 1
+
+
+def test_frames_at_another_frequency_keep_their_stamps(bag: Path, dds_environment: dict[str, str]) -> None:
+    started = time.monotonic()
+    received = played(dds_environment, node("replay_node", bag, "--frequency", "5"), NUM_IMAGES)
+    assert time.monotonic() - started > (NUM_IMAGES - 1) / 5
+    assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(NUM_IMAGES)]
+    assert received["clock"] == sorted(received["clock"])
+    assert received["clock"][-1] == START_NS + (NUM_IMAGES - 1) * PERIOD_NS
+
+
+def test_a_start_offset_leaves_out_images_but_not_what_is_latched(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.json"
+    replay = node("replay_node", bag, "--start-offset", "1.0", "--rate", "2", "--summary", summary, "--topics")
+    received = played(dds_environment, [*replay, IMAGE, LABELS], 5)
+    assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(20, 25)]
+    assert min(received["clock"]) >= START_NS + 20 * PERIOD_NS
+    assert json.loads(summary.read_text())["messages"] == {IMAGE: 5, LABELS: 1}
+
+
+def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.json"
+    with (
+        running(["-c", SUBSCRIBER, str(2 * NUM_IMAGES), "RELIABLE"], dds_environment) as subscriber,
+        running(
+            node("replay_node", bag, "--loop", "--wait-for-subscribers", IMAGE, "--summary", summary), dds_environment
+        ) as replay,
+    ):
+        received = json.loads(subscriber.communicate(timeout=60)[0])
+        replay.send_signal(signal.SIGTERM)
+        signalled = time.monotonic()
+        _, errors = replay.communicate(timeout=10)
+    assert replay.returncode == 0, errors
+    assert time.monotonic() - signalled < 1
+    stamps = [stamp for stamp, _, _ in received["images"]][: 2 * NUM_IMAGES]
+    assert stamps == 2 * [START_NS + n * PERIOD_NS for n in range(NUM_IMAGES)]
+    assert sum(np.diff(received["clock"]) < 0) >= 1
+    assert json.loads(summary.read_text())["complete_loops"] >= 2
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_equals_what_was_played(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path, end: signal.Signals
+) -> None:
+    copy = tmp_path / "copy"
+    topics = [IMAGE, INFO, LABELS]
+    before = time.time_ns()
+    with running(node("record_node", copy, "--topics", *topics, "/nobody"), dds_environment) as recorder:
+        done = run(node("replay_node", bag, "--wait-for-subscribers", *topics), dds_environment)
+        assert done.returncode == 0, done.stderr
+        assert not copy.exists()
+        recorder.send_signal(end)
+        _, errors = recorder.communicate(timeout=20)
+    assert recorder.returncode == 0, errors
+    assert "/nobody: nobody published it" in errors
+    assert f"{IMAGE}: {NUM_IMAGES} messages\n" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    with BagReader(bag) as played, BagReader(copy) as recorded:
+        assert list(recorded.topics) == sorted(topics)
+        assert [name for name, topic in recorded.topics.items() if topic.transient_local] == [LABELS]
+        for topic in topics:
+            for found, sent in zip(recorded.messages([topic]), played.messages([topic]), strict=True):
+                assert found.data[: len(sent.data)] == sent.data
+                # the middleware fills a message up to a multiple of four bytes
+                assert found.data[len(sent.data) :] in (b"", b"\0", b"\0\0", b"\0\0\0")
+        times = [message.time_ns for message in recorded.messages([IMAGE])]
+    assert before < times[0] < times[-1] < time.time_ns()
+    # the times of reception show the recorded rhythm: 24 periods of 50 ms
+    assert (times[-1] - times[0]) / 1e9 == pytest.approx((NUM_IMAGES - 1) * PERIOD_NS / 1e9, abs=0.2)
+
+
+def test_a_recording_in_simulated_time_has_the_bags_times(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    arguments = [copy, "--topics", IMAGE, LABELS, "--ros-args", "-p", "use_sim_time:=true"]
+    with running(node("record_node", *arguments), dds_environment) as recorder:
+        done = run(node("replay_node", bag, "--wait-for-subscribers", IMAGE, LABELS), dds_environment)
+        assert done.returncode == 0, done.stderr
+        recorder.send_signal(signal.SIGINT)
+        _, errors = recorder.communicate(timeout=20)
+    assert recorder.returncode == 0, errors
+    with BagReader(copy) as recorded:
+        assert recorded.topics[LABELS].count == 1
+        times = np.array([message.time_ns for message in recorded.messages([IMAGE])])
+        # what came before the first tick of the clock counts as come with it
+        assert START_NS <= recorded.start_ns <= times[0]
+    late = times - (START_NS + np.arange(NUM_IMAGES) * PERIOD_NS)
+    assert np.abs(np.median(late)) < 20_000_000
+
+
+def test_what_cannot_be_played_is_one_line_and_code_2(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
+    cases = {
+        "no such bag": [tmp_path / "nowhere"],
+        "no topic /x; it has": [bag, "--topics", "/x"],
+        "the bag is only 1.200 s long": [bag, "--start-offset", "2"],
+        "expected a topic of images": [bag, "--frequency", "5", "--topics", INFO],
+        f"{IMAGE} has 0 of 2": [bag, "--wait-for-subscribers", f"{IMAGE}:2", "--wait-timeout", "0.2"],
+        "--wait-for-subscribers /y: not published": [bag, "--wait-for-subscribers", "/y"],
+        "cannot start: ": [bag, "--ros-args", "--nonsense"],
+    }
+    for message, arguments in cases.items():
+        done = run(node("replay_node", *arguments), dds_environment)
+        errors = [line for line in done.stderr.splitlines() if "[WARN]" not in line]
+        assert done.returncode == 2, (message, done.stderr)
+        assert len(errors) == 1, errors
+        assert errors[0].startswith("error: ")
+        assert message in errors[0]
+
+
+def test_a_recording_never_overwrites(bag: Path, dds_environment: dict[str, str]) -> None:
+    done = run(node("record_node", bag, "--topics", IMAGE), dds_environment)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    with BagReader(bag) as reader:
+        assert reader.topics[IMAGE].count == NUM_IMAGES
