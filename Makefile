@@ -12,7 +12,7 @@ export TORCH_INDEX
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-environment:  ## build .venv: ROS 2, requirements, vision_msgs, this package (PYTHON=, TORCH_INDEX=)
+environment:  ## build .venv: ROS 2, requirements, message packages, this package (PYTHON=, TORCH_INDEX=)
 	@$(PYTHON) -c "" 2>/dev/null || { echo "error: $(PYTHON) does not run; install Python 3.11 or name one: make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) environment/setup_environment.py
 

@@ -1,4 +1,4 @@
-"""Makes the private environment `.venv` of a checkout: ROS 2, all requirements, vision_msgs and this package.
+"""Makes the private environment `.venv` of a checkout: ROS 2, requirements, missing message packages, this package.
 
 `make environment` runs it.  Each step leaves a stamp made of what it was built from, so a second run does only what
 has changed, and a run that was interrupted goes on where it stopped.  Nothing outside the checkout is written.  It
@@ -40,6 +40,8 @@ _FOREIGN_VARIABLES = (
     "VIRTUAL_ENV",
 )
 _HEARTBEAT_SECONDS = 15
+#: Packages of messages that no wheel brings; their definitions lie beside this file.
+MESSAGE_PACKAGES = ("vision_msgs", "tf2_msgs")
 
 
 class SetupError(Exception):
@@ -51,7 +53,7 @@ def main() -> int:
     steps = [
         ("virtual environment", make_virtual_environment, location()),
         ("requirements (some 6 GB the first time)", install_requirements, digest(REQUIREMENTS)),
-        ("vision_msgs", build_vision_msgs, digest([*definition_files(), SOURCE / "requirements-ros.txt"])),
+        ("vision_msgs and tf2_msgs", build_messages, digest([*definition_files(), SOURCE / "requirements-ros.txt"])),
         ("mp_perception", install_package, digest(package_files())),
     ]
     try:
@@ -85,7 +87,9 @@ def check_machine() -> None:
         raise SetupError(f"Python's venv module is incomplete; on Debian and Ubuntu: apt install python{wanted}-venv")
     for variable, compiler in (("CC", "gcc"), ("CXX", "g++")):
         if shutil.which(os.environ.get(variable, compiler)) is None:
-            raise SetupError(f"no {compiler} found, which builds vision_msgs; on Debian and Ubuntu: apt install g++")
+            raise SetupError(
+                f"no {compiler} found, which builds messages; on Debian and Ubuntu: apt install g++"
+            )
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         raise SetupError(f"Python's header files are missing; on Debian and Ubuntu: apt install python{wanted}-dev")
     if VENV.exists() and not STATE.is_dir():
@@ -116,8 +120,8 @@ def install_requirements() -> None:
     run([*pip, *(argument for file in REQUIREMENTS for argument in ("-r", str(file)))])
 
 
-def build_vision_msgs() -> None:
-    """The messages of environment/vision_msgs, built and installed into the environment."""
+def build_messages() -> None:
+    """The messages of MESSAGE_PACKAGES, built and installed into the environment."""
     report = "import numpy, sysconfig; print(sysconfig.get_paths()['include']); print(numpy.get_include())"
     output = subprocess.run(
         [str(PYTHON), "-c", report], env=clean_environment(), capture_output=True, text=True, check=True
@@ -125,8 +129,7 @@ def build_vision_msgs() -> None:
     python_include, numpy_include = output.stdout.splitlines()
     correct_include_folders(VENV / "share", python_include, numpy_include)
 
-    build = STATE / "vision_msgs_build"
-    shutil.rmtree(build, ignore_errors=True)
+    build = STATE / "messages_build"
     cmake = str(VENV / "bin" / "cmake")
     options = [
         f"-DCMAKE_PREFIX_PATH={VENV}",
@@ -135,9 +138,11 @@ def build_vision_msgs() -> None:
         "-DCMAKE_BUILD_TYPE=Release",
         "-DBUILD_TESTING=OFF",
     ]
-    run([cmake, "-S", str(SOURCE / "vision_msgs"), "-B", str(build), "-G", "Ninja", *options])
-    run([cmake, "--build", str(build)])
-    run([cmake, "--install", str(build)])
+    for package in MESSAGE_PACKAGES:
+        shutil.rmtree(build, ignore_errors=True)
+        run([cmake, "-S", str(SOURCE / package), "-B", str(build), "-G", "Ninja", *options])
+        run([cmake, "--build", str(build)])
+        run([cmake, "--install", str(build)])
     shutil.rmtree(build)
 
 
@@ -207,8 +212,8 @@ def location() -> str:
 
 
 def definition_files() -> list[Path]:
-    """The files that vision_msgs is made of."""
-    return sorted(path for path in (SOURCE / "vision_msgs").rglob("*") if path.is_file())
+    """The files that the message packages are made of."""
+    return sorted(path for package in MESSAGE_PACKAGES for path in (SOURCE / package).rglob("*") if path.is_file())
 
 
 def package_files() -> list[Path]:

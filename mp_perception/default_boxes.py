@@ -52,7 +52,7 @@ def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[i
         centres = np.stack([centre_x, centre_y], axis=-1).reshape(-1, 1, 2)
         half_sizes = np.array(level.shapes).reshape(1, -1, 2) / 2
         boxes.append(np.concatenate([centres - half_sizes, centres + half_sizes], axis=-1).reshape(-1, 4))
-    return np.concatenate(boxes).astype(np.float32)
+    return np.asarray(np.concatenate(boxes), dtype=np.float32)
 
 
 def decode_offsets(offsets: NDArray[np.float32], default_boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,4 +61,4 @@ def decode_offsets(offsets: NDArray[np.float32], default_boxes: NDArray[np.float
     default_centres = (default_boxes[:, :2] + default_boxes[:, 2:]) / 2
     centres = default_centres + offsets[:, :2] * CENTRE_VARIANCE * default_sizes
     half_sizes = np.exp(np.minimum(offsets[:, 2:] * SIZE_VARIANCE, _MAX_SIZE_CHANGE)) * default_sizes / 2
-    return np.concatenate([centres - half_sizes, centres + half_sizes], axis=1).astype(np.float32)
+    return np.asarray(np.concatenate([centres - half_sizes, centres + half_sizes], axis=1), dtype=np.float32)

@@ -90,7 +90,7 @@ class CameraIntrinsics:
 
 def box_areas(boxes: Floats) -> Floats:
     """Areas (N,) in square pixels of boxes (N, 4) x1 y1 x2 y2; 0 where a box is inverted."""
-    return np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None)
+    return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
 
 
 def box_iou(first: Floats, second: Floats) -> Floats:
@@ -100,15 +100,15 @@ def box_iou(first: Floats, second: Floats) -> Floats:
     sides = np.clip(right_bottom - left_top, 0, None)
     intersection = sides[..., 0] * sides[..., 1]
     union = box_areas(first)[:, None] + box_areas(second)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
 
 
 def clip_boxes(boxes: Floats, width: float, height: float) -> Floats:
     """Boxes (N, 4) cut to an image of width x height pixels."""
     limits = np.array([width, height, width, height], dtype=boxes.dtype)
-    return np.clip(boxes, 0, limits)
+    return np.asarray(np.clip(boxes, 0, limits))
 
 
 def box_centres(boxes: Floats) -> Floats:
     """Middle points (N, 2) of boxes (N, 4), as image points."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)

@@ -70,4 +70,5 @@ class Prediction:
     def depth(self) -> NDArray[np.float32]:
         """(H, W) float32 metres at the input image's resolution, NaN where invalid; computed when first asked for."""
         height, width = self.image_size
-        return cv2.resize(self.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
+        enlarged = cv2.resize(self.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(enlarged, dtype=np.float32)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -97,7 +100,9 @@ def count_images(files: Sequence[tuple[Path, Path]]) -> int | None:
     return total
 
 
-def _open_video(path: Path) -> av.container.InputContainer:
+def _open_video(path: Path) -> InputContainer:
+    import av
+
     try:
         container = av.open(str(path))
     except (av.FFmpegError, OSError) as error:
@@ -109,6 +114,8 @@ def _open_video(path: Path) -> av.container.InputContainer:
 
 
 def _read_video(path: Path, name: Path) -> Iterator[NamedImage]:
+    import av  # only here: images and bags need no video library
+
     with _open_video(path) as container:
         try:
             for number, frame in enumerate(container.decode(video=0)):

@@ -1,4 +1,4 @@
-"""The interface definitions of vision_msgs: equal to the released ones, and built as they are written."""
+"""Interface definitions of vision_msgs (and tf2_msgs): equal to the released ones, and built as they are written."""
 
 from __future__ import annotations
 
@@ -77,3 +77,13 @@ def test_installed_package_has_the_type_hash_of_the_release() -> None:
         pytest.skip("vision_msgs is not installed here")
     hashes = {entry["type_name"]: entry["hash_string"] for entry in json.loads(installed.read_text())["type_hashes"]}
     assert hashes["vision_msgs/msg/Detection2DArray"] == DETECTION_2D_ARRAY_HASH
+
+
+def test_installed_tf_message_has_the_type_hash_of_the_release() -> None:
+    """Known to rosbags from the released package; ours is built from environment/tf2_msgs."""
+    installed = Path(sys.prefix, "share", "tf2_msgs", "msg", "TFMessage.json")
+    if not installed.is_file():
+        pytest.skip("tf2_msgs is not installed here")
+    hashes = {entry["type_name"]: entry["hash_string"] for entry in json.loads(installed.read_text())["type_hashes"]}
+    released = get_typestore(Stores.ROS2_KILTED).hash_rihs01("tf2_msgs/msg/TFMessage")
+    assert hashes["tf2_msgs/msg/TFMessage"] == released

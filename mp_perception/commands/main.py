@@ -1,0 +1,40 @@
+"""The command line `mp_perception`: one file per sub-command, each a thin layer over the library.
+
+Commands import what they need inside their functions, so that `predict` starts without rclpy and `bag` without torch.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mp_perception.commands import bag, demo, predict, synthetic
+from mp_perception.errors import UserError
+from mp_perception.progress import error_console
+
+app = typer.Typer(
+    help="Objects and their distance from one camera: predict, replay and make test drives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(predict.predict)
+app.command()(synthetic.synthetic)
+app.add_typer(bag.app, name="bag")
+app.command()(demo.demo)
+
+
+def run() -> None:
+    """Entry point of the console script: a UserError becomes one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        error_console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()
