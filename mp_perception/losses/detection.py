@@ -1,0 +1,140 @@
+"""Losses of the detection branch: the paper's equations (3) and (4), and the focal loss beside the hard negatives.
+
+Both parts are sums over default boxes divided by the number of positives (those matched with an object) in the batch,
+as in SSD; unknown default boxes take no part.
+
+Partial labels.  A data set that does not label a class leaves its objects unmarked: background there means
+"background or one of the unlabelled classes".  With logits z, 0 the background, L the classes that the image's data
+set labels and U the others, a default box costs
+
+    positive of class c in L:   -log( exp z_c / (exp z_0 + sum_L exp z_l) )
+    background:                 -log( (exp z_0 + sum_U exp z_u) / (exp z_0 + sum_U exp z_u + sum_L exp z_l) )
+
+where z_u counts as a constant.  So a class learns from the sets that label it and from no other; a default box that
+the network takes for an unlabelled class is not pushed towards the background; and where all classes are labelled
+both are the usual cross entropy.  (The positives leave U out altogether, because a set without a class often counts
+its objects to another one, such as vans to cars.)  An image with no labelled class takes no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mp_perception.errors import UserError
+from mp_perception.network.matching import MatchedTargets
+
+#: Background default boxes per positive (SSD, section 2.2).
+NEGATIVES_PER_POSITIVE = 3
+#: Lin et al. 2017, section 5.1: weight of positives (the background has the rest) and exponent.
+_FOCAL_ALPHA = 0.25
+_FOCAL_GAMMA = 2.0
+
+#: (class_logits, targets, labelled) -> scalar, as `hard_negatives_loss`.
+ClassificationLoss = Callable[[Tensor, MatchedTargets, Tensor], Tensor]
+
+
+def hard_negatives_loss(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> Tensor:
+    """The paper's equation (3): cross entropy over positives and, per image, three times as many background boxes.
+
+    Those with the greatest loss are chosen; an image without objects contributes nothing, as in SSD.
+    class_logits: (B, N, 1 + C).  labelled: (B, C) bool, the classes that the image's data set labels.
+    Returns a scalar; 0 without positives.  Raises ValueError for wrong shapes or an object of an unlabelled class.
+    """
+    positive, background = _roles(class_logits, targets, labelled)
+    background_losses = _background_losses(class_logits, labelled)
+    wanted = NEGATIVES_PER_POSITIVE * positive.sum(dim=1, keepdim=True)
+    most = min(int(wanted.max()), positive.shape[1])
+    candidates = torch.where(background, background_losses, -torch.inf)
+    hardest = candidates.topk(most, dim=1).values
+    chosen = (torch.arange(most, device=wanted.device) < wanted) & (hardest > -torch.inf)
+    total = _positive_losses(class_logits, targets.classes, labelled, positive).sum()
+    return (total + torch.where(chosen, hardest, 0).sum()) / positive.sum().clamp(min=1)
+
+
+def focal_loss(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> Tensor:
+    """Focal loss (Lin et al. 2017) on the softmax: weight * (1 - q)^2 * -log q over all known default boxes.
+
+    q is the probability whose logarithm the module's equations take; the weight is 0.25 for positives and 0.75 for
+    the background.  Images without objects teach here too.
+    Arguments, errors as `hard_negatives_loss`; without positives the sum is divided by 1.
+    """
+    positive, background = _roles(class_logits, targets, labelled)
+    positive_losses = _positive_losses(class_logits, targets.classes, labelled, positive)
+    background_losses = torch.where(background, _background_losses(class_logits, labelled), 0)
+    total = _FOCAL_ALPHA * _focus(positive_losses).sum() + (1 - _FOCAL_ALPHA) * _focus(background_losses).sum()
+    return total / positive.sum().clamp(min=1)
+
+
+#: Classification losses by name.
+CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {"hard_negatives": hard_negatives_loss, "focal": focal_loss}
+
+
+def find_classification_loss(name: str) -> ClassificationLoss:
+    """A registered classification loss; raises UserError that lists the known names."""
+    if name not in CLASSIFICATION_LOSSES:
+        known = ", ".join(sorted(CLASSIFICATION_LOSSES))
+        raise UserError(f"unknown classification loss '{name}': expected one of {known}")
+    return CLASSIFICATION_LOSSES[name]
+
+
+def localisation_loss(box_offsets: Tensor, targets: MatchedTargets) -> Tensor:
+    """The paper's equation (4): smooth L1 of the four offsets (B, N, 4) of the positives, summed over the four.
+
+    Returns a scalar; 0 without positives.  Raises ValueError for wrong shapes.
+    """
+    if box_offsets.shape != targets.offsets.shape:
+        raise ValueError(f"expected box offsets {tuple(targets.offsets.shape)}, found {tuple(box_offsets.shape)}")
+    positive = targets.classes > 0
+    wanted = targets.offsets[positive]
+    total = functional.smooth_l1_loss(box_offsets[positive].to(wanted.dtype), wanted, reduction="sum")
+    return total / positive.sum().clamp(min=1)
+
+
+def _roles(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    """Which default boxes (B, N) are positives, and which are known to hold no labelled class."""
+    if class_logits.ndim != 3 or class_logits.shape[:2] != targets.classes.shape:
+        shape = tuple(targets.classes.shape)
+        raise ValueError(
+            f"expected class logits (B, N, 1 + C) with (B, N) = {shape}, found {tuple(class_logits.shape)}"
+        )
+    num_images, _, num_logits = class_logits.shape
+    if labelled.shape != (num_images, num_logits - 1) or labelled.dtype != torch.bool:
+        expected = f"({num_images}, {num_logits - 1})"
+        raise ValueError(f"expected labelled classes {expected} bool, found {tuple(labelled.shape)} {labelled.dtype}")
+    positive = targets.classes > 0
+    images, boxes = positive.nonzero(as_tuple=True)
+    classes = targets.classes[images, boxes]
+    if (classes >= num_logits).any() or not labelled[images, classes - 1].all():
+        raise ValueError("a default box is matched with an object of a class that its image does not label")
+    return positive, ~positive & ~targets.unknown
+
+
+def _positive_losses(class_logits: Tensor, classes: Tensor, labelled: Tensor, positive: Tensor) -> Tensor:
+    """Losses (n,) of the positives."""
+    images = positive.nonzero()[:, 0]
+    takes_part = functional.pad(labelled, (1, 0), value=True)[images]
+    logits = class_logits[positive].float() if class_logits.dtype != torch.float64 else class_logits[positive]
+    return functional.cross_entropy(logits.masked_fill(~takes_part, -torch.inf), classes[positive], reduction="none")
+
+
+def _background_losses(class_logits: Tensor, labelled: Tensor) -> Tensor:
+    """The loss (B, N) that each default box would have as background; 0 in images without a labelled class.
+
+    -log(b / (b + l)) = softplus(log l - log b), exact to the last digit where the loss is small.
+    """
+    logits = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
+    takes_part = functional.pad(labelled, (1, 0), value=True)[:, None]
+    logits = torch.where(takes_part, logits, logits.detach())
+    is_labelled = functional.pad(labelled, (1, 0), value=False)[:, None]
+    labelled_sum = logits.masked_fill(~is_labelled, -torch.inf).logsumexp(dim=2)
+    background_sum = logits.masked_fill(is_labelled, -torch.inf).logsumexp(dim=2)
+    return functional.softplus(labelled_sum - background_sum)
+
+
+def _focus(losses: Tensor) -> Tensor:
+    """(1 - q)^gamma * -log q from -log q."""
+    return (-torch.expm1(-losses)) ** _FOCAL_GAMMA * losses
