@@ -74,7 +74,7 @@ def _synthetic_drive(folder: Path, num_frames: int) -> RawDrive:
     from mp_perception.data.kitti.raw import RawDrive
     from mp_perception.synthetic.drive import write_raw_drive
 
-    written = write_raw_drive(folder, num_frames, seed=1, workers=os.cpu_count() or 1)
+    written = write_raw_drive(folder, num_frames, seed=8, workers=os.cpu_count() or 1)
     return RawDrive(written.folder)
 
 

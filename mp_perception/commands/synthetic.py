@@ -60,6 +60,6 @@ def _width_and_height(size: str) -> tuple[int, int]:
     width, separator, height = size.lower().partition("x")
     if not (separator and width.isdigit() and height.isdigit()):
         raise UserError(f"--size {size}: expected WIDTHxHEIGHT, for example 1242x375")
-    if not (32 <= int(width) <= 8192 and 32 <= int(height) <= 8192):
-        raise UserError(f"--size {size}: expected 32 to 8192 pixels each way")
+    if len(size) > 11 or min(int(width), int(height)) < 32 or int(width) * int(height) > 2_100_000:
+        raise UserError(f"--size {size}: expected at least 32 pixels each way and at most 1920x1080 in all")
     return int(width), int(height)

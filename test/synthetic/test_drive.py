@@ -1,0 +1,166 @@
+"""The layouts on disk, read back with the readers of real KITTI data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mp_perception.commands.synthetic import synthetic
+from mp_perception.data.image_files import read_image
+from mp_perception.data.kitti.calibration import read_object_calibration
+from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.kitti.labels import read_labels
+from mp_perception.data.kitti.raw import RawDrive, read_scan
+from mp_perception.data.lidar_projection import project_points
+from mp_perception.errors import UserError
+from mp_perception.geometry import box_iou
+from mp_perception.synthetic.drive import _complete_or_absent, write_object_set, write_raw_drive
+from mp_perception.synthetic.sensors import camera_of_size
+
+CAMERA = camera_of_size(416, 128)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("raw") / "street"
+    write_raw_drive(out, 3, seed=4, camera=CAMERA)
+    return out
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("object") / "set"
+    write_object_set(out, 4, seed=2, camera=CAMERA)
+    return out
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_raw_drive_is_read_back(raw):
+    drive = RawDrive(raw / "2026_01_01" / "2026_01_01_drive_0004_sync")
+    assert [frame.number for frame in drive.frames] == [0, 1, 2]
+    assert np.diff([frame.stamp_ns for frame in drive.frames]).tolist() == [100_000_000] * 2
+    assert drive.calibration.intrinsics(2, 416, 128) == CAMERA
+    depth_folder = raw / "depth" / "train" / drive.name / "proj_depth" / "groundtruth" / "image_02"
+    for frame in drive.frames:
+        assert read_image(frame.images[2]).shape == (128, 416, 3)
+        depth = read_depth_png(depth_folder / f"{frame.number:010d}.png")
+        # Straight ahead below the horizon lies the road or something on it, never nothing.
+        assert np.isfinite(depth[80:]).all()
+        assert depth[127, 208] == pytest.approx(1.65 * CAMERA.fy / (127 - CAMERA.cy), rel=0.01)
+    moving = [read_image(frame.images[2]).astype(int) for frame in drive.frames]
+    assert np.abs(moving[0] - moving[2]).mean() > 2
+
+
+def test_scans_fall_on_the_depth_map(raw):
+    drive = RawDrive(raw / "2026_01_01" / "2026_01_01_drive_0004_sync")
+    frame = drive.frames[1]
+    assert frame.scan is not None
+    scan = read_scan(frame.scan)
+    seen = project_points(scan, drive.calibration.velo_to_camera(2), CAMERA)
+    depth = read_depth_png(raw / "depth/train" / drive.name / "proj_depth/groundtruth/image_02/0000000001.png")
+    assert len(scan) > 1000
+    assert len(seen.indices) == len(scan)
+    np.testing.assert_allclose(depth[seen.rows, seen.columns], seen.depth, atol=1 / 512 + 1e-4)
+    elevation = np.rad2deg(np.arcsin(scan[:, 2] / np.linalg.norm(scan[:, :3], axis=1)))
+    assert -25.5 < elevation.min() < elevation.max() < 3.0
+    assert 0 <= scan[:, 3].min() <= scan[:, 3].max() <= 1
+
+
+def test_object_set_is_read_back_and_its_3d_boxes_enclose_its_2d_boxes(objects):
+    names = (objects / "ImageSets" / "train.txt").read_text().split()
+    assert names == ["000000", "000001", "000002", "000003"]
+    checked = 0
+    for name in names:
+        training = objects / "training"
+        assert read_image(training / "image_2" / f"{name}.png").shape == (128, 416, 3)
+        assert read_depth_png(training / "depth_2" / f"{name}.png").shape == (128, 416)
+        assert len(read_scan(training / "velodyne" / f"{name}.bin")) > 1000
+        calibration = read_object_calibration(training / "calib" / f"{name}.txt")
+        for label in read_labels(training / "label_2" / f"{name}.txt"):
+            if label.type == "DontCare" or label.truncated > 0 or label.location[2] < 6:
+                continue
+            height, width, length = label.dimensions
+            cosine, sine = np.cos(label.rotation_y), np.sin(label.rotation_y)
+            corners = np.array(
+                [
+                    (
+                        cosine * x + sine * z + label.location[0],
+                        y + label.location[1],
+                        -sine * x + cosine * z + label.location[2],
+                    )
+                    for x in (-length / 2, length / 2)
+                    for y in (-height, 0)
+                    for z in (-width / 2, width / 2)
+                ]
+            )
+            image = np.column_stack([corners, np.ones(8)]) @ calibration.projections[2].T
+            points = image[:, :2] / image[:, 2:] + 0.5
+            around = np.concatenate([points.min(axis=0), points.max(axis=0)])
+            box = np.array(label.box)
+            # Labels have two decimals of a metre: half a pixel at the least distance.
+            assert (around[:2] <= box[:2] + 0.7).all()
+            assert (around[2:] >= box[2:] - 0.7).all()
+            assert box_iou(around[None], box[None])[0, 0] > 0.45
+            checked += 1
+    assert checked >= 10
+
+
+def test_every_object_frame_is_another_street(objects):
+    images = [read_image(objects / "training" / "image_2" / f"{n:06d}.png").astype(int) for n in range(4)]
+    for first in range(4):
+        for second in range(first):
+            assert np.abs(images[first] - images[second]).mean() > 10
+
+
+@pytest.mark.parametrize("write", [write_raw_drive, write_object_set])
+def test_the_number_of_workers_changes_no_byte(tmp_path, write):
+    small = camera_of_size(160, 64)
+    write(tmp_path / "one", 3, 9, small, 1)
+    write(tmp_path / "two", 3, 9, small, 2)
+    one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
+    assert len(one) >= 12
+    assert one == two
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(UserError, match="empty folder"):
+        write_raw_drive(tmp_path, 1, 1, CAMERA)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_interruption_leaves_nothing(tmp_path):
+    def interrupted() -> None:
+        with _complete_or_absent(tmp_path / "out") as folder:
+            (folder / "half").write_text("written")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_writes_and_says_so(tmp_path):
+    app = typer.Typer()
+    app.command()(synthetic)
+    runner = CliRunner()
+    out = tmp_path / "set"
+    arguments = [str(out), "--layout", "object", "--frames", "1", "--seed", "3", "--size", "160x64", "--workers", "1"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "1 frames" in result.output
+    image = cv2.imread(str(out / "training" / "image_2" / "000000.png"))
+    assert image is not None
+    assert image.shape == (64, 160, 3)
+    for size in ("160", "160x", "9x9", "160x99999", "axb"):
+        refused = runner.invoke(app, [str(tmp_path / "other"), "--size", size])
+        assert isinstance(refused.exception, UserError)
+        assert not (tmp_path / "other").exists()
