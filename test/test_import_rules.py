@@ -43,7 +43,10 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 #: Rooms and files that may import PyTorch; all others run where it is not installed.
-TORCH_ROOMS = ("network", "losses", "training", "inference/export.py", "inference/runtimes/torch_runtime.py")
+TORCH_ROOMS = (
+    *("network", "losses", "training"),
+    *("inference/export.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
+)
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 
 #: Rooms that may import ROS; all others run without it.

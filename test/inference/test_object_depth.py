@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.data.kitti.calibration import read_object_calibration
 from mp_perception.data.kitti.depth import read_depth_png
 from mp_perception.data.kitti.labels import read_labels
+from mp_perception.evaluation.object_depth_truth import lidar_depths
 from mp_perception.inference import object_depth
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
 
@@ -71,15 +74,6 @@ def test_unknown_statistics_are_refused():
         measure_object_depth(np.ones((4, 4), np.float32), boxes([0, 0, 4, 4]), "wish")
 
 
-def points_inside(label, points):
-    """Mask of points (N, 3), camera 0, that lie in the label's 3D box, 10 cm wider on all sides."""
-    height, width, length = label.dimensions
-    cosine, sine = np.cos(label.rotation_y), np.sin(label.rotation_y)
-    x, y, z = (points - np.array(label.location)).T
-    along, across = cosine * x - sine * z, sine * x + cosine * z
-    return (abs(along) < length / 2 + 0.1) & (abs(across) < width / 2 + 0.1) & (y < 0.1) & (y > -height - 0.1)
-
-
 def labelled_objects(kitti_object):
     """(class, box in the depth map, the lidar's depth inside the 3D box, depth map as a network gives it)."""
     for split in ("train", "val"):
@@ -92,22 +86,18 @@ def labelled_objects(kitti_object):
             lookup = np.zeros(nearest.max() + 1, np.float32)
             lookup[nearest[known]] = sparse[known]
             dense = cv2.resize(lookup[nearest], (318, 96), interpolation=cv2.INTER_LINEAR)
-            projection = (kitti_object / "training" / "calib" / f"{frame}.txt").read_text().splitlines()[2]
-            matrix = np.array(projection.removeprefix("P2:").split(), dtype=float).reshape(3, 4)
-            row, column = np.nonzero(known)
-            depth = sparse[known]
-            x = ((column - matrix[0, 2]) * depth - matrix[0, 3]) / matrix[0, 0]
-            y = ((row - matrix[1, 2]) * depth - matrix[1, 3]) / matrix[1, 1]
-            points = np.stack([x, y, depth - matrix[2, 3]], axis=1)
-            for label in read_labels(kitti_object / "training" / "label_2" / f"{frame}.txt"):
-                box = np.array(label.box, dtype=np.float32)
-                if label.type not in ("Car", "Van", "Truck", "Pedestrian", "Cyclist") or box[3] - box[1] < 25:
-                    continue
-                in_box = (column >= box[0]) & (column < box[2]) & (row >= box[1]) & (row < box[3])
-                inside = in_box & points_inside(label, points)
-                if inside.sum() >= 5:
-                    scale = np.array([318 / known.shape[1], 96 / known.shape[0]] * 2, dtype=np.float32)
-                    yield label.type, box * scale, float(np.median(depth[inside])), dense
+            calibration = read_object_calibration(kitti_object / "training" / "calib" / f"{frame}.txt")
+            intrinsics = calibration.intrinsics(2, sparse.shape[1], sparse.shape[0])
+            labels = [
+                label
+                for label in read_labels(kitti_object / "training" / "label_2" / f"{frame}.txt")
+                if label.type in DEFAULT_CLASSES and label.box[3] - label.box[1] >= 25
+            ]
+            scale = np.array([318 / known.shape[1], 96 / known.shape[0]] * 2, dtype=np.float32)
+            depths = lidar_depths(labels, sparse, intrinsics, calibration.camera_0_to_camera(2))
+            for label, depth in zip(labels, depths, strict=True):
+                if np.isfinite(depth):
+                    yield label.type, np.array(label.box, dtype=np.float32) * scale, depth, dense
 
 
 @pytest.mark.shared_data

@@ -1,0 +1,343 @@
+"""KITTI's average precision against a second scorer, written step by step as the protocol reads, and by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from mp_perception.evaluation.detection_metrics import KittiDetectionScorer, average_precision_table
+
+# ---- The second scorer: plain Python, one loop per sentence of the protocol -------------------------------------
+
+REQUIREMENTS = {"easy": (40, 0, 0.15), "moderate": (25, 1, 0.30), "hard": (25, 2, 0.50)}
+NEIGHBOUR = {"Car": "Van", "Pedestrian": "Person_sitting", "Cyclist": None}
+
+
+def intersection(a, b):
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def area(box):
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def overlap(a, b):
+    shared = intersection(a, b)
+    return shared / (area(a) + area(b) - shared) if shared else 0.0
+
+
+def cleaned(image, name, difficulty):
+    """Steps 1 and 2: [(box, ignored)] of objects, DontCare boxes, [(box, score, ignored)] of detections."""
+    labels, detections = image
+    min_height, max_occlusion, max_truncation = REQUIREMENTS[difficulty]
+    objects = []
+    for label in labels:
+        meets = (
+            label.box[3] - label.box[1] >= min_height
+            and label.occluded <= max_occlusion
+            and label.truncated <= max_truncation
+        )
+        if label.type == name:
+            objects.append((label.box, not meets))
+        elif label.type == NEIGHBOUR[name]:
+            objects.append((label.box, True))
+    candidates = []
+    for i in range(len(detections)):
+        box, score = [float(value) for value in detections.boxes[i]], float(detections.scores[i])
+        if int(abs(box[3] - box[1])) < min_height:
+            candidates.append((box, score, True))
+        elif detections.name(i) == name:
+            candidates.append((box, score, False))
+    return objects, [label.box for label in labels if label.type == "DontCare"], candidates
+
+
+def scores_of_hits(objects, detections, min_iou):
+    """Step 3, first half."""
+    assigned, scores = set(), []
+    for box, ignored in objects:
+        best = None
+        for j, (other, score, _) in enumerate(detections):
+            if j not in assigned and overlap(other, box) > min_iou and (best is None or score > detections[best][1]):
+                best = j
+        if best is not None:
+            assigned.add(best)
+            if not ignored and not detections[best][2]:
+                scores.append(detections[best][1])
+    return scores
+
+
+def kept_scores(scores, counted):
+    """Step 3, second half."""
+    scores, kept, recall = sorted(scores, reverse=True), [], 0.0
+    for i, score in enumerate(scores):
+        last = i == len(scores) - 1
+        left = (i + 1) / counted
+        right = left if last else (i + 2) / counted
+        if right - recall < recall - left and not last:
+            continue
+        kept.append(score)
+        recall += 1 / 40
+    return kept
+
+
+def count(objects, dont_care, detections, min_iou, threshold):
+    """Steps 4 and 5: hits and false alarms of one image."""
+    detections = [detection for detection in detections if detection[1] >= threshold]
+    assigned, hits = set(), 0
+    for box, object_ignored in objects:
+        best, best_overlap = None, 0.0
+        for j, (other, _, small) in enumerate(detections):
+            value = overlap(other, box)
+            if j in assigned or not value > min_iou:
+                continue
+            best_is_small = best is not None and detections[best][2]
+            if not small and (value > best_overlap or best_is_small):
+                best, best_overlap = j, value
+            elif small and best is None:
+                best = j
+        if best is None:
+            continue
+        assigned.add(best)
+        if not object_ignored and not detections[best][2]:
+            hits += 1
+    false_alarms = 0
+    for j, (box, _, small) in enumerate(detections):
+        if j in assigned or small:
+            continue
+        if not any(area(box) > 0 and intersection(box, other) / area(box) > min_iou for other in dont_care):
+            false_alarms += 1
+    return hits, false_alarms
+
+
+def reference_average_precision(images, name, min_iou, difficulty):
+    """Step 6: AP40 and AP11, percent, and the number of counted objects."""
+    prepared = [cleaned(image, name, difficulty) for image in images]
+    counted = sum(not ignored for objects, _, _ in prepared for _, ignored in objects)
+    if counted == 0:
+        return math.nan, math.nan, 0
+    scores = [score for objects, _, found in prepared for score in scores_of_hits(objects, found, min_iou)]
+    precision = []
+    for threshold in kept_scores(scores, counted):
+        numbers = [count(*image, min_iou, threshold) for image in prepared]
+        hits, alarms = sum(pair[0] for pair in numbers), sum(pair[1] for pair in numbers)
+        precision.append(hits / (hits + alarms) if hits else 0.0)
+    precision = [max(precision[k:]) for k in range(len(precision))]
+    precision += [0.0] * (41 - len(precision))
+    return 100 * sum(precision[1:]) / 40, 100 * sum(precision[::4]) / 11, counted
+
+
+# ---- Generated sets --------------------------------------------------------------------------------------------
+
+
+def random_set(seed, make_label, make_detections):
+    """Images whose boxes, heights, scores and classes often meet the protocol's limits exactly."""
+    random = np.random.default_rng(seed)
+    types = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "DontCare", "Misc")
+    # Some sets have few distinct scores, so that ties abound; some whole pixels, so that overlaps do.
+    levels = int(random.choice([3, 10, 1000]))
+    whole = random.random() < 0.5
+    images = []
+    for _ in range(random.integers(1, 7)):
+        labels, rows = [], []
+        for _ in range(random.integers(0, 9)):
+            name = str(random.choice(types, p=[0.3, 0.1, 0.05, 0.15, 0.1, 0.15, 0.1, 0.05]))
+            left, top = random.uniform(0, 300), random.uniform(0, 100)
+            width = random.uniform(15, 90)
+            height = random.choice([25, 40, 24.99, 25.5, 39.5, random.uniform(15, 80)])
+            if whole:
+                left, top, width = round(left), round(top), 10 * round(width / 10) + 10
+            box = [float(np.float32(value)) for value in (left, top, left + width, top + height)]
+            occluded, truncated = int(random.integers(-1, 4)), float(random.choice([0, 0.15, 0.2, 0.3, 0.5, 0.51]))
+            labels.append(make_label(name, box, occluded, truncated))
+            for _ in range(random.integers(0, 4)):
+                found = name if name in ("Car", "Van", "Truck", "Pedestrian", "Cyclist") else "Car"
+                if random.random() < 0.15:
+                    found = str(random.choice(["Car", "Pedestrian", "Cyclist"]))
+                shift = random.choice([0, 1, 0.1 * width, 0.5 * width]) * random.choice([-1, 1])
+                shrink = random.choice([0, 0, 0, 0.5, 10])
+                rows.append((found, [box[0] + shift, box[1] + shrink, box[2] + shift, box[3]]))
+        for _ in range(random.integers(0, 4)):
+            left, top, width, height = random.uniform([0, 0, 10, 15], [300, 100, 90, 80])
+            rows.append((str(random.choice(["Car", "Pedestrian", "Cyclist"])), [left, top, left + width, top + height]))
+        random.shuffle(rows)
+        scored = [(name, box, random.integers(0, levels) / levels) for name, box in rows]
+        images.append((labels, make_detections(scored)))
+    return images
+
+
+def scored(images):
+    scorer = KittiDetectionScorer()
+    for i, (labels, detections) in enumerate(images):
+        scorer.add(f"{i:06d}", labels, detections)
+    return scorer
+
+
+def test_average_precision_equals_the_second_scorer_on_400_sets(make_label, make_detections) -> None:
+    compared = partly_right = 0
+    for seed in range(400):
+        images = random_set(seed, make_label, make_detections)
+        for curve in scored(images).curves():
+            ap40, ap11, counted = reference_average_precision(images, curve.class_name, curve.min_iou, curve.difficulty)
+            where = (seed, curve.class_name, curve.min_iou, curve.difficulty)
+            assert curve.counted == counted, where
+            assert curve.ap40 == pytest.approx(ap40, abs=1e-9, nan_ok=True), where
+            assert curve.ap11 == pytest.approx(ap11, abs=1e-9, nan_ok=True), where
+            compared += counted > 0
+            partly_right += 0 < ap40 < 100
+    assert compared > 2000
+    assert partly_right > 500, partly_right
+
+
+def test_more_objects_than_recalls_are_thinned_out_as_the_protocol_says(make_label, make_detections) -> None:
+    random = np.random.default_rng(7)
+    images = []
+    for _ in range(60):
+        boxes = [[100 * i, 10, 100 * i + 60, 60] for i in range(3)]
+        rows = [("Car", box, random.random()) for box in boxes if random.random() < 0.8]
+        rows += [
+            ("Car", [100 * i, 100, 100 * i + 60, 150], random.random() * 0.8) for i in range(random.integers(0, 3))
+        ]
+        images.append(([make_label("Car", box) for box in boxes], make_detections(rows)))
+    curve = scored(images).curves()[0]
+    ap40, ap11, _ = reference_average_precision(images, "Car", 0.7, "easy")
+    assert 20 < len(curve.thresholds) < 41
+    assert (curve.ap40, curve.ap11) == (pytest.approx(ap40, abs=1e-9), pytest.approx(ap11, abs=1e-9))
+    assert 0 < ap40 < 90
+
+
+# ---- By hand ---------------------------------------------------------------------------------------------------
+
+HIGH = [0, 0, 50, 50]
+
+
+def ap(curves, class_name="Car", difficulty="easy", min_iou=None):
+    return next(
+        curve
+        for curve in curves
+        if (curve.class_name, curve.difficulty) == (class_name, difficulty) and min_iou in (None, curve.min_iou)
+    )
+
+
+def test_one_object_found_and_one_missed(make_label, make_detections) -> None:
+    """Two objects, one hit: one kept score, so only recall 0 has a precision: AP11 is 1/11, AP40 none at all."""
+    labels = [make_label("Car", HIGH), make_label("Car", [100, 0, 150, 50])]
+    curve = ap(scored([(labels, make_detections([("Car", HIGH, 0.9)]))]).curves())
+    assert curve.counted == 2
+    assert curve.thresholds.tolist() == [pytest.approx(0.9)]
+    assert curve.precision.tolist() == [1.0] + [0.0] * 40
+    assert (curve.ap40, curve.ap11) == (0.0, pytest.approx(100 / 11))
+
+
+def test_a_false_alarm_with_a_higher_score_halves_the_precision(make_label, make_detections) -> None:
+    found = make_detections([("Car", [200, 0, 250, 50], 0.95), ("Car", HIGH, 0.9)])
+    assert ap(scored([([make_label("Car", HIGH)], found)]).curves()).precision[0] == 0.5
+
+
+def test_detections_on_dont_care_and_neighbours_count_for_nothing(make_label, make_detections) -> None:
+    labels = [
+        make_label("Car", HIGH),
+        make_label("Van", [100, 0, 150, 50]),
+        make_label("DontCare", [190, 0, 300, 100], -1, -1.0),
+    ]
+    found = [("Car", HIGH, 0.5), ("Car", [100, 0, 150, 50], 0.9), ("Car", [200, 0, 250, 50], 0.9)]
+    assert ap(scored([(labels, make_detections(found))]).curves()).precision[0] == 1.0
+
+
+def test_exactly_the_minimum_height_counts(make_label, make_detections) -> None:
+    box, lower = [0, 0, 50, 40], [100, 0, 150, 39.9]
+    labels = [make_label("Car", box), make_label("Car", lower)]
+    curves = scored([(labels, make_detections([("Car", box, 0.5), ("Car", lower, 0.6)]))]).curves()
+    assert ap(curves).counted == 1
+    assert ap(curves, difficulty="moderate").counted == 2
+
+
+def test_a_small_detection_of_another_class_takes_an_object_without_being_a_hit(make_label, make_detections) -> None:
+    """KITTI tests the height before the class: a quirk that decides who is assigned first (step 2)."""
+    box, small = [0, 0, 50, 40], [0, 0.5, 50, 39.5]
+    found = make_detections([("Pedestrian", small, 0.9), ("Car", box, 0.5)])
+    curve = ap(scored([([make_label("Car", box)], found)]).curves())
+    assert (curve.counted, len(curve.thresholds), curve.ap11) == (1, 0, 0.0)
+
+
+def test_an_overlap_of_exactly_the_bound_is_not_enough(make_label, make_detections) -> None:
+    """A car's box covered to 0.7 is missed: its detection, the surest, is a false alarm and sets no threshold."""
+    first, second = [0, 0, 100, 100], [200, 0, 300, 100]
+    found = make_detections([("Car", first, 0.5), ("Car", [200, 0, 300, 70], 0.75)])
+    curve = ap(scored([([make_label("Car", first), make_label("Car", second)], found)]).curves())
+    assert (curve.thresholds.tolist(), curve.precision[0]) == ([0.5], 0.5)
+
+
+def test_car_is_scored_at_both_overlaps(make_label, make_detections) -> None:
+    found = make_detections([("Car", [0, 0, 50, 30], 0.5)])
+    curves = scored([([make_label("Car", HIGH)], found)]).curves()
+    assert ap(curves, difficulty="moderate", min_iou=0.7).ap11 == 0
+    assert ap(curves, difficulty="moderate", min_iou=0.5).precision[0] == 1.0
+    table = average_precision_table(curves)
+    assert set(table) == {"Car", "Car (IoU > 0.5)", "Pedestrian", "Cyclist"}
+    assert table["Pedestrian"]["AP40"] == {"easy": None, "moderate": None, "hard": None}
+    assert table["Car"]["counted"] == {"easy": 1, "moderate": 1, "hard": 1}
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+
+
+# ---- Merging and the bootstrap ---------------------------------------------------------------------------------
+
+
+def as_text(curves):
+    return repr([(c.class_name, c.thresholds.tolist(), c.precision.tolist(), c.ap40, c.ap40_interval) for c in curves])
+
+
+def test_merged_parts_in_any_order_give_the_same_to_the_last_bit(make_label, make_detections) -> None:
+    images = [image for seed in range(12) for image in random_set(seed, make_label, make_detections)]
+    whole = as_text(scored(images).curves(num_resamples=50))
+    random = np.random.default_rng(0)
+    for num_parts in (2, 3, 7):
+        parts = [KittiDetectionScorer() for _ in range(num_parts)]
+        for i in random.permutation(len(images)):
+            parts[random.integers(num_parts)].add(f"{i:06d}", *images[i])
+        merged = KittiDetectionScorer()
+        for part in parts[::-1]:
+            merged.merge(part)
+        assert as_text(merged.curves(num_resamples=50)) == whole
+
+
+def test_an_image_cannot_be_scored_twice(make_label, make_detections) -> None:
+    first, second = (scored([([make_label("Car", HIGH)], make_detections([]))]) for _ in range(2))
+    with pytest.raises(ValueError, match="scored twice"):
+        first.merge(second)
+    with pytest.raises(ValueError, match="scored before"):
+        first.add("000000", [], make_detections([]))
+
+
+def test_a_resample_is_scored_like_a_set_in_which_images_repeat(make_label, make_detections) -> None:
+    """The interval of two resamples spans their two figures, each from the second scorer on the repeated images."""
+    images = [image for seed in range(20, 32) for image in random_set(seed, make_label, make_detections)]
+    spans = []
+    draws = np.random.default_rng(5).integers(0, len(images), (2, len(images)))
+    for curve in scored(images).curves(num_resamples=2, seed=5):
+        figures = [
+            reference_average_precision([images[i] for i in draw], curve.class_name, curve.min_iou, curve.difficulty)
+            for draw in draws
+        ]
+        figures = [figure for figure in figures if figure[2]]  # without objects there is no figure
+        if not figures:
+            assert curve.ap40_interval is None
+            continue
+        spans.append(np.ptp([figure[0] for figure in figures]))
+        assert curve.ap40_interval == pytest.approx(np.percentile([f[0] for f in figures], [2.5, 97.5]), abs=1e-9)
+        assert curve.ap11_interval == pytest.approx(np.percentile([f[1] for f in figures], [2.5, 97.5]), abs=1e-9)
+    assert sum(span > 0 for span in spans) >= 3
+
+
+def test_a_set_without_images_or_detections_has_figures(make_label, make_detections) -> None:
+    assert all(math.isnan(curve.ap40) for curve in KittiDetectionScorer().curves(num_resamples=10))
+    curve = ap(scored([([make_label("Car", HIGH)], make_detections([]))]).curves(num_resamples=10))
+    assert (curve.ap40, curve.ap11, curve.ap40_interval) == (0.0, 0.0, (0.0, 0.0))
+
+
+def test_scores_that_are_not_finite_are_refused(make_label, make_detections) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        scored([([make_label("Car", HIGH)], make_detections([("Car", HIGH, math.nan)]))])
