@@ -1,0 +1,146 @@
+"""The node's outputs: each is computed and published only while somebody subscribes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.prediction import Prediction
+from mp_perception.ros.camera import scaled_camera_info
+from mp_perception.ros.conversions import array_to_image, depth_to_image
+from mp_perception.ros.detection_messages import detections_to_markers, detections_to_message, label_info
+from mp_perception.ros.parameters import NodeParameters
+from mp_perception.ros.point_cloud import depth_to_point_cloud
+from mp_perception.ros.qos import LARGE_OUTPUT, LATCHED, OUTPUT
+from mp_perception.visualization.depth_colors import color_depth
+from mp_perception.visualization.overlay import draw_overlay
+
+
+@dataclass(frozen=True)
+class ProcessedFrame:
+    """One image and everything known about it when its outputs are made.
+
+    header: the image's, which all outputs carry unchanged.  image: RGB (H, W, 3).
+    camera_info, intrinsics: of that image, both None without usable camera info.
+    depth_range: (minimum, maximum) metres in effect, for colours.
+    """
+
+    header: Header
+    image: NDArray[np.uint8]
+    prediction: Prediction
+    camera_info: CameraInfo | None
+    intrinsics: CameraIntrinsics | None
+    parameters: NodeParameters
+    depth_range: tuple[float, float]
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """Depth at the resolution that `depth_resolution` asks for, metres."""
+        network = self.parameters.depth_resolution == "network"
+        return self.prediction.network_depth if network else self.prediction.depth
+
+
+def _detections(frame: ProcessedFrame) -> Detection2DArray:
+    return detections_to_message(frame.prediction.detections, frame.header, frame.parameters.class_id_format)
+
+
+def _depth(frame: ProcessedFrame) -> Image:
+    return depth_to_image(frame.depth, frame.parameters.depth_encoding, frame.header)
+
+
+def _depth_camera_info(frame: ProcessedFrame) -> CameraInfo | None:
+    if frame.camera_info is None:
+        return None
+    height, width = frame.depth.shape
+    return scaled_camera_info(frame.camera_info, width, height, frame.header)
+
+
+def _overlay(frame: ProcessedFrame) -> Image:
+    return array_to_image(draw_overlay(frame.image, frame.prediction), "rgb8", frame.header)
+
+
+def _colored_depth(frame: ProcessedFrame) -> Image:
+    return array_to_image(color_depth(frame.depth, *frame.depth_range), "rgb8", frame.header)
+
+
+def _markers(frame: ProcessedFrame) -> MarkerArray:
+    return detections_to_markers(frame.prediction.detections, frame.intrinsics, frame.header)
+
+
+def _points(frame: ProcessedFrame) -> PointCloud2 | None:
+    if not frame.parameters.publish_point_cloud or frame.intrinsics is None:
+        return None
+    depth = frame.depth
+    height, width = depth.shape
+    image = frame.image
+    if image.shape[:2] != depth.shape:
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return depth_to_point_cloud(depth, image, frame.intrinsics.scaled(width, height), frame.header)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A topic, its type and quality of service, and how its message comes from a frame (None: there is none)."""
+
+    topic: str
+    message_type: type[Any]
+    qos: QoSProfile
+    make: Callable[[ProcessedFrame], Any | None]
+
+
+#: One line per output made from every frame.
+OUTPUTS = (
+    Output("detections", Detection2DArray, OUTPUT, _detections),
+    Output("depth/image", Image, LARGE_OUTPUT, _depth),
+    Output("depth/camera_info", CameraInfo, LARGE_OUTPUT, _depth_camera_info),
+    Output("overlay", Image, LARGE_OUTPUT, _overlay),
+    Output("depth/image_colored", Image, LARGE_OUTPUT, _colored_depth),
+    Output("markers", MarkerArray, OUTPUT, _markers),
+    Output("points", PointCloud2, LARGE_OUTPUT, _points),
+)
+
+
+class OutputPublishers:
+    """The publishers of all outputs, from configuring to cleaning up."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publishers: list[tuple[Output, Publisher[Any]]] = [
+            (output, node.create_publisher(output.message_type, output.topic, output.qos)) for output in OUTPUTS
+        ]
+        self._label_info = node.create_publisher(LabelInfo, "label_info", LATCHED)
+
+    def publish(self, frame: ProcessedFrame) -> list[str]:
+        """Make and publish what is subscribed to; the topics published."""
+        published = []
+        for output, publisher in self._publishers:
+            if publisher.get_subscription_count() == 0:
+                continue
+            message = output.make(frame)
+            if message is not None:
+                publisher.publish(message)
+                published.append(output.topic)
+        return published
+
+    def publish_label_info(self, class_names: tuple[str, ...], threshold: float) -> None:
+        """Tell everybody, now and later, what the class numbers mean."""
+        self._label_info.publish(label_info(class_names, threshold, Header()))
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for _, publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
+        self._node.destroy_publisher(self._label_info)

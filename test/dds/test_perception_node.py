@@ -1,0 +1,277 @@
+"""One active node, looked at from the outside: what it publishes, what it refuses, what it survives."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from vision_msgs.msg import Detection2DArray, LabelInfo
+from visualization_msgs.msg import Marker, MarkerArray
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
+
+
+@pytest.fixture(scope="module")
+def node_and_robot(start_node: Any) -> Any:
+    """An active node with a small network; untrained weights find something on noise at threshold 0."""
+    process, robot = start_node(
+        "/front", "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0", "-p", "max_detections:=20",
+        "-p", "diagnostics_period:=0.2", "-p", "max_age:=5.0",
+    )  # fmt: skip
+    robot.subscribe(Detection2DArray, "detections")
+    robot.wait(lambda: "active: looking at /front/image" in process.text(), "active node", 60)
+    robot.wait_for_publisher("detections")
+    return process, robot
+
+
+@pytest.fixture
+def robot(node_and_robot: Any) -> Any:
+    return node_and_robot[1]
+
+
+def floats(message: Image) -> np.ndarray:
+    """Pixels of a depth image."""
+    kind = {"32FC1": np.float32, "16UC1": np.uint16}[message.encoding]
+    assert message.step == message.width * np.dtype(kind).itemsize
+    return np.frombuffer(message.data, kind).reshape(message.height, message.width)
+
+
+def test_without_camera_info_z_is_metres_and_x_y_are_unknown(robot: Any) -> None:
+    found = robot.answer(robot.image())
+    assert len(found.detections) == 20
+    for detection in found.detections:
+        pose = detection.results[0].pose
+        assert 1.0 <= pose.pose.position.z <= 80.0
+        assert np.isnan([pose.pose.position.x, pose.pose.position.y]).all()
+        assert pose.covariance[0] == -1
+        assert pose.covariance[14] >= 0
+
+
+def test_all_outputs_carry_the_images_header_and_belong_together(robot: Any) -> None:
+    robot.set(publish_point_cloud=True)
+    kinds = {"depth/image": Image, "depth/camera_info": CameraInfo, "overlay": Image, "depth/image_colored": Image}
+    for topic, kind in kinds.items():
+        robot.subscribe(kind, topic)
+    robot.subscribe(PointCloud2, "points")
+    robot.subscribe(MarkerArray, "markers")
+    robot.spin(0.5)
+    robot.send_camera_info(robot.camera_info())
+    found = robot.answer(robot.image())
+    header = found.header
+    assert header.frame_id == "camera_optical"
+    by_topic = {
+        topic: robot.wait(lambda t=topic: [m for m in robot.received[t] if m.header == header], topic)[0]
+        for topic in [*kinds, "points"]
+    }
+    markers = robot.wait(lambda: [m for m in robot.received["markers"] if m.markers[0].header == header], "markers")[0]
+
+    depth = floats(by_topic["depth/image"])
+    assert depth.shape == (96, 320)
+    assert list(by_topic["depth/camera_info"].k) == pytest.approx([FOCAL, 0, CENTRE_X, 0, FOCAL, CENTRE_Y, 0, 0, 1])
+    for topic in ("overlay", "depth/image_colored"):
+        assert (by_topic[topic].encoding, by_topic[topic].height, by_topic[topic].width) == ("rgb8", 96, 320)
+        assert len(by_topic[topic].data) == 96 * 320 * 3
+
+    for detection in found.detections:
+        assert detection.header == header
+        position, centre = detection.results[0].pose.pose.position, detection.bbox.center.position
+        assert 0 <= centre.x <= 320
+        assert 0 <= centre.y <= 96
+        # An image point counts pixel edges, the principal point pixel centres: half a pixel lies between them.
+        assert position.x == pytest.approx((centre.x - 0.5 - CENTRE_X) / FOCAL * position.z, abs=1e-3)
+        assert position.y == pytest.approx((centre.y - 0.5 - CENTRE_Y) / FOCAL * position.z, abs=1e-3)
+        inside = depth[int(centre.y - detection.bbox.size_y / 2) : int(centre.y + detection.bbox.size_y / 2) + 1]
+        assert np.nanmin(inside) - 0.5 <= position.z <= np.nanmax(inside) + 0.5
+
+    cloud = by_topic["points"]
+    points = np.frombuffer(cloud.data, np.float32).reshape(96, 320, 4)
+    np.testing.assert_array_equal(points[..., 2], depth)
+    assert points[40, 300, 0] == pytest.approx((300 - CENTRE_X) / FOCAL * depth[40, 300], rel=1e-5)
+
+    assert markers.markers[0].action == Marker.DELETEALL
+    boxes = [marker for marker in markers.markers if marker.type == Marker.CUBE]
+    assert sorted(round(box.pose.position.z, 3) for box in boxes) == sorted(
+        round(d.results[0].pose.pose.position.z, 3) for d in found.detections
+    )
+    for topic in [*kinds, "points", "markers"]:
+        robot.unsubscribe(topic)
+
+
+def test_outputs_without_subscriber_are_not_made(robot: Any) -> None:
+    def published(values: dict[str, str], topic: str) -> int:
+        return int(values.get(f"images published {topic}", 0))
+
+    robot.spin(0.5)
+    before = robot.diagnostics()
+    robot.answer(robot.image())
+    processed = int(before["images processed"]) + 1
+    after = robot.diagnostics(lambda values: int(values["images processed"]) >= processed)
+    assert published(after, "detections") == published(before, "detections") + 1
+    for topic in ("overlay", "depth/image", "depth/image_colored", "points", "markers", "depth/camera_info"):
+        assert published(after, topic) == published(before, topic)
+    robot.subscribe(Image, "overlay")
+    robot.wait_for_publisher("overlay")
+    robot.answer(robot.image(), "overlay")
+    robot.unsubscribe("overlay")
+    last = robot.diagnostics(lambda values: int(values["images processed"]) > processed)
+    assert published(last, "overlay") == published(before, "overlay") + 1
+
+
+def test_nothing_found_is_an_empty_array(robot: Any) -> None:
+    assert robot.set(score_threshold=1.0)[0].successful
+    assert robot.answer(robot.image()).detections == []
+    assert robot.set(score_threshold=0.0)[0].successful
+    assert len(robot.answer(robot.image()).detections) == 20
+
+
+def test_label_info_comes_to_late_subscribers_and_follows_the_threshold(robot: Any) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    robot.subscribe(LabelInfo, "label_info", latched)
+    first = robot.wait(lambda: robot.received["label_info"], "label info")[-1]
+    names = {entry.class_id: entry.class_name for entry in first.class_map}
+    assert first.threshold == 0.0
+    by_name = robot.answer(robot.image())
+    robot.set(class_id_format="index", score_threshold=0.125)
+    robot.wait(lambda: robot.received["label_info"][-1].threshold == 0.125, "label info of the new threshold")
+    robot.set(score_threshold=0.0)
+    by_number = robot.answer(robot.image())
+    robot.set(class_id_format="name")
+    assert len(by_number.detections) == 20
+    for named, numbered in zip(by_name.detections, by_number.detections, strict=True):
+        assert names[int(numbered.results[0].hypothesis.class_id)] == named.results[0].hypothesis.class_id
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("score_threshold", 1.5, ("-1 or 0 to 1", "1.5")),
+        ("score_threshold", float("nan"), ("-1 or 0 to 1", "nan")),
+        ("score_threshold", "high", ("double", "'high'")),
+        ("max_detections", 0, ("1 to 1000", "found 0")),
+        ("max_detections", 10.5, ("int", "10.5")),
+        ("depth_encoding", "64FC1", ("32FC1, 16UC1", "'64FC1'")),
+        ("classes", ["Unicorn"], ("Car", "'Unicorn'")),
+        ("min_depth", 90.0, ("min_depth", "90 to 80")),
+        ("backbone", "resnet50", ("change it while unconfigured", "'resnet50'")),
+        ("input_size", [64, 64], ("change it while unconfigured",)),
+    ],
+)
+def test_refused_changes_name_range_and_value_and_change_nothing(
+    robot: Any, name: str, value: Any, words: tuple[str, ...]
+) -> None:
+    before = robot.get(name)
+    result = robot.set(**{name: value})[0]
+    assert not result.successful
+    assert name in result.reason
+    for word in words:
+        assert word in result.reason
+    assert robot.get(name) == before
+
+
+def test_whole_numbers_are_taken_for_doubles(robot: Any) -> None:
+    assert robot.set(max_age=6)[0].successful
+    assert len(robot.answer(robot.image()).detections) == 20
+
+
+def test_bad_images_are_counted_and_the_next_good_one_is_processed(robot: Any) -> None:
+    bad = {
+        "step: expected at least 27648 bytes a row": robot.image(9216, 1, step=100),
+        "step: expected at least 960 bytes a row": robot.image(step=900),
+        "data: expected 92160 bytes (96 rows of 960), found 1000": robot.image(data=b"\0" * 1000),
+        "size: expected at least 1x1 pixels, found 0x0": Image(encoding="rgb8"),
+        "found 'x-unknown'": robot.image(encoding="x-unknown"),
+        "found 4294967295x4294967295": Image(width=2**32 - 1, height=2**32 - 1, encoding="rgb8", step=3),
+        "found an image of depths": robot.image(encoding="32FC1"),
+    }
+    before = robot.diagnostics()
+    for number, (reason, message) in enumerate(bad.items(), start=1):
+        robot.send_image(message)
+        wanted = int(before["images malformed"]) + number
+        seen = robot.diagnostics(lambda values, w=wanted: int(values["images malformed"]) == w)
+        assert reason in seen["last problem"]
+        assert "/front/image" in seen["last problem"]
+    assert len(robot.answer(robot.image()).detections) == 20
+    after = robot.diagnostics(lambda values: int(values["images processed"]) > int(before["images processed"]))
+    assert int(after["images processed"]) == int(before["images processed"]) + 1
+    assert int(after["images received"]) == int(before["images received"]) + len(bad) + 1
+    assert int(after["images errors"]) == 0
+
+
+def test_size_changes_in_mid_stream(robot: Any) -> None:
+    robot.subscribe(Image, "depth/image")
+    robot.wait_for_publisher("depth/image")
+    for width, height in ((640, 480), (33, 21), (320, 96)):
+        depth = robot.answer(robot.image(width, height), "depth/image")
+        assert (depth.width, depth.height) == (width, height)
+        found = robot.wait(
+            lambda stamp=depth.header.stamp: [m for m in robot.received["detections"] if m.header.stamp == stamp],
+            "detections",
+        )[0]
+        for detection in found.detections:
+            assert detection.bbox.center.position.x + detection.bbox.size_x / 2 <= width + 1e-3
+            assert detection.bbox.center.position.y + detection.bbox.size_y / 2 <= height + 1e-3
+            # The camera info is about 320x96 pixels: for another size it says nothing.
+            assert np.isnan(detection.results[0].pose.pose.position.x) == (width != 320)
+    robot.unsubscribe("depth/image")
+
+
+@pytest.mark.parametrize("bad", ["nan", "zero"])
+def test_bad_camera_info_is_named_and_costs_only_x_and_y(robot: Any, bad: str) -> None:
+    info = CameraInfo(width=320, height=96)
+    if bad == "nan":
+        info.k = [float("nan")] * 9
+    robot.send_camera_info(info)
+    found = robot.answer(robot.image())
+    assert all(np.isnan(d.results[0].pose.pose.position.x) for d in found.detections)
+    problem = robot.diagnostics(lambda values: "camera info" in values["last problem"])["last problem"]
+    assert ("NaN" if bad == "nan" else "focal length above 0") in problem
+
+
+def test_depth_encodings_and_resolutions(robot: Any) -> None:
+    robot.subscribe(Image, "depth/image")
+    robot.subscribe(CameraInfo, "depth/camera_info")
+    robot.wait_for_publisher("depth/image")
+    robot.send_camera_info(robot.camera_info())
+    metres = floats(robot.answer(robot.image(), "depth/image"))
+    robot.set(depth_encoding="16UC1")
+    millimetres = robot.answer(robot.image(), "depth/image")
+    assert millimetres.encoding == "16UC1"
+    expected = np.where(metres < 65.535, np.rint(metres * 1000), 0)
+    np.testing.assert_allclose(floats(millimetres), expected, atol=1)
+    robot.set(depth_encoding="32FC1", depth_resolution="network")
+    small = robot.answer(robot.image(), "depth/image")
+    assert (small.width, small.height) == (160, 48)  # half the network's input
+    info = robot.wait(
+        lambda: [m for m in robot.received["depth/camera_info"] if m.header == small.header], "depth/camera_info"
+    )[0]
+    assert (info.width, info.height) == (160, 48)
+    assert list(info.p[:7]) == pytest.approx([90, 0, (CENTRE_X + 0.5) / 2 - 0.5, 0, 0, 90, (CENTRE_Y + 0.5) / 2 - 0.5])
+    robot.set(max_depth=5.0)
+    near = floats(robot.answer(robot.image(), "depth/image"))
+    assert not np.nanmax(near, initial=0) > 5.001
+    robot.set(max_depth=-1.0, depth_resolution="input")
+    robot.unsubscribe("depth/image")
+    robot.unsubscribe("depth/camera_info")
+
+
+def test_one_class_only(robot: Any) -> None:
+    robot.set(classes=["Pedestrian"])
+    found = robot.answer(robot.image()).detections
+    robot.set(classes=[""])
+    assert {d.results[0].hypothesis.class_id for d in found} <= {"Pedestrian"}
+    assert {d.results[0].hypothesis.class_id for d in robot.answer(robot.image()).detections} != {"Pedestrian"}
+
+
+def test_stopped_by_sigint_with_exit_code_0(node_and_robot: Any) -> None:
+    """Last in this module: the node is gone afterwards."""
+    process, _ = node_and_robot
+    code, seconds = process.stop(signal.SIGINT)
+    assert code == 0, process.text()
+    assert seconds < 2
+    assert "Traceback" not in process.text()

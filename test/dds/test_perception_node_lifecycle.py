@@ -1,0 +1,217 @@
+"""One node, configured anew for each test: lifecycle, start from the generated file, inputs and clocks of all kinds.
+
+Reliability is overridden by parameter, as a user would do it.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from PIL import Image as PillowImage
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
+
+from mp_perception.ros.parameters import NodeParameters, ros_value
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+OVERRIDES = {"input_size": [96, 320], "score_threshold": 0.0, "diagnostics_period": 0.2, "autostart": False}
+
+
+@pytest.fixture(scope="module")
+def node_and_robot(start_node: Any) -> Any:
+    """A node that waits to be configured."""
+    process, robot = start_node(
+        "/rear", "--params-file", str(CHECKOUT / "config" / "perception.yaml"),
+        "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0.0", "-p", "diagnostics_period:=0.2",
+        "-p", "autostart:=false", "-p", "qos_overrides./rear/image.subscription.reliability:=reliable",
+    )  # fmt: skip
+    robot.subscribe(Detection2DArray, "detections")
+    robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
+    return process, robot
+
+
+@pytest.fixture
+def robot(node_and_robot: Any) -> Any:
+    """The other side of an unconfigured node."""
+    robot = node_and_robot[1]
+    if robot.state() == "active":
+        assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+    if robot.state() == "inactive":
+        assert robot.change_state(Transition.TRANSITION_CLEANUP)
+    assert robot.state() == "unconfigured"
+    return robot
+
+
+@pytest.fixture
+def run(robot: Any) -> Callable[..., Any]:
+    """Configures and activates the node with some parameters changed for the time of the test."""
+    before: dict[str, Any] = {}
+
+    def activate(**parameters: Any) -> Any:
+        before.update({name: robot.get(name) for name in parameters})
+        assert all(result.successful for result in robot.set(**parameters))
+        assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+        assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+        robot.wait_for_publisher("detections")
+        return robot
+
+    yield activate
+    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+    assert robot.change_state(Transition.TRANSITION_CLEANUP)
+    assert all(result.successful for result in robot.set(**before))
+
+
+def test_the_generated_file_gives_the_defaults(robot: Any) -> None:
+    for row in fields(NodeParameters):
+        assert robot.get(row.name) == OVERRIDES.get(row.name, ros_value(row.default))
+
+
+def test_images_are_subscribed_to_only_while_active(robot: Any) -> None:
+    topic = "/rear/image"
+    diagnostics = robot.diagnostics()
+    assert (diagnostics["state"], diagnostics["level"]) == ("unconfigured", "0")
+    assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+    assert robot.state() == "inactive"
+    assert robot.node.count_subscribers(topic) == 0
+    assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+    assert robot.state() == "active"
+    robot.wait_for_publisher("detections")
+    assert len(robot.answer(robot.image()).detections) > 0
+    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+    robot.wait(lambda: robot.node.count_subscribers(topic) == 0, "end of the subscription")
+    assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+    assert len(robot.answer(robot.image()).detections) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("device", "cuda:99", "cuda:99"),
+        ("weights", "no/such/file.safetensors", "no/such/file.safetensors"),
+        ("classes", ["Unicorn"], "Unicorn"),
+    ],
+)
+def test_a_failed_configuration_leaves_the_node_alive_and_says_why(
+    node_and_robot: Any, robot: Any, name: str, value: Any, words: str
+) -> None:
+    before = robot.get(name)
+    assert robot.set(**{name: value})[0].successful
+    assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
+    assert robot.state() == "unconfigured"
+    diagnostics = robot.diagnostics(lambda values: values["level"] == "2")
+    assert words in diagnostics["message"]
+    assert [line for line in node_and_robot[0].text().splitlines() if "cannot configure" in line and words in line]
+    assert robot.set(**{name: before})[0].successful
+    assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+    assert robot.diagnostics()["level"] == "0"
+
+
+def test_cleanup_gives_the_memory_back(robot: Any) -> None:
+    def resident() -> float:
+        robot.spin(0.3)
+        return float(robot.diagnostics()["resident memory (MB)"])
+
+    assert robot.set(backbone="resnet50")[0].successful
+    assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+    loaded = resident()
+    assert robot.change_state(Transition.TRANSITION_CLEANUP)
+    assert robot.set(backbone="mobilenet_v2")[0].successful
+    assert resident() < loaded - 200  # its 75 million parameters are 300 MB
+
+
+def compressed(robot: Any, kind: str) -> CompressedImage:
+    pixels = np.frombuffer(robot.image().data, np.uint8).reshape(96, 320, 3)
+    buffer = io.BytesIO()
+    PillowImage.fromarray(pixels).save(buffer, kind)
+    return CompressedImage(format=f"rgb8; {kind.lower()} compressed rgb8", data=buffer.getvalue())
+
+
+def test_compressed_images(run: Callable[..., Any]) -> None:
+    robot = run(image_transport="compressed")
+    topic = "image/compressed"
+    from_png = robot.answer(compressed(robot, "PNG"), image_topic=topic)
+    assert from_png.header.frame_id == "camera_optical"
+    assert len(from_png.detections) > 0
+    assert len(robot.answer(compressed(robot, "JPEG"), image_topic=topic).detections) > 0
+    before = int(robot.diagnostics()["images malformed"])
+    for data in (b"", b"no picture", compressed(robot, "PNG").data[:20000]):
+        robot.send_image(CompressedImage(format="png", data=data), topic)
+        before += 1
+        robot.diagnostics(lambda values, wanted=before: int(values["images malformed"]) == wanted)
+    assert len(robot.answer(compressed(robot, "PNG"), image_topic=topic).detections) > 0
+
+
+def test_every_frame_is_processed_in_order_however_old(run: Callable[..., Any]) -> None:
+    robot = run(process_every_frame=True)
+    robot.received["detections"].clear()
+    start = time.time() - 30
+    sent = [robot.send_image(robot.image(), stamp=start + i).header.stamp for i in range(20)]
+    robot.wait(lambda: len(robot.received["detections"]) >= 20, "20 outputs")
+    assert [message.header.stamp for message in robot.received["detections"]] == sent
+    assert int(robot.diagnostics()["images overflowed"]) == 0
+
+
+def test_old_images_are_dropped_and_other_clocks_are_not_taken_for_age(
+    node_and_robot: Any, run: Callable[..., Any]
+) -> None:
+    robot = run(max_age=0.5)
+    robot.answer(robot.image())
+    before = robot.diagnostics()
+    robot.send_image(robot.image(), stamp=time.time() - 2)
+    after = robot.diagnostics(lambda values: int(values["images stale"]) == int(before["images stale"]) + 1)
+    assert after["images processed"] == before["images processed"]
+    of_2011 = robot.answer(robot.image(), stamp=1317042272.345808896)
+    assert of_2011.header.stamp.sec == 1317042272
+    robot.diagnostics(lambda values: int(values["images clock_mismatch"]) >= 1)
+    assert "years old: set use_sim_time and play with --clock" in node_and_robot[0].text()
+
+
+def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callable[..., Any]) -> None:
+    robot = run(max_age=0.5)
+    assert robot.set(use_sim_time=True)[0].successful
+    clock = robot.publisher(Clock, "/clock", QoSProfile(depth=10))
+
+    def set_clock(seconds: int) -> None:
+        message = Clock()
+        message.clock.sec = seconds
+        for _ in range(10):  # as a bag does; a single one may be lost before both sides know each other
+            clock.publish(message)
+            robot.spin(0.05)
+
+    set_clock(1000)
+    assert len(robot.answer(robot.image(), stamp=999.75).detections) > 0
+    before = int(robot.diagnostics()["images stale"])
+    robot.send_image(robot.image(), stamp=990.0)
+    robot.diagnostics(lambda values: int(values["images stale"]) == before + 1)
+    set_clock(500)
+    robot.wait(lambda: "time jumped back by 500.0 s" in node_and_robot[0].text(), "line about the jump")
+    assert robot.answer(robot.image(), stamp=499.75).header.stamp.sec == 499
+    assert robot.diagnostics()["age at publishing (s)"] == "0.250"
+    assert robot.set(use_sim_time=False)[0].successful
+
+
+def test_a_publisher_that_does_not_fit_is_named_with_the_parameter(
+    node_and_robot: Any, run: Callable[..., Any]
+) -> None:
+    robot = run()
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = robot.node.create_publisher(Image, "image", best_effort)
+    parameter = "qos_overrides./rear/image.subscription.reliability"
+    line = robot.wait(
+        lambda: [line for line in node_and_robot[0].text().splitlines() if parameter in line], "line about QoS"
+    )[0]
+    for words in ("a publisher offers best effort", "asks for reliable", "to best_effort"):
+        assert words in line
+    robot.node.destroy_publisher(publisher)

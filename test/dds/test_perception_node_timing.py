@@ -1,0 +1,119 @@
+"""Images at 60 Hz and a network slower than that: outputs stay new, services stay quick, SIGTERM is obeyed."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.time import Time
+from vision_msgs.msg import Detection2DArray
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+PERIOD = 1 / 60
+#: What a busy test machine may add to a single figure, seconds.
+TOLERANCE = 0.15
+
+
+@pytest.fixture(scope="module")
+def node_and_robot(start_node: Any) -> Iterator[Any]:
+    """A node busy with a large network input, and images of KITTI's size at 60 Hz."""
+    process, robot = start_node("/fast", "-p", "input_size:=[384, 1248]", "-p", "diagnostics_period:=0.5")
+    robot.subscribe(Detection2DArray, "detections")
+    robot.wait(lambda: "active: looking at /fast/image" in process.text(), "active node", 60)
+    robot.wait_for_publisher("detections")
+    image = robot.image(1242, 375)
+    publisher = robot.publisher(type(image), "image")
+    stopped = threading.Event()
+
+    def stream() -> None:
+        next_time = time.monotonic()
+        while not stopped.is_set():
+            image.header.stamp = robot.node.get_clock().now().to_msg()
+            publisher.publish(image)
+            next_time += PERIOD
+            time.sleep(max(0.0, next_time - time.monotonic()))
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    robot.wait(lambda: len(robot.received["detections"]) > 2, "outputs")
+    yield process, robot
+    stopped.set()
+    thread.join()
+
+
+def test_outputs_are_never_older_than_one_inference_and_one_interval(node_and_robot: Any) -> None:
+    _, robot = node_and_robot
+    before = robot.diagnostics()
+    robot.received["detections"].clear()
+    ages = []
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        robot.spin(0.005)
+        now = robot.node.get_clock().now()
+        ages += [(now - Time.from_msg(m.header.stamp)).nanoseconds / 1e9 for m in robot.received["detections"]]
+        robot.received["detections"].clear()
+    after = robot.diagnostics()
+    inference = sum(float(after[f"{stage} median (ms)"]) for stage in ("preprocess", "inference", "postprocess")) / 1e3
+    slowest = sum(float(after[f"{stage} p99 (ms)"]) for stage in ("preprocess", "inference", "postprocess")) / 1e3
+    assert inference > 3 * PERIOD, "the network is too fast for this test"
+    assert len(ages) > 5
+    assert statistics.median(ages) < inference + PERIOD + TOLERANCE / 3
+    assert max(ages) < slowest + PERIOD + TOLERANCE
+
+    def grown(name: str) -> int:
+        return int(after[f"images {name}"]) - int(before[f"images {name}"])
+
+    assert grown("overwritten") > grown("processed") > 5
+    assert grown("stale") == 0
+    accounted = grown("processed") + grown("overwritten")
+    assert abs(grown("received") - accounted) <= 2  # one in work, one waiting
+    assert after["level"] == "1"
+    assert "images dropped" in after["message"]
+
+
+def test_a_parameter_request_is_answered_while_a_frame_is_in_work(node_and_robot: Any) -> None:
+    _, robot = node_and_robot
+    times = []
+    for number in range(40):
+        start = time.perf_counter()
+        if number % 2:
+            assert robot.set(score_threshold=0.5)[0].successful
+        else:
+            robot.get("max_age")
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 0.05
+
+
+def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_seconds(start_node: Any) -> None:
+    """Neither loading nor the first inference can be interrupted, and take seconds here: the process ends anyway."""
+    process, robot = start_node(
+        "/heavy", "-p", "backbone:=resnet50", "-p", "input_size:=[1024, 1024]", "-p", "autostart:=false"
+    )
+    robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
+    client = robot.node.create_client(ChangeState, "/heavy/perception/change_state")
+    robot.wait(client.service_is_ready, "change_state")
+    request = ChangeState.Request()
+    request.transition.id = Transition.TRANSITION_CONFIGURE
+    configured = client.call_async(request)
+    robot.spin(2)
+    assert not configured.done()
+    code, seconds = process.stop()
+    assert code == 0, process.text()
+    assert seconds < 2
+
+
+def test_sigterm_in_mid_inference_ends_the_node_within_two_seconds(node_and_robot: Any) -> None:
+    """Last in this module: the node is gone afterwards."""
+    process, robot = node_and_robot
+    robot.wait(lambda: robot.received["detections"], "an output")  # the next image is in work now
+    code, seconds = process.stop()
+    assert code == 0, process.text()
+    assert seconds < 2
+    assert "Traceback" not in process.text()

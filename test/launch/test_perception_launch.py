@@ -1,0 +1,181 @@
+"""perception.launch.py, executed by the real launch and launch_ros, wherever they can be imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
+ARGUMENTS = {
+    "backbone", "weights", "device", "runtime", "image", "camera_info", "image_transport", "namespace", "params_file",
+    "use_sim_time", "log_level", "rviz", "fixed_frame",
+}  # fmt: skip
+
+try:
+    import launch_ros  # noqa: F401
+
+    import launch
+except ImportError as error:
+    pytest.skip(f"launch and launch_ros come with a ROS installation, not from PyPI: {error}", allow_module_level=True)
+
+#: Runs a launch file with arguments name:=value, as `ros2 launch` does.
+LAUNCHER = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [tuple(argument.split(":=", 1)) for argument in sys.argv[2:]]
+service = LaunchService(argv=sys.argv[2:])
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(
+    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+)
+sys.exit(service.run())
+"""
+
+#: Publishes images until a detection comes; prints its frame and the metres of its objects.  Only rclpy and messages.
+CAMERA = """
+import sys, time
+import rclpy
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+rclpy.init()
+node = rclpy.create_node("camera")
+received = []
+node.create_subscription(Detection2DArray, "/street/detections", received.append, 5)
+publisher = node.create_publisher(Image, "/street/camera/image_raw", 5)
+image = Image(height=375, width=1242, encoding="mono8", step=1242, data=bytes(375 * 1242))
+image.header.frame_id = "camera_left"
+deadline = time.monotonic() + 60
+while not received and time.monotonic() < deadline:
+    image.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(image)
+    rclpy.spin_once(node, timeout_sec=0.1)
+print(received[0].header.frame_id if received else "nothing received")
+"""
+
+
+@pytest.fixture(scope="module")
+def launch_file() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("perception_launch", LAUNCH_FILE)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
+    arguments = launch_file.generate_launch_description().get_launch_arguments()
+    assert {argument.name for argument in arguments} == ARGUMENTS
+    for argument in arguments:
+        assert len(argument.description) > 10
+    backbone = next(argument for argument in arguments if argument.name == "backbone")
+    assert {"mobilenet_v2", "resnet50"} < set(backbone.choices)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "set_by_us"),
+    [
+        (None, None, True),
+        ("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml", False),
+        ("FASTRTPS_DEFAULT_PROFILES_FILE", "mine.xml", False),
+        ("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA", False),
+        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp", False),
+        ("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp", True),
+    ],
+)
+def test_the_profile_for_large_images_is_never_set_over_the_users_own(
+    launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch, variable: str | None, value: str, set_by_us: bool
+) -> None:
+    for name in (*launch_file.FAST_DDS_VARIABLES, "RMW_IMPLEMENTATION"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, value)
+    settings = launch_file.large_image_settings()
+    assert bool(settings) == set_by_us
+    context = launch.LaunchContext()
+    for setting in settings:
+        setting.execute(context)
+        assert Path(context.environment["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
+
+
+def test_a_wrong_choice_is_refused(launch_file: ModuleType) -> None:
+    description = launch_file.generate_launch_description()
+    argument = next(a for a in description.get_launch_arguments() if a.name == "backbone")
+    context = launch.LaunchContext()
+    context.launch_configurations["backbone"] = "vgg"
+    with pytest.raises(RuntimeError, match="vgg"):
+        argument.execute(context)
+
+
+@pytest.mark.dds
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50"])
+def test_launched_node_takes_its_arguments(backbone: str, dds_environment: dict[str, str], tmp_path: Path) -> None:
+    _require_installed_package()
+    environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
+    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file's task
+    log = tmp_path / "launch.txt"
+    arguments = [
+        f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info",
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                "timeout",
+                "--foreground",
+                "--kill-after=5",
+                "100",
+                sys.executable,
+                "-c",
+                LAUNCHER,
+                LAUNCH_FILE,
+                *arguments,
+            ],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while "active: looking at /street/camera/image_raw" not in (text := log.read_text(errors="replace")):
+            assert time.monotonic() < deadline, text
+            assert process.poll() is None, text
+            time.sleep(0.2)
+        assert f"backbone {backbone}" in text
+        assert "device cpu" in text
+        camera = subprocess.run(
+            [sys.executable, "-c", CAMERA], env=dds_environment, capture_output=True, text=True, timeout=90, check=True
+        )
+        assert camera.stdout.strip() == "camera_left"
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+        try:
+            process.wait(20)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    text = log.read_text(errors="replace")
+    assert "process has finished cleanly" in text, text
+
+
+def _require_installed_package() -> None:
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        get_package_prefix("mp_perception")
+    except (PackageNotFoundError, LookupError):
+        pytest.skip("mp_perception is in no ament prefix: build it with colcon and source the workspace")

@@ -1,0 +1,118 @@
+"""The parameter table: its checks, and the files made from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mp_perception.errors import UserError
+from mp_perception.inference.predictor import PredictionSettings
+from mp_perception.network.multitask import describe_network
+from mp_perception.ros.parameter_files import DOCUMENTATION_FILE, YAML_FILE, documentation_text, yaml_text
+from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters, ros_value
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=3),
+    st.lists(st.integers(), max_size=3), st.lists(st.text(max_size=3), max_size=3), st.lists(st.floats(), max_size=3),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [(YAML_FILE, yaml_text()), (DOCUMENTATION_FILE, documentation_text())], ids=str
+)
+def test_files_equal_the_table(file: Path, text: str) -> None:
+    assert (CHECKOUT / file).read_text(encoding="utf-8") == text, "run python -m mp_perception.ros.parameter_files"
+
+
+def test_the_yaml_file_holds_every_default() -> None:
+    table = yaml.safe_load(yaml_text())["/**"]["ros__parameters"]
+    assert table == {row.name: ros_value(row.default) for row in fields(NodeParameters)}
+    assert NodeParameters.checked(table) == NodeParameters()
+
+
+def test_the_documentation_names_every_parameter_once() -> None:
+    rows = [line.split("|")[1].strip() for line in documentation_text().splitlines() if line.startswith("| `")]
+    assert rows == [f"`{row.name}`" for row in fields(NodeParameters)]
+
+
+def test_the_run_time_changeable_parameters_are_those_of_the_interface() -> None:
+    fixed = {
+        "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "process_every_frame",
+        "image_transport", "autostart", "diagnostics_period",
+    }  # fmt: skip
+    assert fixed == PARAMETER_NAMES - RUN_TIME_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("backbone", ["resnet50"], ["vgg16", "", 1, None]),
+        ("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"], ["cuda:", "gpu", "cuda:x", "cuda:0 ", ""]),
+        ("num_threads", [0, 256], [-1, 257, 1.0, True]),
+        ("input_size", [[0, 0], [192, 640], [32, 4096]], [[192], [100, 640], [0, 640], [-32, 32], [8192, 32], "x"]),
+        ("input_size", [], [[32.0, 32.0], [True, True], 32, None, []]),
+        ("score_threshold", [-1.0, -1, 0, 1, 0.5], [-0.5, 1.1, math.nan, math.inf, "0.5", True, None]),
+        ("max_detections", [1, 1000], [0, 1001, 10.0]),
+        ("classes", [[""], ["Car", "Van"], []], ["Car", [1]]),
+        ("min_depth", [-1.0, 0.5], [0.0, -2.0, math.inf, math.nan]),
+        ("max_age", [0, 0.0, 60], [-0.1, 61.0, math.nan]),
+        ("focal_scaling", [True, False], [1, "true", None]),
+        ("max_image_pixels", [1], [0, 2**31]),
+        ("weights", ["", "a.safetensors"], ["a\0b", 5]),
+    ],
+)  # fmt: skip
+def test_ranges(name: str, good: list[Any], bad: list[Any]) -> None:
+    for value in good:
+        NodeParameters.checked({name: value})
+    for value in bad:
+        with pytest.raises(UserError) as caught:
+            NodeParameters.checked({name: value})
+        assert str(caught.value).startswith(f"{name}: expected ")
+        assert str(caught.value).endswith(f"found {value!r}")
+
+
+@given(st.sampled_from(sorted(PARAMETER_NAMES)), values)
+def test_any_value_is_taken_with_the_tables_type_or_refused(name: str, value: Any) -> None:
+    try:
+        parameters = NodeParameters.checked({name: value})
+    except UserError:
+        return
+    taken = getattr(parameters, name)
+    default = getattr(NodeParameters(), name)
+    assert type(taken) is type(default)
+    assert replace(parameters, **{name: default}) == NodeParameters()
+
+
+def test_depth_limits_must_be_a_range() -> None:
+    with pytest.raises(UserError, match=r"min_depth: expected less than max_depth \(5\), found 10"):
+        NodeParameters.checked({"min_depth": 10.0, "max_depth": 5.0})
+
+
+def test_what_the_checkpoint_leaves_open_comes_from_it() -> None:
+    description = describe_network("mobilenet_v2")
+    parameters = NodeParameters()
+    parameters.check_against(description)
+    assert parameters.prediction_settings() == PredictionSettings()
+    assert parameters.depth_range(description) == description.depth_range
+    assert parameters.effective_score_threshold(description) == description.score_threshold
+    given = NodeParameters.checked({"score_threshold": 0, "max_depth": 20, "classes": ["Car"]})
+    assert given.depth_range(description) == (description.depth_range[0], 20.0)
+    assert given.effective_score_threshold(description) == 0.0
+    assert given.prediction_settings() == PredictionSettings(score_threshold=0.0, max_depth=20.0, classes=("Car",))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [({"classes": ["Car", "Tree"]}, "found 'Tree'"), ({"min_depth": 100.0}, "found 100 to 80")]
+)
+def test_what_the_checkpoint_cannot_give_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        NodeParameters.checked(values).check_against(describe_network("mobilenet_v2"))

@@ -1,0 +1,102 @@
+"""A network that fails: reported, given up after three images in a row, and loaded once more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from mp_perception.ros.perception_node import PerceptionNode
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+
+class Stage:
+    """The node and a camera in one executor; nothing runs but what `spin_until` runs."""
+
+    def __init__(self, context: rclpy.Context) -> None:
+        overrides = [Parameter("input_size", value=[32, 64]), Parameter("diagnostics_period", value=0.1)]
+        self.node = PerceptionNode(context=context, namespace="/recovery", parameter_overrides=overrides)
+        self.camera = rclpy.create_node("camera", context=context, namespace="/recovery")
+        self.executor = SingleThreadedExecutor(context=context)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.camera)
+        self.detections: list[Detection2DArray] = []
+        self.levels: list[int] = []
+        self.messages: list[str] = []
+        self.camera.create_subscription(Detection2DArray, "detections", self.detections.append, 10)
+        self.camera.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
+        self.publisher = self.camera.create_publisher(Image, "image", 10)
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        self.levels.append(message.status[0].level[0])
+        self.messages.append(message.status[0].message)
+
+    def send_until(self, condition: Callable[[], Any]) -> None:
+        """Publish images one after the other until the condition holds."""
+        image = Image(height=32, width=64, encoding="mono8", step=64, data=bytes(32 * 64))
+        deadline = time.monotonic() + 40
+        while not condition():
+            assert time.monotonic() < deadline
+            image.header.stamp = self.camera.get_clock().now().to_msg()
+            self.publisher.publish(image)
+            for _ in range(5):
+                self.executor.spin_once(timeout_sec=0.02)
+
+    def processes(self) -> bool:
+        """Whether the node answers images that are sent from now on."""
+        self.detections.clear()
+        self.send_until(lambda: self.detections)
+        return True
+
+    def break_network(self) -> Any:
+        """Take the network away under the running node; every prediction fails from now on."""
+        predictor = self.node._predictor
+        assert predictor is not None
+        predictor.close()
+        return predictor
+
+
+@pytest.fixture
+def stage(ros_domain_id: int) -> Iterator[Stage]:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    stage = Stage(context)
+    yield stage
+    assert stage.node.close(10)
+    stage.executor.shutdown()
+    stage.node.destroy_node()
+    stage.camera.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_a_failing_network_is_loaded_once_more_and_again_only_after_success(stage: Stage) -> None:
+    assert stage.processes()
+    broken = stage.break_network()
+    stage.send_until(lambda: stage.node._predictor not in (broken, None))
+    stage.send_until(lambda: 2 in stage.levels)
+    assert any("the network failed (times: " in message and "closed" in message for message in stage.messages)
+    assert stage.processes()  # and so it may be loaded again
+    again = stage.break_network()
+    stage.send_until(lambda: stage.node._predictor not in (again, None))
+
+    stage.break_network()  # before any image was processed: it is given up
+    stage.send_until(lambda: stage.node._predictor is None)
+    stage.levels.clear()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        stage.executor.spin_once(timeout_sec=0.05)
+    assert stage.node._predictor is None
+    assert stage.levels[-1] == 2
+    assert "the network failed" in stage.messages[-1]
+    stage.node.trigger_configure()
+    stage.node.trigger_activate()
+    assert stage.processes()
