@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "synthetic": {"data"},
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "visualization"},
-    "training": {"network", "losses", "data", "evaluation"},
+    "training": {"network", "losses", "data", "inference", "evaluation", "visualization"},
     "bags": {"inference", "evaluation", "data", "synthetic", "visualization"},
     "ros": {"inference", "visualization"},
     "ros/evaluation_node.py": {"inference", "visualization", "evaluation", "bags"},
@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
 TORCH_ROOMS = (
     *("network", "losses", "training"),
     *("inference/export.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
+    "evaluation/distributed.py",
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 

@@ -56,3 +56,44 @@ def make_raw_drive(tmp_path: Path) -> Callable[..., Path]:
         return write_raw_drive(tmp_path, **options)  # type: ignore[arg-type]
 
     return make
+
+
+# KITTI's calibration of 2011_09_26, for images of 64x32: camera 2 lies 0.06 m left of camera 0.
+OBJECT_CALIBRATION = """P0: 50 0 31 0 0 50 15 0 0 0 1 0
+P1: 50 0 31 -27 0 50 15 0 0 0 1 0
+P2: 50 0 31 3 0 50 15 0 0 0 1 0
+P3: 50 0 31 -24 0 50 15 0 0 0 1 0
+R0_rect: 1 0 0 0 1 0 0 0 1
+Tr_velo_to_cam: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3
+"""
+
+
+def write_object_set(root: Path, labels: list[str], suffix: str = ".png", with_depth: bool = True) -> Path:
+    """Object data in root: an image of 64x32 of noise per entry of labels (the text of its label file).
+
+    Every second frame has a depth map: 20 m in the left half, unknown in the right one.
+    """
+    training = root / "training"
+    for kind in ("image_2", "label_2", "calib", "depth_2"):
+        (training / kind).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    stored = np.zeros((32, 64), dtype=np.uint16)
+    stored[:, :32] = 20 * 256
+    for number, text in enumerate(labels):
+        image = random.integers(0, 256, (32, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(training / "image_2" / f"{number:06d}{suffix}"), image)
+        (training / "label_2" / f"{number:06d}.txt").write_text(text)
+        (training / "calib" / f"{number:06d}.txt").write_text(OBJECT_CALIBRATION)
+        if with_depth and number % 2 == 0:
+            cv2.imwrite(str(training / "depth_2" / f"{number:06d}.png"), stored)
+    return root
+
+
+@pytest.fixture
+def make_object_set(tmp_path: Path) -> Callable[..., Path]:
+    """Writes object data (arguments of write_object_set) into the test's folder and returns its root."""
+
+    def make(labels: list[str], name: str = "object", **options: object) -> Path:
+        return write_object_set(tmp_path / name, labels, **options)  # type: ignore[arg-type]
+
+    return make

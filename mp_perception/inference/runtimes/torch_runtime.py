@@ -37,6 +37,16 @@ class TorchRuntime(Runtime):
         self._device = chosen
         self._network: MultiTaskNetwork | None = network.to(chosen, dtype).to(memory_format=torch.channels_last).eval()
 
+    @classmethod
+    def around(cls, network: MultiTaskNetwork) -> TorchRuntime:
+        """A runtime for a network that lives elsewhere, such as one in training; it is used as it is, where it is."""
+        runtime = cls.__new__(cls)
+        first = next(network.parameters())
+        runtime.device, runtime.precision = str(first.device), "fp32"
+        runtime.description = network.description
+        runtime._device, runtime._network = first.device, network
+        return runtime
+
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
         """See Runtime.run.  The outputs are the caller's own."""

@@ -1,0 +1,48 @@
+"""The data sets by name, as `--dataset` and the training configurations name them.
+
+A new data set is one class (a FrameSet) and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.data.coco import CocoFolder
+from mp_perception.data.frame_sets import FrameSet
+from mp_perception.data.kitti.depth_frames import KittiDepth
+from mp_perception.data.kitti.depth_selection import KittiDepthSelection
+from mp_perception.data.kitti.object import KittiObjects
+from mp_perception.data.kitti.odometry import KittiOdometry
+from mp_perception.data.kitti.raw_frames import KittiRaw
+from mp_perception.data.kitti.stereo import KittiStereo
+from mp_perception.data.kitti.tracking import KittiTracking
+from mp_perception.data.people import PeopleFolder
+from mp_perception.errors import UserError
+
+#: Name -> (root folder, split or None, class names) -> data set.
+DATA_SETS: dict[str, Callable[[Path, str | None, Sequence[str]], FrameSet]] = {
+    "kitti-object": KittiObjects,
+    "kitti-depth": KittiDepth,
+    "kitti-depth-selection": KittiDepthSelection,
+    "kitti-raw": KittiRaw,
+    "kitti-tracking": KittiTracking,
+    "kitti-stereo": KittiStereo,
+    "kitti-odometry": KittiOdometry,
+    "people": PeopleFolder,
+    "coco": CocoFolder,
+    "synthetic": partial(KittiObjects, origin="synthetic"),
+}
+
+
+def open_data_set(
+    name: str, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES
+) -> FrameSet:
+    """A data set by its name; split: as its class says.  Raises UserError for an unknown name or a wrong folder."""
+    if name not in DATA_SETS:
+        raise UserError(f"unknown data set '{name}': expected one of {', '.join(sorted(DATA_SETS))}")
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder, expected the data set {name}")
+    return DATA_SETS[name](root, split, class_names)

@@ -1,0 +1,188 @@
+"""Tracklets of raw drives (tracklet_labels.xml): 3D boxes of all objects in the scanner's frame, frame by frame.
+
+As label lines of the object set they get the 2D box that their eight corners span in the image, which is a little
+larger than one drawn by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from mp_perception.data.coco_classes import box_label
+from mp_perception.data.kitti.calibration import KittiCalibration, Matrix
+from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
+
+#: KITTI's largest file has some 6 MB.
+MAX_FILE_BYTES = 100_000_000
+
+#: Corners nearer to the camera than this, metres, are not projected: the edges are cut there.
+NEAR_PLANE = 0.1
+
+#: Tracklets' name of a type -> the object set's.
+_TYPES = {"Person (sitting)": "Person_sitting"}
+
+#: An object of which a smaller share than 1 - this is in the image becomes DontCare: its projected box says little.
+MAX_TRUNCATION = 0.95
+
+#: Corners (8, 3) of a box of length, width and height 1 around the middle of its bottom, and the twelve pairs of them
+#: that edges join: those that differ in one coordinate.
+_UNIT_CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
+_EDGES = np.array([(i, i + step) for step in (1, 2, 4) for i in range(8) if not i & step])
+
+
+@dataclass(frozen=True)
+class TrackedBox:
+    """A 3D box of one object in one frame, in the scanner's frame (x forward, y left, z up), metres.
+
+    type: the object set's name.  dimensions: height, width, length.  location: middle of the bottom.
+    yaw: about z, radians.  occluded: 0 visible, 1 partly, 2 largely, -1 unknown.
+    """
+
+    type: str
+    dimensions: tuple[float, float, float]
+    location: tuple[float, float, float]
+    yaw: float
+    occluded: int
+
+
+def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
+    """Frame number -> its boxes.
+
+    Raises UserError if the file is missing, larger than MAX_FILE_BYTES, no XML, defines XML entities, or lacks values.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(
+                f"{path}: expected tracklets of at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}"
+            )
+        root = fromstring(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as tracklets ({error.strerror})") from None
+    except (ParseError, DefusedXmlException) as error:
+        raise UserError(f"{path}: cannot be read as tracklets ({error})") from None
+    tracklets = root.find("tracklets")
+    if tracklets is None:
+        raise UserError(f"{path}: expected an element <tracklets>, found <{root.tag}> without one")
+    frames: dict[int, list[TrackedBox]] = {}
+    for number, tracklet in enumerate(tracklets.findall("item"), start=1):
+        for frame, box in _boxes(tracklet, f"{path}: tracklet {number}"):
+            frames.setdefault(frame, []).append(box)
+    return frames
+
+
+def tracked_labels(
+    boxes: list[TrackedBox], calibration: KittiCalibration, camera: int, intrinsics: CameraIntrinsics
+) -> list[KittiLabel]:
+    """The boxes that a camera's image shows, as labels of the object set.
+
+    The truncation is the share of the projected box outside the image.  intrinsics: of the camera's image.
+    Raises UserError if the calibration lacks the scanner's place.
+    """
+    to_camera = calibration.velo_to_camera(camera)
+    to_camera_0 = np.linalg.inv(calibration.camera_0_to_camera(camera)) @ to_camera
+    labels = []
+    for box in boxes:
+        edges = _edges_in_camera(box, to_camera)
+        if len(edges) == 0:
+            continue
+        points = intrinsics.project(edges)
+        span = np.concatenate([points.min(axis=0), points.max(axis=0)])[None]
+        inside = clip_boxes(span, intrinsics.width, intrinsics.height)
+        if box_areas(inside)[0] <= 0:
+            continue
+        left, top, right, bottom = (float(edge) for edge in inside[0])
+        truncated = float(1 - box_areas(inside)[0] / box_areas(span)[0])
+        if truncated > MAX_TRUNCATION:
+            labels.append(box_label("DontCare", (left, top, right, bottom)))
+            continue
+        location = (to_camera_0 @ [*box.location, 1])[:3]
+        # The direction of the box's length in the scanner's frame, seen in camera 0's: its angle about the y axis.
+        length_axis = to_camera_0[:3, :3] @ [math.cos(box.yaw), math.sin(box.yaw), 0]
+        rotation_y = math.atan2(-length_axis[2], length_axis[0])
+        labels.append(
+            KittiLabel(
+                type=box.type,
+                truncated=truncated,
+                occluded=box.occluded,
+                alpha=_wrapped(rotation_y - math.atan2(location[0], location[2])),
+                box=(left, top, right, bottom),
+                dimensions=box.dimensions,
+                location=(float(location[0]), float(location[1]), float(location[2])),
+                rotation_y=rotation_y,
+            )
+        )
+    return labels
+
+
+def _edges_in_camera(box: TrackedBox, to_camera: Matrix) -> Matrix:
+    """Both ends (n, 3) of the box's edges in the camera's frame, as far as they lie before the near plane."""
+    height, width, length = box.dimensions
+    cosine, sine = math.cos(box.yaw), math.sin(box.yaw)
+    turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    corners = (_UNIT_CORNERS * [length, width, height]) @ turned.T + np.array(box.location)
+    corners = corners @ to_camera[:3, :3].T + to_camera[:3, 3]
+    starts, ends = corners[_EDGES[:, 0]], corners[_EDGES[:, 1]]
+    visible = (starts[:, 2] > NEAR_PLANE) | (ends[:, 2] > NEAR_PLANE)
+    starts, ends = starts[visible], ends[visible]
+    return np.concatenate([_cut(starts, ends), _cut(ends, starts)])
+
+
+def _cut(points: Matrix, others: Matrix) -> Matrix:
+    """The points (N, 3), those behind the near plane moved along their edge to where it crosses the plane."""
+    behind = points[:, 2] < NEAR_PLANE
+    cut = points.copy()
+    share = (NEAR_PLANE - points[behind, 2]) / (others[behind, 2] - points[behind, 2])
+    cut[behind] += share[:, None] * (others[behind] - points[behind])
+    return cut
+
+
+def _boxes(tracklet: Any, where: str) -> Iterator[tuple[int, TrackedBox]]:
+    name = tracklet.findtext("objectType")
+    if not name:
+        raise UserError(f"{where}: expected an <objectType>, found none")
+    height, width, length = (_number(tracklet, key, where) for key in ("h", "w", "l"))
+    if min(height, width, length) <= 0:
+        raise UserError(f"{where}: expected positive dimensions, found {height:g} {width:g} {length:g}")
+    first = int(_number(tracklet, "first_frame", where))
+    poses = tracklet.find("poses")
+    for frame, pose in enumerate(poses.findall("item") if poses is not None else (), start=first):
+        place = f"{where}, frame {frame}"
+        x, y, z, yaw = (_number(pose, key, place) for key in ("tx", "ty", "tz", "rz"))
+        occluded = int(_number(pose, "occlusion", place))
+        yield (
+            frame,
+            TrackedBox(
+                type=_TYPES.get(name, name),
+                dimensions=(height, width, length),
+                location=(x, y, z),
+                yaw=yaw,
+                occluded=occluded if occluded in (0, 1, 2) else -1,
+            ),
+        )
+
+
+def _number(element: Any, key: str, where: str) -> float:
+    text = element.findtext(key)
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{where}: expected a number in <{key}>, found {text!r}")
+    return value
+
+
+def _wrapped(angle: float) -> float:
+    """The same angle within -pi..pi."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi

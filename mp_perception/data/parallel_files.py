@@ -1,0 +1,41 @@
+"""Files made by several processes, each file by one task; what is there already is not made again."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+
+from mp_perception.errors import UserError
+from mp_perception.progress import track
+
+
+def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, description: str) -> int:
+    """Runs the tasks of the files that do not exist, and gives their number.
+
+    tasks: file -> what writes it, whole or not at all, so that an interrupted run goes on where it stopped; it must be
+    possible to pickle it.  workers: processes.  Raises what a task raises, and UserError if a folder cannot be made.
+    """
+    missing = {path: task for path, task in tasks.items() if not path.exists()}
+    for folder in {path.parent for path in missing}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+    if workers == 1:
+        for task in track(missing.values(), description, len(missing)):
+            task()
+        return len(missing)
+    # Fresh processes: a forked one would inherit locks of libraries whose threads it does not have.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        running = [pool.submit(task) for task in missing.values()]
+        for finished in track(as_completed(running), description, len(running)):
+            finished.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return len(missing)

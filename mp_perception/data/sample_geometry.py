@@ -1,0 +1,169 @@
+"""Flip, crop, resize and pad a whole sample: image, boxes, depth map and camera move together.
+
+Depth stays in metres whatever happens to the pixels: scaling an image scales its focal length, and that is what the
+intrinsics then say.  Pixel arithmetic is NumPy's and OpenCV's: torchvision's transforms know neither a sparse depth
+map (they would average measured with unknown depth) nor a camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.samples import Boxes, Sample
+from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
+
+#: An object of which the crop leaves less than this share of its box is no longer an object to find, but unknown.
+MIN_VISIBLE_SHARE = 0.3
+
+#: The image ends on a multiple of this in the network's input, as in inference/preprocess.py.
+CONTENT_MULTIPLE = 2
+
+
+def flip(sample: Sample) -> Sample:
+    """The mirror image."""
+    width = sample.image.shape[1]
+    camera = sample.intrinsics
+    return replace(
+        sample,
+        image=np.ascontiguousarray(sample.image[:, ::-1]),
+        boxes=None if sample.boxes is None else _mirrored(sample.boxes, width),
+        ignored=_mirrored(sample.ignored, width),
+        depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[:, ::-1]),
+        intrinsics=None if camera is None else replace(camera, cx=width - 1 - camera.cx),
+    )
+
+
+def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
+    """The part of width x height pixels from (left, top) on, which must lie within the image.
+
+    Objects are cut to it; those of which less than MIN_VISIBLE_SHARE is left become unknown regions.
+    Raises ValueError if the part is empty or not within the image.
+    """
+    image_height, image_width = sample.size
+    if not (0 <= left < left + width <= image_width and 0 <= top < top + height <= image_height):
+        raise ValueError(f"no part {width}x{height} at ({left}, {top}) in an image of {image_width}x{image_height}")
+    offset = np.array([left, top, left, top], dtype=np.float32)
+    boxes, labels, object_depths = sample.boxes, sample.labels, sample.object_depths
+    ignored = _cut(sample.ignored - offset, width, height)
+    if boxes is not None and labels is not None and object_depths is not None:
+        cut = clip_boxes(boxes - offset, width, height).astype(np.float32)
+        share = box_areas(cut) / box_areas(boxes)
+        keep, is_sliver = share >= MIN_VISIBLE_SHARE, (share > 0) & (share < MIN_VISIBLE_SHARE)
+        boxes, labels, object_depths = cut[keep], labels[keep], object_depths[keep]
+        ignored = np.concatenate([ignored, cut[is_sliver]])
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    camera = sample.intrinsics
+    return replace(
+        sample,
+        image=np.ascontiguousarray(sample.image[rows, columns]),
+        boxes=boxes,
+        labels=labels,
+        object_depths=object_depths,
+        ignored=ignored,
+        depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[rows, columns]),
+        intrinsics=None
+        if camera is None
+        else replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height),
+    )
+
+
+def resize(sample: Sample, width: int, height: int) -> Sample:
+    """The sample at width x height pixels."""
+    image_height, image_width = sample.size
+    scale = np.array([width / image_width, height / image_height] * 2, dtype=np.float32)
+    # As inference/preprocess.py does: bilinear would skip pixels below half the size.  Area averaging is none (and
+    # shifts the image) where a side grows.
+    shrinks_much = height < image_height / 2 and width <= image_width
+    interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
+    camera = sample.intrinsics
+    return replace(
+        sample,
+        image=np.asarray(cv2.resize(sample.image, (width, height), interpolation=interpolation), dtype=np.uint8),
+        boxes=None if sample.boxes is None else sample.boxes * scale,
+        ignored=sample.ignored * scale,
+        depth=None if sample.depth is None else resize_depth(sample.depth, width, height),
+        intrinsics=None if camera is None else camera.scaled(width, height),
+    )
+
+
+def pad(sample: Sample, width: int, height: int) -> Sample:
+    """The sample in the left top corner of a black image of width x height pixels, with unknown depth around it.
+
+    Raises ValueError if it does not fit.
+    """
+    image_height, image_width = sample.size
+    if width < image_width or height < image_height:
+        raise ValueError(f"an image of {image_width}x{image_height} does not fit into {width}x{height}")
+    if (width, height) == (image_width, image_height):
+        return sample
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    image[:image_height, :image_width] = sample.image
+    depth = None
+    if sample.depth is not None:
+        depth = np.full((height, width), np.nan, dtype=np.float32)
+        depth[:image_height, :image_width] = sample.depth
+    camera: CameraIntrinsics | None = sample.intrinsics
+    if camera is not None:
+        camera = replace(camera, width=width, height=height)
+    return replace(sample, image=image, depth=depth, intrinsics=camera)
+
+
+def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:
+    """The sample at the network's input size (height, width): aspect kept, left top corner, the rest black."""
+    height, width = letterbox_size(sample.size, input_size)
+    return pad(resize(sample, width, height), input_size[1], input_size[0])
+
+
+def letterbox_size(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:
+    """Size (height, width) of an image (height, width) in the network's input: inference/preprocess.py's `place`."""
+    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
+    return scaled_size(image_size, scale, input_size)
+
+
+def scaled_size(size: tuple[int, int], scale: float, limit: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) times scale, on multiples of CONTENT_MULTIPLE, within the limit."""
+    height, width = (
+        min(max(CONTENT_MULTIPLE * round(side * scale / CONTENT_MULTIPLE), CONTENT_MULTIPLE), most)
+        for side, most in zip(size, limit, strict=True)
+    )
+    return height, width
+
+
+def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """A depth map (H, W), metres, NaN where unknown, at width x height pixels; nothing is averaged.
+
+    A pixel takes the depth of the old pixel under its centre.  Where that is unknown it takes the nearest of the known
+    depths whose old pixels' centres fall into it, so that a map with few measurements loses none of them to shrinking.
+    """
+    old_height, old_width = depth.shape
+    # Whole-number arithmetic: floor((i + 0.5) * old / new) for the centres of the new pixels, and the other way round.
+    from_rows = (2 * np.arange(height) + 1) * old_height // (2 * height)
+    from_columns = (2 * np.arange(width) + 1) * old_width // (2 * width)
+    resized: NDArray[np.float32] = depth[from_rows[:, None], from_columns]
+    if height >= old_height and width >= old_width:
+        return resized
+    rows, columns = np.nonzero(np.isfinite(depth))
+    to_rows = (2 * rows + 1) * height // (2 * old_height)
+    to_columns = (2 * columns + 1) * width // (2 * old_width)
+    empty = np.isnan(resized[to_rows, to_columns])
+    values = depth[rows[empty], columns[empty]]
+    # The last assignment to a pixel stays, so the nearest must come last.
+    order = np.argsort(-values, kind="stable")
+    resized[to_rows[empty][order], to_columns[empty][order]] = values[order]
+    return resized
+
+
+def _mirrored(boxes: Boxes, width: int) -> Boxes:
+    mirrored = boxes.copy()
+    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
+    return mirrored
+
+
+def _cut(boxes: Boxes, width: int, height: int) -> Boxes:
+    """The boxes' parts within the image; those without any are left out."""
+    cut = clip_boxes(boxes, width, height).astype(np.float32)
+    return np.asarray(cut[box_areas(cut) > 0])

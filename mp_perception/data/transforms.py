@@ -1,0 +1,109 @@
+"""Transforms of whole samples, drawn from a generator that the caller seeds, and the recipes made of them.
+
+Everything that moves pixels is in sample_geometry, everything that only colours them in color_transforms, objects of
+other images in copy_paste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mp_perception.data.color_transforms import ColorJitter, Degrade, PermuteChannels
+from mp_perception.data.copy_paste import CopyPaste, ObjectDonors
+from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, scaled_size
+from mp_perception.data.samples import Sample
+
+#: A sample and the generator that draws what is random -> another sample; the first stays as it is.
+Transform = Callable[[Sample, np.random.Generator], Sample]
+
+
+@dataclass(frozen=True)
+class Compose:
+    """Transforms one after the other."""
+
+    transforms: tuple[Transform, ...]
+
+    def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
+        for transform in self.transforms:
+            sample = transform(sample, random)
+        return sample
+
+
+@dataclass(frozen=True)
+class RandomFlip:
+    """With this probability the mirror image."""
+
+    probability: float = 0.5
+
+    def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
+        return flip(sample) if random.random() < self.probability else sample
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """The network's input size (height, width): aspect kept, left top corner, as at inference."""
+
+    input_size: tuple[int, int]
+
+    def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
+        return letterbox(sample, self.input_size)
+
+
+@dataclass(frozen=True)
+class ScaleAndCrop:
+    """The network's input size (height, width), seen through a random zoom.
+
+    zoom: least and greatest factor on the letterbox's scale.  Above 1 a random part of the image fills the input;
+    below 1 the image is smaller and the rest black.
+    """
+
+    input_size: tuple[int, int]
+    zoom: tuple[float, float] = (0.85, 1.4)
+
+    def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
+        height, width = sample.size
+        zoom = np.exp(random.uniform(*np.log(self.zoom)))
+        scale = zoom * min(self.input_size[0] / height, self.input_size[1] / width)
+        part_height, part_width = (
+            min(side, max(1, round(most / scale))) for side, most in zip(sample.size, self.input_size, strict=True)
+        )
+        top = int(random.integers(height - part_height + 1))
+        left = int(random.integers(width - part_width + 1))
+        part = crop(sample, left, top, part_width, part_height)
+        new_height, new_width = scaled_size(part.size, scale, self.input_size)
+        return pad(resize(part, new_width, new_height), self.input_size[1], self.input_size[0])
+
+
+def plain_recipe(input_size: tuple[int, int]) -> Transform:
+    """No augmentation: validation's and inference's view."""
+    return Letterbox(input_size)
+
+
+def paper_recipe(input_size: tuple[int, int]) -> Transform:
+    """The paper's: flip, channel permutation, brightness and contrast by 0.25."""
+    return Compose(
+        (
+            RandomFlip(0.5),
+            Letterbox(input_size),
+            PermuteChannels(0.5),
+            ColorJitter(brightness=0.25, contrast=0.25),
+        )
+    )
+
+
+def modern_recipe(input_size: tuple[int, int], donors: ObjectDonors | None = None) -> Transform:
+    """Flip, zoom, colours, mild degradation, and objects from `donors` pasted in."""
+    pasting = () if donors is None else (CopyPaste(donors),)
+    return Compose(
+        (
+            *pasting,
+            RandomFlip(0.5),
+            ScaleAndCrop(input_size),
+            ColorJitter(brightness=0.3, contrast=0.3, saturation=0.4, hue=0.03),
+            PermuteChannels(0.05),
+            Degrade(),
+        )
+    )

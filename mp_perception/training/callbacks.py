@@ -1,0 +1,115 @@
+"""What happens beside the training steps: validation by the evaluation's own figures, weights files, task updates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from mp_perception.data.update_schedule import UpdateSchedule
+from mp_perception.network.checkpoint import write_checkpoint
+from mp_perception.network.multitask import MultiTaskNetwork
+from mp_perception.training.batch import Batch
+
+
+class AsynchronousUpdates(Callback):
+    """Updates the parameters that belong to one task once enough images with its labels were seen (UberNet).
+
+    The depth decoder belongs to "depth", heads and extra maps to "detection"; the backbone is updated at every step.
+    images_per_update: task -> labelled images.
+    """
+
+    def __init__(self, images_per_update: Mapping[str, int]) -> None:
+        self._schedule = UpdateSchedule(images_per_update)
+        self._due: dict[str, int] = {}
+        self._gathered: dict[str, dict[str, Tensor]] = {task: {} for task in images_per_update}
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: Batch, batch_index: int
+    ) -> None:
+        """Count the batch's labels."""
+        labelled = {
+            "depth": int(batch.depth.isfinite().flatten(1).any(dim=1).sum()),
+            "detection": int(batch.labelled_classes.any(dim=1).sum()),
+        }
+        self._images = labelled
+        self._due = self._schedule.step({task: labelled[task] for task in self._gathered})
+
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, module: Any, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Keep back the gradients of tasks that are not due; average those of tasks that are."""
+        for task, gathered in self._gathered.items():
+            for name, parameter in _own_parameters(module.network, task):
+                if parameter.grad is not None:
+                    weighted = parameter.grad * self._images[task]
+                    gathered[name] = gathered[name] + weighted if name in gathered else weighted
+                parameter.grad = gathered.pop(name, None) if task in self._due else None
+                if parameter.grad is not None:
+                    parameter.grad /= self._due[task]
+
+    def state_dict(self) -> dict[str, Any]:
+        """For resuming: the counts and the gradients gathered so far."""
+        return {"seen": self._schedule.state(), "gathered": self._gathered}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._schedule.restore(state_dict["seen"])
+        self._gathered = state_dict["gathered"]
+
+
+def _own_parameters(network: MultiTaskNetwork, task: str) -> list[tuple[str, nn.Parameter]]:
+    """Names and parameters that only one task uses."""
+    prefixes = ("decoder.",) if task == "depth" else ("heads.", "extra_maps.")
+    return [(name, parameter) for name, parameter in network.named_parameters() if name.startswith(prefixes)]
+
+
+class WeightsFiles(Callback):
+    """Writes checkpoints for the node: `last.safetensors` after every epoch, `best.safetensors` by validation.
+
+    folder: where to.  monitor: name of the logged figure that decides what is best, greater is better.
+    """
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        self._folder = folder
+        self._monitor = monitor
+        self._best = float("-inf")
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Write the network that was just validated (with weight averaging, the averaged one)."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        metrics = {
+            name.removeprefix("validation/"): round(float(value), 5)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("validation/")
+        }
+        network: MultiTaskNetwork = module.network
+        description = network.description
+        network.description = replace(description, metrics={"epoch": trainer.current_epoch + 1, **metrics})
+        try:
+            write_checkpoint(self._folder / "last.safetensors", network)
+            value = float(trainer.callback_metrics.get(self._monitor, float("-inf")))
+            if value > self._best:
+                self._best = value
+                write_checkpoint(self._folder / "best.safetensors", network)
+        finally:
+            network.description = description
+        line = json.dumps({"epoch": trainer.current_epoch + 1, **metrics})
+        with (self._folder / "validation.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def state_dict(self) -> dict[str, Any]:
+        """For resuming."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._best = state_dict["best"]

@@ -1,0 +1,180 @@
+"""The training step as a Lightning module: one network, the losses of both branches, optimiser and schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mp_perception.data.frame_sets import FrameSet
+from mp_perception.default_boxes import generate_default_boxes
+from mp_perception.errors import UserError
+from mp_perception.evaluation.distributed import from_first, gather, share_of_images
+from mp_perception.evaluation.evaluate import evaluate, headline_figures
+from mp_perception.inference.predictor import Predictor
+from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
+from mp_perception.losses.depth import find_depth_loss, object_depth_loss
+from mp_perception.losses.detection import find_classification_loss, localisation_loss
+from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
+from mp_perception.network.backbones import load_backbone_weights
+from mp_perception.network.matching import match_default_boxes
+from mp_perception.network.multitask import MultiTaskNetwork, NetworkOutputs, describe_network
+from mp_perception.training.batch import Batch
+from mp_perception.training.configuration import NetworkConfiguration, TrainingConfiguration
+
+#: The paper's schedule: the rate is multiplied by this every so many steps.
+_STEP_FACTOR, _STEP_LENGTH = 0.9, 500
+
+
+class MultiTaskTraining(lightning.LightningModule):
+    """Trains a MultiTaskNetwork as a configuration says."""
+
+    default_boxes: Tensor
+
+    def __init__(self, configuration: TrainingConfiguration) -> None:
+        super().__init__()
+        self.configuration = configuration
+        self.network = build_network(configuration.network)
+        boxes = generate_default_boxes(self.network.description.levels, self.network.description.input_size)
+        self.register_buffer("default_boxes", torch.from_numpy(boxes), persistent=False)
+        losses = configuration.losses
+        self._depth_loss = find_depth_loss(losses.depth)
+        self._classification_loss = find_classification_loss(losses.classification)
+        self.weighting: nn.Module = (
+            UncertaintyWeights(["depth", "localisation", "object_depth"], ["classification"])
+            if losses.learned
+            else FixedWeights(
+                {
+                    "depth": losses.depth_weight,
+                    "classification": losses.classification_weight,
+                    "localisation": losses.localisation_weight,
+                    "object_depth": losses.object_depth_weight,
+                }
+            )
+        )
+        if configuration.optimisation.activation_checkpointing:
+            _recompute_activations(self.network)
+
+    def forward(self, images: Tensor) -> NetworkOutputs:
+        """See MultiTaskNetwork.forward."""
+        outputs: NetworkOutputs = self.network(images)
+        return outputs
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The weighted sum of what the batch has labels for.  Raises UserError with the parts if it is not finite."""
+        losses = self.task_losses(self.network(batch.images), batch)
+        total: Tensor = self.weighting(losses)
+        parts = {name: float(loss.detach()) for name, loss in losses.items() if loss is not None}
+        if not math.isfinite(float(total.detach())):
+            raise UserError(f"the loss is not finite at step {self.global_step}: {parts}; batch: {batch.origins}")
+        self.log_dict({f"loss/{name}": value for name, value in parts.items()}, batch_size=len(batch.images))
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(batch.images))
+        return total
+
+    def task_losses(self, outputs: NetworkOutputs, batch: Batch) -> dict[str, Tensor | None]:
+        """Loss by task; None where the batch has no label of it."""
+        losses: dict[str, Tensor | None] = dict.fromkeys(("depth", "classification", "localisation", "object_depth"))
+        if batch.depth.isfinite().any():
+            losses["depth"] = self._depth_loss(outputs.depth.float(), batch.depth)
+        if batch.labelled_classes.any():
+            targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored)
+            losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
+            losses["localisation"] = localisation_loss(outputs.box_offsets, targets)
+        wanted = self.configuration.losses.learned or self.configuration.losses.object_depth_weight > 0
+        if wanted and any(depths.isfinite().any() for depths in batch.object_depths):
+            in_depth_pixels = [boxes / 2 for boxes in batch.boxes]
+            losses["object_depth"] = object_depth_loss(outputs.depth, in_depth_pixels, batch.object_depths)
+        return losses
+
+    def validation_step(self, data_set: FrameSet, batch_index: int) -> None:
+        """One step is one data set, scored as `mp_perception evaluate` scores it."""
+        predictor = Predictor(TorchRuntime.around(self.network))
+        parts = gather(evaluate(predictor, data_set, indices=share_of_images(len(data_set))))
+        if parts is not None:
+            for part in parts[1:]:
+                parts[0].merge(part)
+        figures = from_first(headline_figures(parts[0]) if parts else {})
+        self._validated.append(figures)
+        name = f"validation/{batch_index}-{data_set.origin}"
+        self.log_dict({f"{name}/{figure}": value for figure, value in figures.items()}, batch_size=1)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self._validated: list[dict[str, float]] = []
+
+    def on_validation_epoch_end(self) -> None:
+        """One number to choose by: the mean of all shares (d1, average precisions) of all validation sets."""
+        values = [value for figures in self._validated for name, value in figures.items() if name != "rmse"]
+        self.log("validation/score", sum(values) / max(1, len(values)), prog_bar=True, batch_size=1)
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the backbone's running statistics, if that is wanted."""
+        if self.configuration.optimisation.freeze_batch_norm:
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and schedule of the configuration; normalisation and biases do not decay."""
+        optimisation = self.configuration.optimisation
+        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimisation.optimiser]
+        optimiser = optimiser_class(
+            [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+            lr=optimisation.learning_rate,
+            weight_decay=optimisation.weight_decay,
+        )
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self._rate(step, num_steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int, num_steps: int) -> float:
+        """Learning rate at a step, as a share of the configured one."""
+        optimisation = self.configuration.optimisation
+        if optimisation.schedule == "step":
+            return float(_STEP_FACTOR ** (step // _STEP_LENGTH))
+        warm_up = max(1, round(optimisation.warm_up * num_steps))
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, num_steps - warm_up))))
+
+
+def build_network(configuration: NetworkConfiguration) -> MultiTaskNetwork:
+    """A fresh network with its backbone's weights.  Raises UserError for names or files that do not exist."""
+    try:
+        description = describe_network(
+            configuration.backbone,
+            configuration.decoder,
+            configuration.head,
+            class_names=tuple(configuration.class_names),
+            input_size=configuration.input_size,
+        )
+        description = replace(
+            description,
+            levels=tuple(configuration.levels) or description.levels,
+            depth_range=configuration.depth_range,
+            depth_bound=configuration.depth_bound,
+            training_focal_length=configuration.focal_length,
+        )
+    except ValueError as error:
+        raise UserError(f"network: {error}") from error
+    network = MultiTaskNetwork(description)
+    if configuration.backbone_weights:
+        normalisation = load_backbone_weights(configuration.backbone, network.backbone, configuration.backbone_weights)
+        description = replace(description, pixel_mean=normalisation.mean, pixel_std=normalisation.std)
+        trained = network
+        network = MultiTaskNetwork(description)
+        network.load_state_dict(trained.state_dict())
+    return network
+
+
+def _recompute_activations(network: MultiTaskNetwork) -> None:
+    """Trade time for memory: the backbone's activations are computed again in the backward pass."""
+    forward = network.backbone.forward
+    network.backbone.forward = lambda image: checkpoint(forward, image, use_reentrant=False)

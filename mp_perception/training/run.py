@@ -1,0 +1,103 @@
+"""A training from configuration to weights: reproducible, resumable, on one process or several."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import lightning
+import yaml
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from mp_perception.atomic_files import write_atomically
+from mp_perception.errors import UserError
+from mp_perception.evaluation.distributed import is_first, num_processes
+from mp_perception.progress import error_console
+from mp_perception.training.callbacks import AsynchronousUpdates, WeightsFiles
+from mp_perception.training.configuration import TrainingConfiguration
+from mp_perception.training.data_module import TrainingData
+from mp_perception.training.module import MultiTaskTraining
+from mp_perception.training.pictures import ValidationPictures
+
+_MONITOR = "validation/score"
+
+
+def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resume: bool, device: str = "auto") -> None:
+    """Train and write into `out`: best.safetensors, last.safetensors, configuration.yaml, validation.jsonl, logs.
+
+    data_root: folder that relative roots of data sources start from.  resume: go on from out/last.ckpt.
+    device: "auto", "cpu" or "cuda".  Under torchrun each process takes its part of every batch.
+    Raises UserError for wrong data, an output folder in use, nothing to resume, or a loss that is not finite.
+    """
+    last = out / "last.ckpt"
+    if resume and not last.is_file():
+        raise UserError(f"{last}: nothing to resume")
+    if not resume and is_first() and out.exists() and any(out.iterdir()):
+        raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
+    lightning.seed_everything(configuration.seed, workers=True, verbose=False)
+    data = TrainingData(configuration, data_root)
+    module = MultiTaskTraining(_with_weights_below(configuration, data_root))
+    optimisation = configuration.optimisation
+    if is_first():
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / "configuration.yaml", yaml.safe_dump(_plain(configuration)).encode())
+    trainer = lightning.Trainer(
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=num_processes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        # With partial labels a batch may leave a branch without gradients.
+        strategy="ddp_find_unused_parameters_true" if num_processes() > 1 else "auto",
+        precision=optimisation.precision,
+        max_epochs=optimisation.epochs,
+        gradient_clip_val=optimisation.gradient_clip or None,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+        logger=TensorBoardLogger(str(out), name=None, version="tensorboard"),
+        callbacks=_callbacks(configuration, out, bool(data.validation_sets)),
+    )
+    trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)
+
+
+def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool) -> list[Callback]:
+    optimisation = configuration.optimisation
+    bar = RichProgressBar() if error_console.is_terminal else TQDMProgressBar(refresh_rate=20)
+    callbacks: list[Callback] = [bar, LearningRateMonitor("step"), WeightsFiles(out, _MONITOR)]
+    if validates:
+        callbacks.append(ValidationPictures())
+    if optimisation.average_decay:
+        callbacks.append(EMAWeightAveraging(decay=optimisation.average_decay))
+    if optimisation.images_per_update:
+        callbacks.append(AsynchronousUpdates(optimisation.images_per_update))
+    # Last, so that it stores what the others know.
+    callbacks.append(ModelCheckpoint(dirpath=str(out), filename="last", save_top_k=1, enable_version_counter=False))
+    return callbacks
+
+
+def _with_weights_below(configuration: TrainingConfiguration, data_root: Path) -> TrainingConfiguration:
+    """The configuration with a relative weights file found in the data's folder."""
+    weights = configuration.network.backbone_weights
+    if weights is None or not (data_root / weights).is_file():
+        return configuration
+    return replace(configuration, network=replace(configuration.network, backbone_weights=str(data_root / weights)))
+
+
+def _plain(configuration: TrainingConfiguration) -> object:
+    """The configuration as YAML can hold it: tuples become lists."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    return plain(asdict(configuration))

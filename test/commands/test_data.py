@@ -1,0 +1,78 @@
+"""`mp_perception data`: files written, resumed, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mp_perception.commands.data import app
+from mp_perception.errors import UserError
+
+
+@pytest.fixture
+def object_set(tmp_path: Path) -> Path:
+    """Three frames of noise, two of them with a sparse depth map."""
+    training = tmp_path / "object" / "training"
+    for kind in ("image_2", "label_2", "calib", "depth_2"):
+        (training / kind).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(3):
+        cv2.imwrite(
+            str(training / "image_2" / f"{number:06d}.png"), random.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        )
+        (training / "label_2" / f"{number:06d}.txt").write_text("")
+        (training / "calib" / f"{number:06d}.txt").write_text("P2: 1 0 0 0 0 1 0 0 0 0 1 0\n")
+    for number in (0, 2):
+        depth = random.integers(500, 20_000, (20, 30)).astype(np.uint16)
+        depth[random.random((20, 30)) < 0.9] = 0
+        cv2.imwrite(str(training / "depth_2" / f"{number:06d}.png"), depth)
+    return tmp_path / "object"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_maps_are_filled_once(object_set: Path, tmp_path: Path, workers: str) -> None:
+    out = tmp_path / "filled"
+    arguments = ["complete-depth", str(object_set), str(out), "--dataset", "kitti-object", "--workers", workers]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000002.png"]
+    for path in out.iterdir():
+        sparse = cv2.imread(str(object_set / "training" / "depth_2" / path.name), cv2.IMREAD_UNCHANGED)
+        filled = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert (filled > 0).all()
+        assert (filled[sparse > 0] == sparse[sparse > 0]).all()
+    (out / "000002.png").unlink()
+    (out / "000000.png").write_bytes(b"kept")
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "1 maps filled, 1 were there" in result.output
+    assert (out / "000000.png").read_bytes() == b"kept"
+    assert (out / "000002.png").exists()
+
+
+def test_what_cannot_be_read_is_named(object_set: Path, tmp_path: Path) -> None:
+    arguments = ["complete-depth", str(object_set), str(tmp_path / "filled"), "--dataset", "kitti-object"]
+    (object_set / "training" / "depth_2" / "000002.png").write_bytes(b"no image")
+    for workers in ("1", "2"):
+        with pytest.raises(UserError, match="000002.png: expected a 16-bit depth PNG"):
+            CliRunner().invoke(app, [*arguments, "--workers", workers], catch_exceptions=False)
+    assert not (tmp_path / "filled" / "000002.png").exists()
+    for path in (object_set / "training" / "depth_2").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="expected frames with depth maps, found none"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+@pytest.mark.shared_data
+def test_scans_become_maps_and_drives_without_scans_are_refused(shared_data: Path, tmp_path: Path) -> None:
+    raw = shared_data / "kitti" / "raw" / "2011_09_26"
+    drive = "2011_09_26_drive_0001_sync"
+    arguments = ["project-lidar", str(raw / drive), "--out", str(tmp_path / "depth"), "--workers", "1"]
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    written = sorted(path.relative_to(tmp_path / "depth" / "train" / drive) for path in tmp_path.rglob("*.png"))
+    assert [str(path) for path in written] == [
+        f"proj_depth/velodyne_raw/image_0{camera}/0000000005.png" for camera in (2, 3)
+    ]

@@ -1,0 +1,111 @@
+"""Tracking, odometry and stereo frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mp_perception.data.kitti.odometry import KittiOdometry
+from mp_perception.data.kitti.stereo import KittiStereo
+from mp_perception.data.kitti.tracking import KittiTracking
+from mp_perception.errors import UserError
+
+CALIBRATION = """P0: 50 0 31 0 0 50 15 0 0 0 1 0
+P2: 50 0 31 3 0 50 15 0 0 0 1 0
+R_rect 1 0 0 0 1 0 0 0 1
+Tr_velo_cam 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3
+Tr_imu_velo 1 0 0 0 0 1 0 0 0 0 1 0
+"""
+LABELS = """0 0 Car 0 0 0 10 5 30 25 1.5 1.6 3.7 -2.6 1 12 0
+0 -1 DontCare -1 -1 -10 40 5 50 25 -1 -1 -1 -1000 -1000 -1000 -10
+2 1 Person 0 0 0 20 5 30 25 1 1 1 0 1 12 0
+2 0 Car 0 0 0 12 5 32 25 1.5 1.6 3.7 -2.6 1 12 0
+"""
+
+
+def write_image(path: Path, width: int = 64, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
+
+
+def write_depth(path: Path, width: int = 64, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((height, width), 2560, np.uint16))
+
+
+@pytest.fixture
+def tracking(tmp_path: Path) -> Path:
+    training = tmp_path / "training"
+    for number in range(3):
+        write_image(training / "image_02" / "0000" / f"{number:06d}.png")
+    for kind, text in (("label_02", LABELS), ("calib", CALIBRATION)):
+        (training / kind).mkdir()
+        (training / kind / "0000.txt").write_text(text)
+    return tmp_path
+
+
+def test_tracking_labels_go_to_their_frames(tracking: Path) -> None:
+    frames = KittiTracking(tracking)
+    assert [frame.name for frame in frames.frames] == ["0000/000000", "0000/000001", "0000/000002"]
+    samples = list(frames)
+    assert [sample.boxes.tolist() for sample in samples] == [[[10, 5, 30, 25]], [], [[12, 5, 32, 25]]]
+    # DontCare, and a sitting person beside the class Pedestrian
+    assert [sample.ignored.tolist() for sample in samples] == [[[40, 5, 50, 25]], [], [[20, 5, 30, 25]]]
+    assert samples[0].intrinsics.cx == 31
+    assert samples[0].object_depths[0] == pytest.approx(12 - 0.8)
+
+
+def test_wrong_tracking_files_are_named(tracking: Path) -> None:
+    labels = tracking / "training" / "label_02" / "0000.txt"
+    labels.write_text(LABELS.replace("2 1 Person", "two 1 Person"))
+    with pytest.raises(UserError, match="0000.txt:3: expected frame, track and a label"):
+        KittiTracking(tracking)[0]
+    labels.unlink()
+    with pytest.raises(UserError, match="label_02/0000.txt: missing"):
+        KittiTracking(tracking)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("P2: 50", "P4: 50", "0000.txt: expected a line 'P2:'"),
+        ("P2: 50", "P2: fifty", "0000.txt:2: expected 12 finite numbers"),
+        ("P2: 50", "P2: -50", "0000.txt:2: expected the projection matrix"),
+        ("R_rect 1", "R_rect 2", "0000.txt:3: expected a rotation matrix"),
+        ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: expected 12 finite numbers"),
+    ],
+)
+def test_wrong_sequence_calibration_is_named(tracking: Path, old: str, new: str, message: str) -> None:
+    (tracking / "training" / "calib" / "0000.txt").write_text(CALIBRATION.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        KittiTracking(tracking)[0]
+
+
+def test_odometry_takes_the_frames_with_depth(tmp_path: Path) -> None:
+    sequence = tmp_path / "sequences" / "04"
+    for number in range(3):
+        write_image(sequence / "image_2" / f"{number:06d}.jpg")
+    write_depth(sequence / "depth_2" / "000001.png")
+    (sequence / "calib.txt").write_text("P2: 50 0 31 3 0 50 15 0 0 0 1 0\nTr: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n")
+    (sample,) = KittiOdometry(tmp_path)
+    assert (sample.name, sample.boxes, sample.intrinsics.fx) == ("04/000001", None, 50)
+    assert (sample.depth == 10).all()
+    (sequence / "depth_2" / "000001.png").unlink()
+    with pytest.raises(UserError, match="found none"):
+        KittiOdometry(tmp_path)
+
+
+def test_stereo_knows_the_camera_by_the_images_size(tmp_path: Path) -> None:
+    training = tmp_path / "training"
+    write_image(training / "image_2" / "000001_10.png", 1241, 376)
+    write_depth(training / "depth_2" / "000001_10.png", 1241, 376)
+    write_image(training / "image_2" / "000001_11.png", 1241, 376)
+    (sample,) = KittiStereo(tmp_path)
+    assert (sample.name, sample.intrinsics.fx, sample.intrinsics.cx) == ("000001_10", 718.856, 607.1928)
+    write_image(training / "image_2" / "000002_10.png")
+    write_depth(training / "depth_2" / "000002_10.png")
+    with pytest.raises(UserError, match="000002_10.png: expected an image of KITTI's sizes .*, found 64x32"):
+        list(KittiStereo(tmp_path))

@@ -1,0 +1,65 @@
+"""Samples as tensors: shapes, missing labels, and depth for the training's focal length."""
+
+import numpy as np
+import torch
+
+from mp_perception.data.samples import Sample
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.training.batch import collate
+
+CLASSES = ("Car", "Pedestrian")
+
+
+def labelled(focal_length: float = 200.0) -> Sample:
+    depth = np.full((32, 64), np.nan, np.float32)
+    depth[10:20, 10:20] = 8
+    return Sample(
+        "1",
+        "test",
+        np.full((32, 64, 3), 7, np.uint8),
+        CLASSES,
+        boxes=np.array([[2, 3, 20, 30]], np.float32),
+        labels=np.array([1]),
+        object_depths=np.array([8], np.float32),
+        labelled_classes=np.array([False, True]),
+        depth=depth,
+        intrinsics=CameraIntrinsics(focal_length, focal_length, 31.5, 15.5, 64, 32),
+    )
+
+
+def unlabelled() -> Sample:
+    return Sample("2", "test", np.zeros((32, 64, 3), np.uint8), CLASSES)
+
+
+def test_shapes_and_missing_labels():
+    batch = collate([labelled(), unlabelled()], 200.0)
+    assert batch.images.shape == (2, 3, 32, 64)
+    assert batch.images.dtype == torch.uint8
+    assert batch.depth.shape == (2, 1, 16, 32)
+    assert batch.depth[0].isfinite().sum() == 25
+    assert not batch.depth[1].isfinite().any()
+    assert [tuple(boxes.shape) for boxes in batch.boxes] == [(1, 4), (0, 4)]
+    assert batch.labelled_classes.tolist() == [[False, True], [False, False]]
+    assert batch.origins == ["test 1", "test 2"]
+
+
+def test_twice_the_focal_length_looks_half_as_far():
+    batch = collate([labelled(400.0)], 200.0)
+    assert batch.object_depths[0].tolist() == [4]
+    assert batch.depth[0][batch.depth[0].isfinite()].unique().tolist() == [4]
+
+
+def test_the_predictor_undoes_it():
+    """Depth for focal length f0, times f / f0 as inference.predictor multiplies, is the sample's depth again."""
+    focal, training = 317.0, 369.4
+    batch = collate([labelled(focal)], training)
+    np.testing.assert_allclose(batch.object_depths[0] * focal / training, [8], rtol=1e-6)
+
+
+def test_without_intrinsics_there_is_no_depth():
+    from dataclasses import replace
+
+    batch = collate([replace(labelled(), intrinsics=None)], 200.0)
+    assert not batch.depth.isfinite().any()
+    assert not batch.object_depths[0].isfinite().any()
+    assert len(batch.boxes[0]) == 1

@@ -1,0 +1,124 @@
+"""`mp_perception train` as a process: weights that load, a curve that goes on after a kill, two processes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.inference.predictor import Predictor
+from mp_perception.synthetic.drive import write_object_set
+
+pytestmark = pytest.mark.slow
+
+CONFIGURATION = """
+network: {input_size: [64, 192], focal_length: 110.0}
+data:
+  training: [{dataset: synthetic, root: streets}]
+  validation: [{dataset: synthetic, root: streets}]
+  batch_size: 4
+  samples_per_epoch: 8
+  workers: 0
+optimisation: {epochs: 3, average_decay: 0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_object_set(folder / "streets", 6, seed=3, camera=CameraIntrinsics(220, 220, 191, 60, 384, 128), workers=2)
+    (folder / "train.yaml").write_text(CONFIGURATION)
+    return folder
+
+
+def command(*arguments) -> list[str]:
+    return ["-m", "mp_perception.commands.main", "train", *map(str, arguments)]
+
+
+def run(*arguments, folder: Path, launcher=(sys.executable,)) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*launcher, *command(*arguments)], cwd=folder, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "validation.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(data) -> Path:
+    """A training that runs through."""
+    done = run("--config", "train.yaml", "--out", "whole", folder=data)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return data / "whole"
+
+
+def test_weights_are_files_that_the_predictor_loads(whole):
+    assert [line["epoch"] for line in curve(whole)] == [1, 2, 3]
+    for name in ("best", "last"):
+        predictor = Predictor.load(weights=whole / f"{name}.safetensors")
+        assert predictor.description.training_focal_length == 110
+        assert "score" in predictor.description.metrics
+        assert np.isfinite(predictor.predict(np.zeros((128, 384, 3), np.uint8)).depth).all()
+    assert (whole / "configuration.yaml").is_file()
+    assert any((whole / "tensorboard").iterdir())
+
+
+def test_a_killed_training_continues_the_same_curve(data, whole):
+    process = subprocess.Popen(
+        [sys.executable, *command("--config", "train.yaml", "--out", "killed")],
+        cwd=data,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    out = data / "killed"
+    deadline = time.monotonic() + 200
+    while not (out / "last.ckpt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen = len(curve(out))
+    assert 1 <= seen <= 3
+    done = run("--config", "train.yaml", "--out", "killed", "--resume", folder=data)
+    assert done.returncode == 0, done.stderr[-2000:]
+    resumed = {line["epoch"]: line for line in curve(out)}
+    assert sorted(resumed) == [1, 2, 3]
+    for expected in curve(whole):
+        for name, value in expected.items():
+            assert resumed[expected["epoch"]][name] == pytest.approx(value, rel=2e-3, abs=2e-4), name
+
+
+def test_two_processes_see_the_same_samples_and_reach_the_same_figures(data, whole):
+    """Same total batch; figures differ by the batch norm's and the losses' halves of a batch, and no more."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517"]
+    done = run("--config", "train.yaml", "--out", "two", folder=data, launcher=launcher)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = curve(whole)[-1], curve(data / "two")[-1]
+    assert one.keys() == two.keys()
+    assert two["score"] == pytest.approx(one["score"], abs=0.1)
+    assert Predictor.load(weights=data / "two" / "best.safetensors").description.backbone == "mobilenet_v2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "no.yaml"], "no.yaml: expected a YAML file, found"),
+        (["--config", "train.yaml", "--resume", "--out", "new"], "last.ckpt: nothing to resume"),
+        (["--config", "train.yaml", "--data-root", "nowhere"], "nowhere/streets: no such folder"),
+        (["--config", "train.yaml", "--network.backbone=vgg"], "unknown backbone 'vgg'"),
+        (["--config", "train.yaml", "--out", "streets"], "streets: expected a new or empty folder"),
+        (["--config", "train.yaml", "--data.batch_size=100"], "data.samples_per_epoch 8: expected at least 100"),
+        (["--config", "train.yaml", "--losses.depth=wish"], "unknown depth loss 'wish'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(data, arguments, message):
+    done = run(*arguments, folder=data)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (data / "training").exists() or not any((data / "training").iterdir())
