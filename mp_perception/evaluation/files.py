@@ -1,0 +1,152 @@
+"""What an evaluation leaves on disk: KITTI result files, depth PNGs, and where its figures come from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mp_perception import __version__
+from mp_perception.atomic_files import write_atomically
+from mp_perception.data.frame_sets import FrameCamera
+from mp_perception.data.kitti.depth import write_depth_png
+from mp_perception.data.kitti.labels import KittiLabel, write_labels
+from mp_perception.errors import UserError
+from mp_perception.inference.predictor import Predictor
+from mp_perception.prediction import Detections, Prediction
+
+#: Libraries whose versions may change a figure.
+_LIBRARIES = ("numpy", "opencv-python-headless", "torch")
+
+
+def check_result_folder(path: Path) -> None:
+    """Raises UserError if the folder exists and holds anything, is a file, or cannot be made."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: expected no such folder or an empty one, found something there")
+    check_can_be_written(path)
+
+
+def check_can_be_written(path: Path) -> None:
+    """Raises UserError if a file or folder of this name surely cannot be made: better before a long run than after."""
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{path}: cannot be written: {parent} is not a folder that can be written to")
+
+
+@contextmanager
+def result_folder(path: Path | None, token: str, is_first: bool) -> Iterator[Path | None]:
+    """A folder that appears under its name at the end of the block, or not at all if anything goes wrong.
+
+    Gives the folder to write into meanwhile; None for None.  token: tells runs apart, the same in all processes.
+    is_first: whether this process makes and renames it; it must leave the block after the others have written.
+    """
+    if path is None:
+        yield None
+        return
+    path = path.absolute()
+    partial = path.parent / f".{path.name}.{token}.part"
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+        if is_first:
+            if path.exists():
+                path.rmdir()
+            partial.rename(path)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+        raise
+
+
+def write_detections(folder: Path, name: str, detections: Detections, camera: FrameCamera | None) -> None:
+    """Write <folder>/<name>.txt: KITTI's 16 result columns, one line per detection, highest score first.
+
+    Location is the predicted position (the visible surface in the middle of the box, not the bottom of a 3D box),
+    moved from the image's camera into the rectified camera 0 frame that KITTI's columns are in; -1000 where unknown.
+    Truncation, occlusion and dimensions are -1, angles -10: unknown.
+    """
+    path = _place(folder, name, ".txt")
+    shift = np.zeros(3) if camera is None else camera.camera_0_to_camera[:3, 3]
+    labels = []
+    for i in range(len(detections)):
+        position = detections.position[i].astype(np.float64) - shift
+        x, y, z = position.tolist() if np.isfinite(position).all() else (-1000.0, -1000.0, -1000.0)
+        left, top, right, bottom = (float(edge) for edge in detections.boxes[i])
+        labels.append(
+            KittiLabel(
+                type=detections.name(i),
+                truncated=-1,
+                occluded=-1,
+                alpha=-10,
+                box=(left, top, right, bottom),
+                dimensions=(-1, -1, -1),
+                location=(x, y, z),
+                rotation_y=-10,
+                score=float(detections.scores[i]),
+            )
+        )
+    write_labels(path, labels)
+
+
+def write_depth(folder: Path, name: str, prediction: Prediction) -> None:
+    """Write <folder>/<name>.png: 16 bit, metres x 256, 0 where invalid, of the original image's size."""
+    write_depth_png(_place(folder, name, ".png"), prediction.depth)
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    """Write figures as JSON; the file appears whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    write_atomically(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+
+
+def describe_origin(predictor: Predictor) -> dict[str, Any]:
+    """Where figures come from: the weights with their hash and description, what ran them, versions."""
+    return {
+        "weights": {
+            "file": None if predictor.weights_path is None else predictor.weights_path.name,
+            "sha256": predictor.weights_sha256,
+            "untrained": predictor.untrained,
+            "description": json.loads(predictor.description.to_json()),
+        },
+        "runtime": {
+            "name": predictor.runtime.name,
+            "device": predictor.runtime.device,
+            "precision": predictor.runtime.precision,
+        },
+        "versions": {"mp_perception": __version__, "python": platform.python_version(), **_library_versions()},
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    """Versions of the libraries that are installed as packages."""
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _place(folder: Path, name: str, suffix: str) -> Path:
+    """The file of an image; names with folders in them (drives) keep those."""
+    path = folder / f"{name}{suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    return path

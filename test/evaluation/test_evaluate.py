@@ -1,0 +1,219 @@
+"""Evaluation as a whole: predictions made from the truth itself, parts that are merged, sets with few labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mp_perception.data.data_sets import open_data_set
+from mp_perception.data.frame_sets import FrameSet
+from mp_perception.data.samples import Sample
+from mp_perception.errors import UserError
+from mp_perception.evaluation.evaluate import (
+    Evaluation,
+    check_protocol,
+    describe_ground_truth,
+    evaluate,
+    headline_figures,
+)
+from mp_perception.evaluation.paper_protocol import padded_depths
+from mp_perception.evaluation.protocols import IMPROVED, SINGLE_SCAN
+from mp_perception.inference.predictor import Predictor
+from mp_perception.prediction import Detections, Prediction
+from mp_perception.synthetic.drive import write_object_set
+from mp_perception.synthetic.sensors import camera_of_size
+
+CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
+SCORED = ("Car", "Pedestrian", "Cyclist")
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> FrameSet:
+    root = tmp_path_factory.mktemp("streets") / "object"
+    write_object_set(root, 4, seed=3, camera=camera_of_size(640, 192))
+    return open_data_set("synthetic", root)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load("mobilenet_v2", num_threads=1, input_size=(96, 320))
+
+
+def prediction_from_truth(sample: Sample, random: np.random.Generator | None = None, score: float = 0.9) -> Prediction:
+    """All labelled objects and the true depth; with random numbers, shifted boxes, any scores and wrong depth."""
+    assert sample.boxes is not None
+    assert sample.labels is not None
+    assert sample.depth is not None
+    count = len(sample.boxes)
+    boxes, scores, depth = sample.boxes, np.full(count, score, np.float32), sample.depth
+    if random is not None:
+        boxes = boxes + random.normal(0, 2, (count, 1)).astype(np.float32)
+        scores = random.uniform(0, 1, count).astype(np.float32)
+        depth = depth * np.float32(random.uniform(0.7, 1.3))
+    order = np.argsort(-scores)
+    object_depth = np.nan_to_num(sample.object_depths, nan=20.0)
+    numbers = np.ones(count, np.float32)
+    detections = Detections(
+        boxes, scores, sample.labels, object_depth, numbers, numbers, np.full((count, 3), np.nan, np.float32), CLASSES
+    )
+    return Prediction(detections[order], depth, sample.size)
+
+
+def add_all(evaluation: Evaluation, data_set: FrameSet, indices: list[int], seed: int | None, score: float = 0.9):
+    for index in indices:
+        sample = data_set[index]
+        random = None if seed is None else np.random.default_rng([seed, index])
+        height, width = sample.size
+        prediction = prediction_from_truth(sample, random, score)
+        evaluation.add(sample, data_set.labels(index), data_set.camera(index, width, height), prediction)
+    return evaluation
+
+
+def new_evaluation(protocol: str = "eigen", threshold: float = 0.3) -> Evaluation:
+    return Evaluation(protocol, "truth", SCORED, {}, CLASSES, threshold)
+
+
+def test_the_truth_itself_is_perfect(streets: FrameSet) -> None:
+    evaluation = add_all(new_evaluation(), streets, list(range(4)), seed=None)
+    result = evaluation.result(with_coco=True)
+    assert [result["depth"][name] for name in ("d1", "d2", "d3", "rel", "rmse")] == [1, 1, 1, 0, 0]
+    assert result["depth"]["images"] == result["images"]["with_depth"] == result["images"]["with_labels"] == 4
+    curves = evaluation.detection.curves()
+    assert sum(curve.counted for curve in curves) > 50
+    for curve in curves:
+        # No false alarm anywhere; and one threshold per object, less one pedestrian whose first match (step 3 of the
+        # protocol) is an overlapping object of another class that is too low to count.
+        num_kept = len(curve.thresholds)
+        lost = 1 if curve.class_name == "Pedestrian" and curve.difficulty != "easy" else 0
+        assert num_kept == curve.counted - lost
+        assert curve.precision.tolist() == [1.0] * num_kept + [0.0] * (41 - num_kept)
+    assert result["coco"]["mAP"] == pytest.approx(100)
+    found = result["objects"]["found"]["all"]["all"]
+    assert found["objects"] == found["found"] > 10
+    assert result["objects"]["Vehicle"]["count"] > 3
+    assert result["objects"]["Vehicle"]["d1"] > 0.8
+
+
+@pytest.mark.parametrize("protocol", ["eigen", "official", "selection"])
+def test_parts_give_the_same_figures_to_the_last_bit(streets: FrameSet, protocol: str) -> None:
+    whole = add_all(new_evaluation(protocol), streets, [0, 1, 2, 3], seed=5).result(20, with_coco=True)
+    for parts in ([[0, 2], [1, 3]], [[3], [2, 1], [0]], [[], [0, 1, 2, 3]]):
+        first, *others = (add_all(new_evaluation(protocol), streets, part, seed=5) for part in parts)
+        for other in others:
+            first.merge(other)
+        assert json.dumps(first.result(20, with_coco=True)) == json.dumps(whole)
+    assert whole["detection"]["Pedestrian"]["AP40"]["hard"] > 0
+    assert whole["depth"]["protocol"]["name"] == protocol
+
+
+def test_an_image_cannot_be_in_two_parts(streets: FrameSet) -> None:
+    one, other = (add_all(new_evaluation(), streets, [0], seed=5) for _ in range(2))
+    with pytest.raises(ValueError, match="000000 was scored twice"):
+        one.merge(other)
+
+
+def test_detections_below_the_threshold_count_for_precision_but_find_no_object(streets: FrameSet) -> None:
+    result = add_all(new_evaluation(threshold=0.5), streets, [0, 1, 2, 3], seed=None, score=0.2).result()
+    assert result["objects"]["found"]["all"]["all"]["found"] == 0
+    assert result["detection"]["Pedestrian"]["AP40"]["hard"] > 10
+
+
+def test_nothing_labelled_is_nothing_scored(streets: FrameSet) -> None:
+    evaluation = new_evaluation()
+    sample = streets[0]
+    bare = Sample(sample.name, sample.origin, sample.image, sample.class_names)
+    evaluation.add(bare, None, None, prediction_from_truth(sample))
+    result = evaluation.result(with_coco=True)
+    assert result["depth"] is result["objects"] is result["detection"] is result["coco"] is None
+    assert headline_figures(evaluation) == {}
+
+
+def test_headline_figures_are_shares_and_an_error(streets: FrameSet) -> None:
+    evaluation = add_all(new_evaluation(), streets, [0, 1, 2, 3], seed=5)
+    figures, result = headline_figures(evaluation), evaluation.result()
+    assert figures["d1"] == result["depth"]["d1"]
+    assert figures["rmse"] == result["depth"]["rmse"]
+    assert figures["AP40-Pedestrian"] == pytest.approx(result["detection"]["Pedestrian"]["AP40"]["moderate"] / 100)
+    assert all(0 <= value <= 1 for name, value in figures.items() if name != "rmse")
+
+
+def test_a_set_is_scored_for_its_own_classes_only(tmp_path: Path, predictor: Predictor) -> None:
+    root = tmp_path / "penn_fudan"
+    for name in ("image", "label"):
+        (root / name).mkdir(parents=True)
+    image = np.random.default_rng(0).integers(0, 256, (96, 320, 3), dtype=np.uint8)
+    cv2.imwrite(str(root / "image" / "1.png"), image)
+    unknown = "-1 -1 -1 -1000 -1000 -1000 -10"
+    (root / "label" / "1.txt").write_text(f"Pedestrian -1 -1 -10 50 10 80 90 {unknown}\n")
+    result = evaluate(predictor, open_data_set("people", root)).result()
+    assert list(result["detection"]) == ["Pedestrian"]
+    assert result["detection_protocol"]["left_out"] == dict.fromkeys(
+        ("Car", "Cyclist"), "not labelled in this data set"
+    )
+    assert result["depth"] is None
+    assert result["objects"]["found"]["all"]["all"]["objects"] == 1
+
+
+def test_every_image_is_observed_once_and_depth_is_the_predictors(streets: FrameSet, predictor: Predictor) -> None:
+    seen = []
+    evaluation = evaluate(predictor, streets, indices=[2, 0], observe=lambda *values: seen.append(values))
+    assert [(index, sample.name) for index, sample, _ in seen] == [(2, "000002"), (0, "000000")]
+    errors = []
+    for _, sample, prediction in seen:
+        height, width = sample.depth.shape
+        enlarged = cv2.resize(prediction.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
+        rows, columns = slice(int(0.40810811 * height), int(0.99189189 * height)), slice(int(0.03594771 * width), None)
+        columns = slice(columns.start, int(0.96405229 * width))
+        truth, found = sample.depth[rows, columns].astype(float), enlarged[rows, columns].astype(float)
+        known = (truth > 0.001) & (truth < 80)
+        errors.append(np.mean(np.abs(truth - found)[known] / truth[known]))
+    assert evaluation.depth_result()["rel"] == pytest.approx(np.mean(errors), rel=1e-6)
+
+
+def test_the_papers_protocol_stretches_and_the_correct_one_does_not(streets: FrameSet) -> None:
+    predictor = Predictor.load("mobilenet_v2", num_threads=1, input_size=(384, 1280))
+    result = evaluate(predictor, streets, protocol="paper", indices=[0]).result()
+    sample = streets[0]
+    padded = np.zeros((384, 1280, 3), np.uint8)
+    padded[:192, :640] = sample.image
+    straight = predictor.runtime.run(padded[None]).depth[0]
+    mirrored = predictor.runtime.run(np.ascontiguousarray(padded[None, :, ::-1])).depth[0]
+    np.testing.assert_array_equal(padded_depths(predictor.runtime, sample.image, "x")[1], mirrored)
+    # The image fills the left top quarter of the padded one; the faulty way lays all of it over the image.
+    stretched = cv2.resize((straight + mirrored[:, ::-1]) / 2, (640, 192), interpolation=cv2.INTER_LINEAR)
+    known = np.isfinite(sample.depth)
+    correct = cv2.resize(straight, (1280, 384), interpolation=cv2.INTER_LINEAR)[:192, :640]
+    error = np.sqrt(np.mean((correct[known].astype(float) - sample.depth[known]) ** 2))
+    assert result["depth"]["correct"]["rmse"] == pytest.approx(error, rel=1e-5)
+    # The sky has no depth in the drawn map: the paper's target is filled there, and so counts more pixels.
+    assert result["depth"]["pixels"] == sample.depth.size > result["depth"]["correct"]["pixels"] == known.sum()
+    faulty = np.sqrt(np.mean((stretched[known].astype(float) - sample.depth[known]) ** 2) * known.sum())
+    assert result["depth"]["rmse"] > faulty / np.sqrt(sample.depth.size) - 1e-6
+    assert result["depth"]["rmse_in_paper_units"] == pytest.approx(result["depth"]["rmse"] * 0.256)
+    assert result["objects"]["Vehicle"]["count"] >= result["objects"]["correct"]["Vehicle"]["count"]
+    assert "8-bit" in result["depth"]["protocol"]["input"]
+
+
+def test_the_papers_protocol_needs_the_papers_input(streets: FrameSet, predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="expected a network input of 1280x384 pixels, found 320x96"):
+        evaluate(predictor, streets, protocol="paper")
+    with pytest.raises(UserError, match="image big: expected at most 1280x384 pixels for protocol paper, found 1400x"):
+        padded_depths(predictor.runtime, np.zeros((100, 1400, 3), np.uint8), "big")
+
+
+def test_protocols_that_do_not_fit_are_refused(streets: FrameSet, predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="unknown protocol 'other': expected one of eigen, official"):
+        check_protocol("other", streets, predictor)
+    with pytest.raises(UserError, match="expected data set kitti-depth-selection, found synthetic"):
+        check_protocol("selection", streets, predictor)
+
+
+def test_ground_truth_is_named_by_the_folders(streets: FrameSet) -> None:
+    assert describe_ground_truth(streets) == "exact depth of the drawn scene"
+    as_kitti = open_data_set("kitti-object", streets.frames[0].image.parents[2])
+    assert describe_ground_truth(as_kitti) == SINGLE_SCAN
+    assert IMPROVED != SINGLE_SCAN
