@@ -87,9 +87,7 @@ def check_machine() -> None:
         raise SetupError(f"Python's venv module is incomplete; on Debian and Ubuntu: apt install python{wanted}-venv")
     for variable, compiler in (("CC", "gcc"), ("CXX", "g++")):
         if shutil.which(os.environ.get(variable, compiler)) is None:
-            raise SetupError(
-                f"no {compiler} found, which builds messages; on Debian and Ubuntu: apt install g++"
-            )
+            raise SetupError(f"no {compiler} found, which builds messages; on Debian and Ubuntu: apt install g++")
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         raise SetupError(f"Python's header files are missing; on Debian and Ubuntu: apt install python{wanted}-dev")
     if VENV.exists() and not STATE.is_dir():

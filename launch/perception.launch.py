@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext, LaunchDescription
 from mp_perception.checkpoint_description import BACKBONE_NAMES
 from mp_perception.inference.runtimes.registry import RUNTIMES
 from mp_perception.share import share_folder

@@ -16,6 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating]
 
+#: Stride of the network's depth map.  An image's share of the network's input ends on a multiple of it, so that the
+#: depth map can be cut to the image exactly.
+DEPTH_STRIDE = 2
+
 
 @dataclass(frozen=True)
 class CameraIntrinsics:
@@ -112,3 +116,18 @@ def clip_boxes(boxes: Floats, width: float, height: float) -> Floats:
 def box_centres(boxes: Floats) -> Floats:
     """Middle points (N, 2) of boxes (N, 4), as image points."""
     return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)
+
+
+def letterbox_size(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:
+    """Size (height, width) of an image (height, width) in the network's input: as large as fits, aspect ratio kept."""
+    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
+    return scaled_size(image_size, scale, input_size)
+
+
+def scaled_size(size: tuple[int, int], scale: float, limit: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) times scale, on multiples of DEPTH_STRIDE, within the limit."""
+    height, width = (
+        min(max(DEPTH_STRIDE * round(side * scale / DEPTH_STRIDE), DEPTH_STRIDE), most)
+        for side, most in zip(size, limit, strict=True)
+    )
+    return height, width

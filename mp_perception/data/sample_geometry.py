@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.samples import Boxes, Sample
-from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
+from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes, letterbox_size
 
 #: An object of which the crop leaves less than this share of its box is no longer an object to find, but unknown.
 MIN_VISIBLE_SHARE = 0.3
-
-#: The image ends on a multiple of this in the network's input, as in inference/preprocess.py.
-CONTENT_MULTIPLE = 2
 
 
 def flip(sample: Sample) -> Sample:
@@ -116,21 +113,6 @@ def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:
     """The sample at the network's input size (height, width): aspect kept, left top corner, the rest black."""
     height, width = letterbox_size(sample.size, input_size)
     return pad(resize(sample, width, height), input_size[1], input_size[0])
-
-
-def letterbox_size(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:
-    """Size (height, width) of an image (height, width) in the network's input: inference/preprocess.py's `place`."""
-    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
-    return scaled_size(image_size, scale, input_size)
-
-
-def scaled_size(size: tuple[int, int], scale: float, limit: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) times scale, on multiples of CONTENT_MULTIPLE, within the limit."""
-    height, width = (
-        min(max(CONTENT_MULTIPLE * round(side * scale / CONTENT_MULTIPLE), CONTENT_MULTIPLE), most)
-        for side, most in zip(size, limit, strict=True)
-    )
-    return height, width
 
 
 def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from mp_perception.data.color_transforms import ColorJitter, Degrade, PermuteChannels
 from mp_perception.data.copy_paste import CopyPaste, ObjectDonors
-from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, scaled_size
+from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize
 from mp_perception.data.samples import Sample
+from mp_perception.geometry import scaled_size
 
 #: A sample and the generator that draws what is random -> another sample; the first stays as it is.
 Transform = Callable[[Sample, np.random.Generator], Sample]

@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: The image's share of the network's input ends on a multiple of this, the stride of the depth map, so that the
-#: depth map can be cut to the image exactly.
-DEPTH_STRIDE = 2
+from mp_perception.geometry import letterbox_size
 
 
 @dataclass(frozen=True)
@@ -44,16 +42,6 @@ class Placement:
         return np.clip(boxes / scale, 0, np.array([width, height, width, height], dtype=np.float32))
 
 
-def place(image_size: tuple[int, int], input_size: tuple[int, int]) -> Placement:
-    """The largest place of an image (height, width) in an input (height, width) that keeps its aspect ratio."""
-    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
-    height, width = (
-        min(max(DEPTH_STRIDE * round(side * scale / DEPTH_STRIDE), DEPTH_STRIDE), limit)
-        for side, limit in zip(image_size, input_size, strict=True)
-    )
-    return Placement(image_size, (height, width))
-
-
 class Preprocessor:
     """Fits images of any size into one buffer of the network's input size."""
 
@@ -65,7 +53,8 @@ class Preprocessor:
         """RGB uint8 (H, W, 3) -> the buffer (1, h, w, 3), valid until the next call, and the image's place in it."""
         size = (image.shape[0], image.shape[1])
         if self._placement is None or self._placement.image_size != size:
-            self._placement = place(size, (self._buffer.shape[1], self._buffer.shape[2]))
+            input_size = (self._buffer.shape[1], self._buffer.shape[2])
+            self._placement = Placement(size, letterbox_size(size, input_size))
             self._buffer[:] = 0
         height, width = self._placement.content_size
         # Bilinear looks at 2x2 pixels only: below half the size it would skip some, where area averaging sees all.

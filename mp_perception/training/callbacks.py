@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor, nn
 
 from mp_perception.data.update_schedule import UpdateSchedule
@@ -69,6 +69,21 @@ def _own_parameters(network: MultiTaskNetwork, task: str) -> list[tuple[str, nn.
     """Names and parameters that only one task uses."""
     prefixes = ("decoder.",) if task == "depth" else ("heads.", "extra_maps.")
     return [(name, parameter) for name, parameter in network.named_parameters() if name.startswith(prefixes)]
+
+
+class AveragedWeights(WeightAveraging):
+    """Keeps an exponential moving average of the weights, which is what is validated and written.
+
+    decay: share of the average that a step keeps, once enough steps were made: step n keeps at most (1 + n) / (10 + n),
+    so that the random start is soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
+            steps = float(num_averaged)
+            return averaged + (current - averaged) * (1 - min(decay, (1 + steps) / (10 + steps)))
+
+        super().__init__(avg_fn=average)
 
 
 class WeightsFiles(Callback):

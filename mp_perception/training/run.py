@@ -10,7 +10,6 @@ import lightning
 import yaml
 from lightning.pytorch.callbacks import (
     Callback,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
@@ -22,7 +21,7 @@ from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
 from mp_perception.evaluation.distributed import is_first, num_processes
 from mp_perception.progress import error_console
-from mp_perception.training.callbacks import AsynchronousUpdates, WeightsFiles
+from mp_perception.training.callbacks import AsynchronousUpdates, AveragedWeights, WeightsFiles
 from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
 from mp_perception.training.module import MultiTaskTraining
@@ -76,7 +75,7 @@ def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool)
     if validates:
         callbacks.append(ValidationPictures())
     if optimisation.average_decay:
-        callbacks.append(EMAWeightAveraging(decay=optimisation.average_decay))
+        callbacks.append(AveragedWeights(optimisation.average_decay))
     if optimisation.images_per_update:
         callbacks.append(AsynchronousUpdates(optimisation.images_per_update))
     # Last, so that it stores what the others know.

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp_perception.data.sample_geometry import crop, flip, letterbox, letterbox_size, pad, resize, resize_depth
+from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, resize_depth
 from mp_perception.data.samples import Sample
 from mp_perception.data.transforms import RandomFlip, ScaleAndCrop, modern_recipe
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.inference.preprocess import place
+from mp_perception.inference.preprocess import Preprocessor
 
 HEIGHT, WIDTH = 40, 100
 CAMERA = CameraIntrinsics(fx=70, fy=65, cx=47.3, cy=18.8, width=WIDTH, height=HEIGHT)
@@ -165,10 +165,11 @@ def test_boxes_that_are_not_cut_are_exact() -> None:
         np.testing.assert_allclose(moved_box, expected, atol=1e-3)
 
 
-@given(st.integers(1, 2000), st.integers(1, 2000), st.integers(2, 800), st.integers(2, 800))
-def test_letterbox_is_that_of_inference(height: int, width: int, input_height: int, input_width: int) -> None:
-    found = letterbox_size((height, width), (input_height, input_width))
-    assert found == place((height, width), (input_height, input_width)).content_size
+@pytest.mark.parametrize("size", [(375, 1242), (70, 200), (900, 300)])
+def test_letterbox_gives_the_pixels_that_inference_sees(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    seen, _ = Preprocessor((96, 320))(image)
+    np.testing.assert_array_equal(letterbox(Sample("1", "test", image, ("Car",)), (96, 320)).image, seen[0])
 
 
 def test_crop_cuts_objects_and_forgets_slivers() -> None:

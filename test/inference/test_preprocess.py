@@ -5,19 +5,19 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_perception.inference.preprocess import Preprocessor, place
+from mp_perception.geometry import letterbox_size
+from mp_perception.inference.preprocess import Placement, Preprocessor
 
 sides = st.integers(1, 4000)
 
 
 def test_a_kitti_image_by_hand():
-    placement = place((375, 1242), (192, 640))
-    assert placement.content_size == (192, 636)  # 192 / 375 = 0.512; 1242 * 0.512 = 635.9
+    assert letterbox_size((375, 1242), (192, 640)) == (192, 636)  # 192 / 375 = 0.512; 1242 * 0.512 = 635.9
 
 
 @given(sides, sides)
 def test_content_fits_is_even_and_keeps_the_aspect_ratio(height, width):
-    content_height, content_width = place((height, width), (192, 640)).content_size
+    content_height, content_width = letterbox_size((height, width), (192, 640))
     assert 2 <= content_height <= 192
     assert 2 <= content_width <= 640
     assert content_height % 2 == 0
@@ -54,7 +54,7 @@ def test_strong_shrinking_averages_all_pixels():
 
 @given(st.integers(50, 2000), st.integers(50, 2000))
 def test_boxes_return_to_their_image_pixels(height, width):
-    placement = place((height, width), (192, 640))
+    placement = Placement((height, width), letterbox_size((height, width), (192, 640)))
     box = np.array([[0.1 * width, 0.2 * height, 0.7 * width, 0.9 * height]], dtype=np.float32)
     scale = [placement.scale_x, placement.scale_y] * 2
     np.testing.assert_allclose(placement.to_image(box * np.array(scale, np.float32)), box, rtol=1e-4)

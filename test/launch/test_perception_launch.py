@@ -21,9 +21,8 @@ ARGUMENTS = {
 }  # fmt: skip
 
 try:
-    import launch_ros  # noqa: F401
-
     import launch
+    import launch_ros  # noqa: F401
 except ImportError as error:
     pytest.skip(f"launch and launch_ros come with a ROS installation, not from PyPI: {error}", allow_module_level=True)
 
