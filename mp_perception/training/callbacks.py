@@ -17,6 +17,7 @@ from mp_perception.data.update_schedule import UpdateSchedule
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork
 from mp_perception.training.batch import Batch
+from mp_perception.training.curve import draw_curve
 
 
 class AsynchronousUpdates(Callback):
@@ -89,6 +90,8 @@ class AveragedWeights(WeightAveraging):
 class WeightsFiles(Callback):
     """Writes checkpoints for the node: `last.safetensors` after every epoch, `best.safetensors` by validation.
 
+    Beside them validation.jsonl, a line of figures per epoch, and curve.png, the same to look at.
+
     folder: where to.  monitor: name of the logged figure that decides what is best, greater is better.
     """
 
@@ -118,8 +121,10 @@ class WeightsFiles(Callback):
         finally:
             network.description = description
         line = json.dumps({"epoch": trainer.current_epoch + 1, **metrics})
-        with (self._folder / "validation.jsonl").open("a") as file:
+        records = self._folder / "validation.jsonl"
+        with records.open("a") as file:
             file.write(line + "\n")
+        draw_curve(records, self._folder / "curve.png")
 
     def state_dict(self) -> dict[str, Any]:
         """For resuming."""

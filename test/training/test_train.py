@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -66,6 +67,7 @@ def test_weights_are_files_that_the_predictor_loads(whole):
         assert "score" in predictor.description.metrics
         assert np.isfinite(predictor.predict(np.zeros((128, 384, 3), np.uint8)).depth).all()
     assert (whole / "configuration.yaml").is_file()
+    assert cv2.imread(str(whole / "curve.png")).shape == (700, 800, 3)
     assert any((whole / "tensorboard").iterdir())
 
 
