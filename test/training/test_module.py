@@ -1,0 +1,123 @@
+"""The training step: each branch learns from the images that have its label, and what goes wrong is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mp_perception.data.samples import Sample
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.training.batch import Batch, collate
+from mp_perception.training.configuration import (
+    LossConfiguration,
+    NetworkConfiguration,
+    OptimisationConfiguration,
+    TrainingConfiguration,
+)
+from mp_perception.training.module import MultiTaskTraining
+
+CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
+NETWORK = NetworkConfiguration(input_size=(64, 96), focal_length=100.0)
+
+
+def sample(with_boxes: bool, with_depth: bool) -> Sample:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    found = Sample("1", "test", image, CLASSES, intrinsics=CameraIntrinsics(100, 100, 47.5, 31.5, 96, 64))
+    if with_boxes:
+        found = replace(
+            found,
+            boxes=np.array([[10, 10, 40, 50]], np.float32),
+            labels=np.array([3]),
+            object_depths=np.array([np.nan], np.float32),
+            labelled_classes=np.ones(5, bool),
+        )
+    return replace(found, depth=np.full((64, 96), 9, np.float32)) if with_depth else found
+
+
+def batch(with_boxes: bool = True, with_depth: bool = True) -> Batch:
+    return collate([sample(with_boxes, with_depth)] * 2, 100.0)
+
+
+def training(**parts) -> MultiTaskTraining:
+    torch.manual_seed(0)
+    return MultiTaskTraining(TrainingConfiguration(network=NETWORK, **parts))
+
+
+def total(module: MultiTaskTraining, samples: Batch) -> torch.Tensor:
+    return module.weighting(module.task_losses(module(samples.images), samples))
+
+
+def has_gradient(part: torch.nn.Module) -> bool:
+    return any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in part.parameters())
+
+
+@pytest.mark.parametrize(("with_boxes", "with_depth"), [(True, False), (False, True), (True, True)])
+def test_each_branch_learns_from_its_own_labels(with_boxes, with_depth):
+    module = training()
+    total(module, batch(with_boxes, with_depth)).backward()
+    assert has_gradient(module.network.backbone)
+    assert has_gradient(module.network.decoder) == with_depth
+    assert has_gradient(module.network.heads) == with_boxes
+
+
+def test_some_steps_on_one_batch_lower_every_loss():
+    module = training()
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+    samples = batch()
+    first = {name: float(loss) for name, loss in losses(module, samples).items()}
+    for _ in range(25):
+        optimiser.zero_grad()
+        total(module, samples).backward()
+        optimiser.step()
+    last = {name: float(loss) for name, loss in losses(module, samples).items()}
+    assert set(first) == {"depth", "classification", "localisation"}
+    for name, value in first.items():
+        assert last[name] < 0.7 * value, name
+
+
+def losses(module: MultiTaskTraining, samples: Batch) -> dict[str, torch.Tensor]:
+    found = module.task_losses(module(samples.images), samples)
+    return {name: loss.detach() for name, loss in found.items() if loss is not None}
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    plain = training()
+    saving = training(optimisation=OptimisationConfiguration(activation_checkpointing=True))
+    for module in (plain, saving):
+        total(module, batch()).backward()
+    for (name, one), (_, other) in zip(
+        plain.network.named_parameters(), saving.network.named_parameters(), strict=True
+    ):
+        if one.grad is None:
+            assert other.grad is None, name
+        else:
+            torch.testing.assert_close(other.grad, one.grad, msg=name)
+
+
+def test_learned_weights_learn():
+    module = training(losses=LossConfiguration(learned=True))
+    total(module, batch()).backward()
+    gradients = {name: parameter.grad for name, parameter in module.weighting.named_parameters()}
+    assert gradients["log_variances.depth"] is not None
+    assert gradients["log_variances.object_depth"] is None  # this batch knows no object's depth
+
+
+def test_frozen_batch_norm_keeps_its_statistics():
+    module = training(optimisation=OptimisationConfiguration(freeze_batch_norm=True))
+    module.train()
+    module.on_train_epoch_start()
+    before = {name: value.clone() for name, value in module.network.backbone.named_buffers()}
+    module(batch().images)
+    for name, value in module.network.backbone.named_buffers():
+        torch.testing.assert_close(value, before[name], msg=name)
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_parts():
+    module = training()
+    module.network.decoder.last.weight.data.fill_(float("nan"))
+    with pytest.raises(
+        UserError, match=r"the loss is not finite at step 0: \{'depth': nan.*batch: \['test 1', 'test 1'\]"
+    ):
+        module.training_step(batch(), 0)
