@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -92,6 +93,7 @@ class WeightsFiles(Callback):
 
     Beside them validation.jsonl, a line of figures per epoch, and curve.png, the same to look at.
 
+    It must come before AveragedWeights among the callbacks.
     folder: where to.  monitor: name of the logged figure that decides what is best, greater is better.
     """
 
@@ -99,27 +101,28 @@ class WeightsFiles(Callback):
         self._folder = folder
         self._monitor = monitor
         self._best = float("-inf")
+        self._validated: MultiTaskNetwork | None = None
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Keep the network that was validated: with weight averaging the module returns to the other weights now."""
+        self._validated = copy.deepcopy(module.network)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Write the network that was just validated (with weight averaging, the averaged one)."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        """Write the network that was just validated, with its figures, which are complete only here."""
+        network, self._validated = self._validated, None
+        if network is None or not trainer.is_global_zero:
             return
         metrics = {
             name.removeprefix("validation/"): round(float(value), 5)
             for name, value in trainer.callback_metrics.items()
             if name.startswith("validation/")
         }
-        network: MultiTaskNetwork = module.network
-        description = network.description
-        network.description = replace(description, metrics={"epoch": trainer.current_epoch + 1, **metrics})
-        try:
-            write_checkpoint(self._folder / "last.safetensors", network)
-            value = float(trainer.callback_metrics.get(self._monitor, float("-inf")))
-            if value > self._best:
-                self._best = value
-                write_checkpoint(self._folder / "best.safetensors", network)
-        finally:
-            network.description = description
+        network.description = replace(network.description, metrics={"epoch": trainer.current_epoch + 1, **metrics})
+        write_checkpoint(self._folder / "last.safetensors", network)
+        value = float(trainer.callback_metrics.get(self._monitor, float("-inf")))
+        if value > self._best:
+            self._best = value
+            write_checkpoint(self._folder / "best.safetensors", network)
         line = json.dumps({"epoch": trainer.current_epoch + 1, **metrics})
         records = self._folder / "validation.jsonl"
         with records.open("a") as file:

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mp_perception.data.data_sets import open_data_set
+from mp_perception.evaluation.evaluate import evaluate, headline_figures
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
 from mp_perception.synthetic.drive import write_object_set
@@ -69,6 +71,16 @@ def test_weights_are_files_that_the_predictor_loads(whole):
     assert (whole / "configuration.yaml").is_file()
     assert cv2.imread(str(whole / "curve.png")).shape == (700, 800, 3)
     assert any((whole / "tensorboard").iterdir())
+
+
+def test_the_written_weights_are_those_that_were_validated(data, whole):
+    """With averaged weights there are two sets of them; the file must hold the one whose figures stand beside it."""
+    predictor = Predictor.load(weights=whole / "last.safetensors")
+    figures = headline_figures(evaluate(predictor, open_data_set("synthetic", data / "streets")))
+    written = predictor.description.metrics
+    assert written["epoch"] == 3
+    for name in ("d1", "rmse"):
+        assert figures[name] == pytest.approx(written[f"0-synthetic/{name}"], abs=2e-5)
 
 
 def test_a_killed_training_continues_the_same_curve(data, whole):
