@@ -5,13 +5,13 @@ Nothing else is needed to build the network, and nothing in the file is ever exe
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from mp_perception.atomic_files import write_atomically
 from mp_perception.checkpoint_description import CheckpointDescription
 from mp_perception.errors import UserError
 from mp_perception.network.multitask import MultiTaskNetwork
@@ -25,17 +25,13 @@ def write_checkpoint(path: Path, network: MultiTaskNetwork, dtype: torch.dtype =
     """Write a network to `path`; the old file stays until the new one is complete.
 
     dtype: of the floating point tensors in the file (float16 halves it); whole numbers keep theirs.
+    Raises UserError if the file cannot be written.
     """
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, temporary, metadata={METADATA_KEY: network.description.to_json()})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, save(tensors, metadata={METADATA_KEY: network.description.to_json()}))
 
 
 def read_description(path: Path) -> CheckpointDescription:

@@ -110,12 +110,13 @@ def test_description_is_read_without_tensors(network, checkpoint):
 def test_a_failed_write_keeps_the_old_file(network, checkpoint, monkeypatch):
     before = checkpoint.read_bytes()
 
-    def fail(tensors, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError("disk full")
+    def fail(path, content):
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mp_perception.network.checkpoint.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(type(checkpoint), "write_bytes", fail)
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
         write_checkpoint(checkpoint, network)
     assert checkpoint.read_bytes() == before
     assert len(list(checkpoint.parent.iterdir())) == 1
