@@ -6,6 +6,7 @@ the context of the coarse maps at a fine stride.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -19,7 +20,7 @@ from mp_perception.network.backbones import Backbone
 DECODER_STRIDES = (16, 8, 4, 2)
 
 
-class DepthDecoder(nn.Module):
+class DepthDecoder(nn.Module, ABC):
     """What all decoders have in common.
 
     channels: of the maps of DECODER_STRIDES that `forward` returns beside the raw depth.
@@ -27,9 +28,9 @@ class DepthDecoder(nn.Module):
 
     channels: tuple[int, int, int, int]
 
+    @abstractmethod
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Five maps, finest first -> raw depth (B, 1, H / 2, W / 2), unbounded, and the maps of DECODER_STRIDES."""
-        raise NotImplementedError
 
 
 DEPTH_DECODERS: dict[str, Callable[[Backbone], DepthDecoder]] = {}

@@ -21,6 +21,7 @@ class Bicycle:
 
 
 def random_bicycle(generator: np.random.Generator) -> Bicycle:
+    """A bicycle of usual measures in one of some colours."""
     color = generator.choice(np.array([(0.08, 0.08, 0.09), (0.5, 0.5, 0.52), (0.6, 0.1, 0.1), (0.12, 0.2, 0.45)]))
     return Bicycle(
         generator.uniform(0.32, 0.35),

@@ -92,6 +92,7 @@ def tree(generator: np.random.Generator) -> Model:
 
 
 def bush(generator: np.random.Generator) -> Model:
+    """A few round clumps of leaves on the ground, about its origin."""
     builder = ModelBuilder()
     leaves = _pick(generator, _LEAVES)
     for _ in range(int(generator.integers(3, 6))):
@@ -119,6 +120,7 @@ def hedge(generator: np.random.Generator, width: float) -> Model:
 
 
 def lamp_post(generator: np.random.Generator) -> Model:
+    """A street lamp, 5 to 9 m high, foot at the origin."""
     builder = ModelBuilder()
     height, steel = generator.uniform(5.0, 9.0), _pick(generator, ((0.45, 0.47, 0.48), (0.25, 0.30, 0.28)))
     builder.cone((0, 0, 0), (0, 0, height), (0.10, 0.06), steel)
@@ -149,6 +151,7 @@ def road_sign(generator: np.random.Generator) -> Model:
 
 
 def traffic_light(generator: np.random.Generator) -> Model:
+    """A traffic light on its pole, 3.4 m high, foot at the origin."""
     builder = ModelBuilder()
     builder.cone((0, 0, 0), (0, 0, 3.4), (0.07, 0.06), (0.4, 0.42, 0.42))
     builder.box((-0.18, -0.16, 2.4), (0.05, 0.16, 3.35), (0.08, 0.09, 0.08))
