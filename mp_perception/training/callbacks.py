@@ -91,9 +91,9 @@ class AveragedWeights(WeightAveraging):
 class WeightsFiles(Callback):
     """Writes checkpoints for the node: `last.safetensors` after every epoch, `best.safetensors` by validation.
 
-    Beside them validation.jsonl, a line of figures per epoch, and curve.png, the same to look at.
+    Beside them validation.jsonl, a line of figures per epoch, and curve.png, the same to look at.  It must come before
+    AveragedWeights among the callbacks.
 
-    It must come before AveragedWeights among the callbacks.
     folder: where to.  monitor: name of the logged figure that decides what is best, greater is better.
     """
 
