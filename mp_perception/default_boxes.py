@@ -19,7 +19,7 @@ from mp_perception.checkpoint_description import DetectionLevel
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
 #: Largest change of a side that offsets can ask for, so that an untrained network cannot overflow.
-_MAX_SIZE_CHANGE = math.log(1000.0 / 16)
+MAX_SIZE_CHANGE = math.log(1000.0 / 16)
 
 
 def ssd_shapes(size: float, next_size: float, aspect_ratios: Sequence[float] = (2.0, 0.5)) -> list[tuple[float, float]]:
@@ -60,5 +60,5 @@ def decode_offsets(offsets: NDArray[np.float32], default_boxes: NDArray[np.float
     default_sizes = default_boxes[:, 2:] - default_boxes[:, :2]
     default_centres = (default_boxes[:, :2] + default_boxes[:, 2:]) / 2
     centres = default_centres + offsets[:, :2] * CENTRE_VARIANCE * default_sizes
-    half_sizes = np.exp(np.minimum(offsets[:, 2:] * SIZE_VARIANCE, _MAX_SIZE_CHANGE)) * default_sizes / 2
+    half_sizes = np.exp(np.minimum(offsets[:, 2:] * SIZE_VARIANCE, MAX_SIZE_CHANGE)) * default_sizes / 2
     return np.asarray(np.concatenate([centres - half_sizes, centres + half_sizes], axis=1), dtype=np.float32)

@@ -2,7 +2,8 @@
 
 A rectangle around the object is taken with everything known about it: pixels, depth, labels.  Where both cameras are
 known it is scaled by their focal lengths and moved sideways only, relative to the horizon: then its depth in metres
-stays exact.  Without a camera (sets of people) it goes anywhere on the ground, and its depth is unknown.
+stays exact.  Without a camera (sets of people) it stands on the ground where its height belongs, and its depth is
+unknown.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ _FADE = 3
 #: An object of which the rectangle hides more than this share becomes unknown.
 _HIDDEN_SHARE = 0.5
 #: Heights in pixels between which an object without camera is scaled.
-_HEIGHTS = (40.0, 160.0)
-#: The highest row, as a share of the image's height, that such an object stands on.
+_HEIGHTS = (30.0, 180.0)
+#: How far below the horizon such an object stands, in its own heights: people seen by a camera 1.4 to 2 m high.
+_FEET_BELOW_HORIZON = (0.8, 1.15)
+#: The highest row, as a share of the image's height, that it stands on where the horizon is unknown.
 _HIGHEST_GROUND = 0.55
 
 
@@ -35,8 +38,9 @@ class ObjectDonors:
     """Where to take objects of some classes from: all of them in some data sets that are whole and not tiny.
 
     sets: with labels.  class_names: of the objects.  min_height: lowest box, pixels.
-    Label files are read once, images when an object is drawn.  `counts` tells how many objects there are of each class;
-    a class is drawn as often as any other, however many it has.
+    Label files are read once; an object is cut out of its image when it is first drawn, and kept: some tens of
+    kilobytes each.  `counts` tells how many objects there are of each class; a class is drawn as often as any other,
+    however many it has.
     """
 
     def __init__(self, sets: Sequence[FrameSet], class_names: Sequence[str], min_height: float = 40.0) -> None:
@@ -52,6 +56,7 @@ class ObjectDonors:
                         self._places[label.type].append((number, index, label))
         self.counts = {name: len(places) for name, places in self._places.items()}
         self._drawable = [name for name, count in self.counts.items() if count]
+        self._cut_out: dict[tuple[int, int, tuple[float, float, float, float]], Sample] = {}
 
     def __len__(self) -> int:
         return sum(self.counts.values())
@@ -62,7 +67,10 @@ class ObjectDonors:
             raise ValueError("there are no objects to draw")
         places = self._places[self._drawable[random.integers(len(self._drawable))]]
         number, index, label = places[random.integers(len(places))]
-        return cut_out(self._sets[number][index], label.box)
+        key = (number, index, label.box)
+        if key not in self._cut_out:
+            self._cut_out[key] = cut_out(self._sets[number][index], label.box)
+        return self._cut_out[key]
 
 
 def cut_out(sample: Sample, box: tuple[float, float, float, float]) -> Sample:
@@ -77,15 +85,15 @@ def cut_out(sample: Sample, box: tuple[float, float, float, float]) -> Sample:
 
 @dataclass(frozen=True)
 class CopyPaste:
-    """With this probability, pastes one or two drawn objects into a sample with labelled objects."""
+    """With this probability, pastes one to three drawn objects into a sample with labelled objects."""
 
     donors: ObjectDonors
-    probability: float = 0.5
+    probability: float = 0.6
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         if sample.boxes is None or len(self.donors) == 0 or random.random() >= self.probability:
             return sample
-        for _ in range(int(random.integers(1, 3))):
+        for _ in range(int(random.integers(1, 4))):
             sample = place_and_paste(sample, self.donors.draw(random), random)
         return sample
 
@@ -105,9 +113,14 @@ def place_and_paste(sample: Sample, donor: Sample, random: np.random.Generator) 
         scale = min(wanted / donor.size[0], height / donor.size[0], width / donor.size[1])
         donor = resize(donor, max(1, int(donor.size[1] * scale)), max(1, int(donor.size[0] * scale)))
         donor = replace(donor, depth=None, intrinsics=None, object_depths=_unknown(donor.object_depths))
-        # Feet stand on the ground, which is never in the upper half.
-        lowest = max(donor.size[0], int(_HIGHEST_GROUND * height))
-        top = int(random.integers(lowest, height + 1)) - donor.size[0]
+        if sample.intrinsics is not None:
+            object_height = donor.size[0] / (1 + 2 * _CONTEXT)
+            feet = sample.intrinsics.cy + random.uniform(*_FEET_BELOW_HORIZON) * object_height
+            top = round(feet + _CONTEXT * object_height) - donor.size[0]
+        else:
+            # Feet stand on the ground, which is never in the upper half.
+            lowest = max(donor.size[0], int(_HIGHEST_GROUND * height))
+            top = int(random.integers(lowest, height + 1)) - donor.size[0]
     if donor.size[1] > width or top < 0 or top + donor.size[0] > height:
         return sample
     return paste(sample, donor, int(random.integers(width - donor.size[1] + 1)), top)

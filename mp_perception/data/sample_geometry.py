@@ -87,26 +87,35 @@ def resize(sample: Sample, width: int, height: int) -> Sample:
     )
 
 
-def pad(sample: Sample, width: int, height: int) -> Sample:
-    """The sample in the left top corner of a black image of width x height pixels, with unknown depth around it.
+def pad(sample: Sample, width: int, height: int, top: int = 0) -> Sample:
+    """The sample at the left edge of a black image of width x height pixels, from row `top` on; depth around it is
+    unknown.
 
     Raises ValueError if it does not fit.
     """
     image_height, image_width = sample.size
-    if width < image_width or height < image_height:
-        raise ValueError(f"an image of {image_width}x{image_height} does not fit into {width}x{height}")
+    if width < image_width or not 0 <= top <= height - image_height:
+        raise ValueError(f"an image of {image_width}x{image_height} does not fit into {width}x{height} at row {top}")
     if (width, height) == (image_width, image_height):
         return sample
     image = np.zeros((height, width, 3), dtype=np.uint8)
-    image[:image_height, :image_width] = sample.image
+    image[top : top + image_height, :image_width] = sample.image
     depth = None
     if sample.depth is not None:
         depth = np.full((height, width), np.nan, dtype=np.float32)
-        depth[:image_height, :image_width] = sample.depth
+        depth[top : top + image_height, :image_width] = sample.depth
     camera: CameraIntrinsics | None = sample.intrinsics
     if camera is not None:
-        camera = replace(camera, width=width, height=height)
-    return replace(sample, image=image, depth=depth, intrinsics=camera)
+        camera = replace(camera, cy=camera.cy + top, width=width, height=height)
+    offset = np.array([0, top, 0, top], dtype=np.float32)
+    return replace(
+        sample,
+        image=image,
+        boxes=None if sample.boxes is None else sample.boxes + offset,
+        ignored=sample.ignored + offset,
+        depth=depth,
+        intrinsics=camera,
+    )
 
 
 def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:

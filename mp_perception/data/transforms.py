@@ -57,25 +57,36 @@ class Letterbox:
 class ScaleAndCrop:
     """The network's input size (height, width), seen through a random zoom.
 
-    zoom: least and greatest factor on the letterbox's scale.  Above 1 a random part of the image fills the input;
-    below 1 the image is smaller and the rest black.
+    zoom: least and greatest factor on the letterbox's scale.  Above 1 a part of the image fills the input; below 1
+    the image is smaller and the rest black.
+    tilt: where the camera is known its principal point keeps its row, as if the lens zoomed, but for this share of the
+    input's height up or down.  So a row of the road keeps its distance (times the focal length), which a network may
+    learn; a part from anywhere would teach it that rows mean nothing.  Else the part is taken from anywhere.
     """
 
     input_size: tuple[int, int]
     zoom: tuple[float, float] = (0.85, 1.4)
+    tilt: float = 0.04
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         height, width = sample.size
         zoom = np.exp(random.uniform(*np.log(self.zoom)))
-        scale = zoom * min(self.input_size[0] / height, self.input_size[1] / width)
+        usual_scale = min(self.input_size[0] / height, self.input_size[1] / width)
+        scale = zoom * usual_scale
         part_height, part_width = (
             min(side, max(1, round(most / scale))) for side, most in zip(sample.size, self.input_size, strict=True)
         )
         top = int(random.integers(height - part_height + 1))
         left = int(random.integers(width - part_width + 1))
+        new_height, new_width = scaled_size((part_height, part_width), scale, self.input_size)
+        space = 0
+        if sample.intrinsics is not None:
+            shift = random.uniform(-self.tilt, self.tilt) * self.input_size[0]
+            row = sample.intrinsics.cy * usual_scale + shift
+            top = int(np.clip(round(sample.intrinsics.cy - row / scale), 0, height - part_height))
+            space = int(np.clip(round(row - sample.intrinsics.cy * scale), 0, self.input_size[0] - new_height))
         part = crop(sample, left, top, part_width, part_height)
-        new_height, new_width = scaled_size(part.size, scale, self.input_size)
-        return pad(resize(part, new_width, new_height), self.input_size[1], self.input_size[0])
+        return pad(resize(part, new_width, new_height), self.input_size[1], self.input_size[0], space)
 
 
 def plain_recipe(input_size: tuple[int, int]) -> Transform:

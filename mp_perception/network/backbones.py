@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,19 @@ IMAGENET_NORMALISATION = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12
 CENTRED_NORMALISATION = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 
 
+class BackboneFeatures(nn.Module, ABC):
+    """What all backbones have in common."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """A normalised image (B, 3, H, W) -> five maps, finest first; map i is (B, channels[i], H / s, W / s), s of
+        STRIDES."""
+
+    @abstractmethod
+    def layers(self, stride: int) -> list[nn.Module]:
+        """The layers that the map of a stride (one of STRIDES) needs, first to last."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A registered backbone: how to build it, and what its maps are.
@@ -38,7 +52,7 @@ class Backbone:
     """
 
     name: str
-    build: Callable[[], nn.Module]
+    build: Callable[[], BackboneFeatures]
     channels: tuple[int, int, int, int, int]
     normalisation: Normalisation
 
@@ -48,14 +62,10 @@ BACKBONES: dict[str, Backbone] = {}
 
 def register_backbone(
     name: str, channels: tuple[int, int, int, int, int], normalisation: Normalisation
-) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator: makes a module known by name.
+) -> Callable[[type[BackboneFeatures]], type[BackboneFeatures]]:
+    """Class decorator: makes a backbone known by name."""
 
-    The module's forward takes a normalised image (B, 3, H, W) and returns five maps, finest first, where map i is
-    (B, channels[i], H / STRIDES[i], W / STRIDES[i]).
-    """
-
-    def register(module: type[nn.Module]) -> type[nn.Module]:
+    def register(module: type[BackboneFeatures]) -> type[BackboneFeatures]:
         BACKBONES[name] = Backbone(name, module, channels, normalisation)
         return module
 
@@ -69,8 +79,12 @@ def find_backbone(name: str) -> Backbone:
     return BACKBONES[name]
 
 
+#: MobileNetV2's last block of each of STRIDES.
+_LAST_BLOCKS = (1, 3, 6, 13, 17)
+
+
 @register_backbone("mobilenet_v2", channels=(16, 24, 32, 96, 320), normalisation=CENTRED_NORMALISATION)
-class MobileNetV2Features(nn.Module):
+class MobileNetV2Features(BackboneFeatures):
     """MobileNetV2 (Sandler et al. 2018) without its last 1x1 convolution: five feature maps, 1,811,712 parameters."""
 
     def __init__(self) -> None:
@@ -78,17 +92,21 @@ class MobileNetV2Features(nn.Module):
         self.features = torchvision.models.mobilenet_v2(weights=None).features[:18]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> maps after blocks 1, 3, 6, 13 and 17 (the last of each stride)."""
+        """(B, 3, H, W) -> maps after the last block of each stride."""
         maps = []
         for number, block in enumerate(self.features):
             image = block(image)
-            if number in (1, 3, 6, 13, 17):
+            if number in _LAST_BLOCKS:
                 maps.append(image)
         return maps
 
+    def layers(self, stride: int) -> list[nn.Module]:
+        """See BackboneFeatures."""
+        return list(self.features[: _LAST_BLOCKS[STRIDES.index(stride)] + 1])
+
 
 @register_backbone("resnet50", channels=(64, 256, 512, 1024, 2048), normalisation=IMAGENET_NORMALISATION)
-class ResNet50Features(nn.Module):
+class ResNet50Features(BackboneFeatures):
     """ResNet-50 (He et al. 2016) without its classifier: five feature maps, 23,508,032 parameters."""
 
     def __init__(self) -> None:
@@ -106,6 +124,10 @@ class ResNet50Features(nn.Module):
         stride8 = self.layer2(stride4)
         stride16 = self.layer3(stride8)
         return [stride2, stride4, stride8, stride16, self.layer4(stride16)]
+
+    def layers(self, stride: int) -> list[nn.Module]:
+        """See BackboneFeatures."""
+        return [self.stem, self.layer1, self.layer2, self.layer3, self.layer4][: STRIDES.index(stride) + 1]
 
 
 def load_backbone_weights(name: str, module: nn.Module, source: str) -> Normalisation:

@@ -18,6 +18,8 @@ from mp_perception.network.backbones import Backbone
 
 #: Strides of the maps a decoder gives, in the order it makes them.
 DECODER_STRIDES = (16, 8, 4, 2)
+#: Channels of UNetDecoder's levels.
+_UNET_CHANNELS = (96, 64, 48, 24)
 
 
 class DepthDecoder(nn.Module, ABC):
@@ -128,5 +130,51 @@ class BilinearDecoder(DepthDecoder):
         for level, block in enumerate(self.blocks):
             current = functional.interpolate(current, scale_factor=2, mode="bilinear", align_corners=False)
             current = block(torch.cat([current, maps[3 - level]], dim=1))
+            decoded.append(current)
+        return self.last(current), decoded
+
+
+@register_depth_decoder("unet")
+class UNetDecoder(DepthDecoder):
+    """U-Net's expanding path (Ronneberger et al. 2015), narrow: per level a transposed convolution of stride 2, the
+    skip, and one 3x3 convolution, each with batch norm and ReLU; at stride 2, where it would cost most, no convolution.
+
+    The convolution after the skip joins coarse context with fine detail, which detection heads on these maps need too.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        inputs = backbone.channels[4]
+        self.upsamplings, self.joins = nn.ModuleList(), nn.ModuleList()
+        channels: list[int] = []
+        for skip, output in zip(backbone.channels[3::-1], _UNET_CHANNELS, strict=True):
+            self.upsamplings.append(
+                nn.Sequential(
+                    nn.ConvTranspose2d(inputs, output, kernel_size=4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(output),
+                    nn.ReLU(inplace=True),
+                )
+            )
+            inputs = output + skip
+            if len(channels) < 3:
+                self.joins.append(
+                    nn.Sequential(
+                        nn.Conv2d(inputs, output, kernel_size=3, padding=1, bias=False),
+                        nn.BatchNorm2d(output),
+                        nn.ReLU(inplace=True),
+                    )
+                )
+                inputs = output
+            channels.append(inputs)
+        self.joins.append(nn.Identity())
+        self.last = nn.Conv2d(inputs, 1, kernel_size=3, padding=1)
+        self.channels = (channels[0], channels[1], channels[2], channels[3])
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """See DepthDecoder."""
+        current = maps[4]
+        decoded = []
+        for level, (upsampling, join) in enumerate(zip(self.upsamplings, self.joins, strict=True)):
+            current = join(torch.cat([upsampling(current), maps[3 - level]], dim=1))
             decoded.append(current)
         return self.last(current), decoded

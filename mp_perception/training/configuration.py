@@ -52,6 +52,7 @@ class DataSource:
     dataset: a name that `mp_perception evaluate --dataset` knows.  root: its folder.  split: a split file or name.
     share: how often its samples are drawn, relative to the other sources' shares.
     depth: folder of other depth maps by the frames' names, such as `mp_perception data complete-depth` fills.
+    donates: whether its objects of rare classes may be pasted into other images.
     """
 
     dataset: str
@@ -59,6 +60,7 @@ class DataSource:
     split: str | None = None
     share: float = 1.0
     depth: str | None = None
+    donates: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ class DataConfiguration:
 class LossConfiguration:
     """What is minimised.
 
-    depth, classification: names in the registries of `losses`.  Weights are those of the sum; with `learned` they
-    are found by homoscedastic uncertainty instead.  object_depth: weight of the weak target from labelled objects.
+    depth, classification, localisation: names in the registries of `losses`.
+    Weights are those of the sum; with `learned` they are found by homoscedastic uncertainty instead.
+    object_depth_weight: of the weak target from labelled objects.
     """
 
     depth: str = "log_l1"
     classification: str = "hard_negatives"
+    localisation: str = "smooth_l1"
     learned: bool = False
     depth_weight: float = 2.0
     classification_weight: float = 1.0
@@ -102,7 +106,8 @@ class OptimisationConfiguration:
     schedule: "step" (times 0.9 every 500 steps, the paper's) or "cosine" (linear warm-up, then down to zero).
     warm_up: share of the epochs' steps.  gradient_clip: largest norm, 0 for none.
     average_decay: of the weights' exponential moving average, which is what is validated and kept; 0 for none.
-    freeze_batch_norm: the backbone keeps its running statistics.  precision: as Lightning names it.
+    frozen_stride: the backbone's layers up to the map of this stride (2, 4, 8, ...) stay as they are; 0 trains all.
+    freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it.
     activation_checkpointing: compute the backbone's activations again in the backward pass, which saves memory.
     images_per_update: task ("depth", "detection") -> labelled images after which the parameters of its own are
     updated (UberNet's asynchronous updates); empty updates all of them at every step.
@@ -116,6 +121,7 @@ class OptimisationConfiguration:
     epochs: int = 30
     gradient_clip: float = 10.0
     average_decay: float = 0.998
+    frozen_stride: Literal[0, 2, 4, 8, 16, 32] = 0
     freeze_batch_norm: bool = False
     activation_checkpointing: bool = False
     images_per_update: dict[str, int] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import DataSource, TrainingConfiguration
 
 #: Classes that copy-paste multiplies, because KITTI's drives hold few of them.
-RARE_CLASSES = ("Pedestrian", "Cyclist", "Van", "Truck")
+RARE_CLASSES = ("Pedestrian", "Cyclist")
 
 
 class EpochPositions(Sampler[tuple[int, int]]):
@@ -75,7 +75,8 @@ class TrainingData(lightning.LightningDataModule):
         if data.batch_size % num_processes():
             raise UserError(f"data.batch_size {data.batch_size}: expected a multiple of {num_processes()} processes")
         sources = [Source(self.open(source), source.share) for source in data.training]
-        transform = self._transform([source.data_set for source in sources])
+        donating = [source.data_set for source, given in zip(sources, data.training, strict=True) if given.donates]
+        transform = self._transform(donating)
         self.samples = MixedSamples(sources, transform, data.samples_per_epoch, configuration.seed)
         self.validation_sets = [self.open(source) for source in data.validation]
 
@@ -114,7 +115,7 @@ class TrainingData(lightning.LightningDataModule):
         """A batch moves as a whole; a data set stays."""
         return batch.to(device) if isinstance(batch, Batch) else batch
 
-    def _transform(self, data_sets: list[FrameSet]) -> Transform:
+    def _transform(self, donating: list[FrameSet]) -> Transform:
         input_size = self._configuration.network.input_size
         augmentation = self._configuration.data.augmentation
         if augmentation == "none":
@@ -122,7 +123,7 @@ class TrainingData(lightning.LightningDataModule):
         if augmentation == "paper":
             return paper_recipe(input_size)
         rare = [name for name in RARE_CLASSES if name in self._configuration.network.class_names]
-        return modern_recipe(input_size, ObjectDonors(data_sets, rare) if rare else None)
+        return modern_recipe(input_size, ObjectDonors(donating, rare) if rare else None)
 
 
 def _one_thread(worker: int) -> None:

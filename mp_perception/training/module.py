@@ -19,7 +19,7 @@ from mp_perception.evaluation.evaluate import evaluate, headline_figures
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
-from mp_perception.losses.detection import find_classification_loss, localisation_loss
+from mp_perception.losses.detection import find_classification_loss, find_localisation_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.network.backbones import load_backbone_weights
 from mp_perception.network.matching import match_default_boxes
@@ -39,12 +39,16 @@ class MultiTaskTraining(lightning.LightningModule):
     def __init__(self, configuration: TrainingConfiguration) -> None:
         super().__init__()
         self.configuration = configuration
-        self.network = build_network(configuration.network)
+        # Channels last is the faster layout for convolutions, on CPUs and GPUs.
+        self.network = build_network(configuration.network).to(memory_format=torch.channels_last)
+        for layer in self._frozen_layers():
+            layer.requires_grad_(False)
         boxes = generate_default_boxes(self.network.description.levels, self.network.description.input_size)
         self.register_buffer("default_boxes", torch.from_numpy(boxes), persistent=False)
         losses = configuration.losses
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
+        self._localisation_loss = find_localisation_loss(losses.localisation)
         self.weighting: nn.Module = (
             UncertaintyWeights(["depth", "localisation", "object_depth"], ["classification"])
             if losses.learned
@@ -84,7 +88,7 @@ class MultiTaskTraining(lightning.LightningModule):
         if batch.labelled_classes.any():
             targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored)
             losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
-            losses["localisation"] = localisation_loss(outputs.box_offsets, targets)
+            losses["localisation"] = self._localisation_loss(outputs.box_offsets, targets, self.default_boxes)
         wanted = self.configuration.losses.learned or self.configuration.losses.object_depth_weight > 0
         if wanted and any(depths.isfinite().any() for depths in batch.object_depths):
             in_depth_pixels = [boxes / 2 for boxes in batch.boxes]
@@ -113,11 +117,17 @@ class MultiTaskTraining(lightning.LightningModule):
         self.log("validation/score", sum(values) / max(1, len(values)), prog_bar=True, batch_size=1)
 
     def on_train_epoch_start(self) -> None:
-        """Keep the backbone's running statistics, if that is wanted."""
-        if self.configuration.optimisation.freeze_batch_norm:
-            for module in self.network.backbone.modules():
+        """Keep the running statistics of what is frozen."""
+        for layer in (
+            [self.network.backbone] if self.configuration.optimisation.freeze_batch_norm else self._frozen_layers()
+        ):
+            for module in layer.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
+
+    def _frozen_layers(self) -> list[nn.Module]:
+        stride = self.configuration.optimisation.frozen_stride
+        return self.network.backbone.layers(stride) if stride else []
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the configuration; normalisation and biases do not decay."""
@@ -177,4 +187,4 @@ def build_network(configuration: NetworkConfiguration) -> MultiTaskNetwork:
 def _recompute_activations(network: MultiTaskNetwork) -> None:
     """Trade time for memory: the backbone's activations are computed again in the backward pass."""
     forward = network.backbone.forward
-    network.backbone.forward = lambda image: checkpoint(forward, image, use_reentrant=False)
+    network.backbone.forward = lambda image: checkpoint(forward, image, use_reentrant=False)  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ import torch
 
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.default_boxes import generate_default_boxes
-from mp_perception.losses.detection import hard_negatives_loss, localisation_loss
+from mp_perception.losses.detection import hard_negatives_loss, smooth_l1_loss
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.matching import match_default_boxes
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
@@ -47,8 +47,9 @@ def street_weights(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         network.eval()
         maps = network.backbone((pixels - network.pixel_mean) / network.pixel_std)
         inputs = [*maps[2:], network.extra_maps[0](maps[-1])]
+    default_boxes = torch.from_numpy(generate_default_boxes(network.description.levels, network.description.input_size))
     targets = match_default_boxes(
-        torch.from_numpy(generate_default_boxes(network.description.levels, network.description.input_size)),
+        default_boxes,
         [torch.from_numpy(sample.boxes) for sample in samples],
         [torch.from_numpy(sample.labels) for sample in samples],
         [torch.from_numpy(sample.ignored) for sample in samples],
@@ -58,7 +59,7 @@ def street_weights(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for _ in range(STEPS):
         outputs = [head(feature_map) for head, feature_map in zip(network.heads, inputs, strict=True)]
         logits, offsets = (torch.cat(parts, dim=1) for parts in zip(*outputs, strict=True))
-        loss = hard_negatives_loss(logits, targets, labelled) + localisation_loss(offsets, targets)
+        loss = hard_negatives_loss(logits, targets, labelled) + smooth_l1_loss(offsets, targets, default_boxes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

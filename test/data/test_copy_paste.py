@@ -11,6 +11,7 @@ import pytest
 
 from mp_perception.data.copy_paste import CopyPaste, ObjectDonors, cut_out, paste, place_and_paste
 from mp_perception.data.kitti.object import KittiObjects
+from mp_perception.data.sample_geometry import resize
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import CameraIntrinsics
 
@@ -77,12 +78,25 @@ def test_paste_changes_nothing_outside_its_rectangle_and_hides_what_lies_below()
     np.testing.assert_allclose(pasted.boxes, donor.boxes + np.array([58, 10, 58, 10]))
 
 
-def test_a_donor_without_camera_brings_no_depth() -> None:
+def test_a_donor_without_camera_brings_no_depth_and_stands_where_its_height_belongs() -> None:
+    """Feet 0.8 to 1.15 of the object's height below the horizon, whatever the height drawn."""
+    target = resize(TARGET, 480, 240)
     donor = replace(cut_out(DONOR, (30, 15, 50, 45)), intrinsics=None)
-    pasted = place_and_paste(TARGET, donor, np.random.default_rng(0))
-    assert np.isnan(pasted.object_depths[-1])
-    rectangle = (pasted.image != 50).any(axis=2)
-    assert np.isnan(pasted.depth[rectangle]).all()
+    heights = []
+    for seed in range(30):
+        pasted = place_and_paste(target, donor, np.random.default_rng(seed))
+        rectangle = (pasted.image != 50).any(axis=2)
+        if not rectangle.any():
+            continue  # too large to stand in this image
+        assert np.isnan(pasted.object_depths[-1])
+        assert np.isnan(pasted.depth[rectangle]).all()
+        _, top, _, bottom = pasted.boxes[-1]
+        heights.append(bottom - top)
+        # The fade's three pixels of context blur the relation in so small a donor.
+        horizon = target.intrinsics.cy + 0.5
+        assert horizon + 0.7 * (bottom - top) < bottom < horizon + 1.3 * (bottom - top)
+    assert len(heights) > 10
+    assert max(heights) > 2 * min(heights)
 
 
 def test_a_donor_of_fewer_classes_makes_its_rectangle_unknown() -> None:

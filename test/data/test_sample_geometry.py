@@ -70,7 +70,7 @@ def steps(draw: st.DrawFn) -> tuple[list[Step], bool]:
             if kind == "resize":
                 return resize(sample, max(2, int((0.4 + 1.2 * a) * width)), max(2, int((0.4 + 1.2 * b) * height)))
             if kind == "pad":
-                return pad(sample, width + int(20 * a), height + int(20 * b))
+                return pad(sample, width + int(20 * a), height + int(20 * b), top=int(20 * b * c))
             return letterbox(sample, (24 + int(40 * a), 60 + int(80 * b)))
 
         chain.append(apply)
@@ -153,6 +153,30 @@ def test_random_transforms_stay_registered_too(seed: int) -> None:
     assert first.size == (32, 64)
     assert (first.image == second.image).all()
     np.testing.assert_array_equal(first.depth, second.depth)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.6, 1.0, 1.8]))
+def test_zoom_keeps_the_principal_points_row(seed: int, zoom: float) -> None:
+    """So the road's rows keep their distance in focal lengths; but for the tilt, and half a pixel of rounding."""
+    before = make_sample(seed, 0.3)
+    usual = letterbox(before, (32, 64)).intrinsics.cy
+    still = ScaleAndCrop((32, 64), zoom=(zoom, zoom), tilt=0.0)(before, np.random.default_rng(seed)).intrinsics
+    assert still.cy == pytest.approx(usual, abs=0.5 * zoom + 0.6)
+    assert still.fy == pytest.approx(zoom * letterbox(before, (32, 64)).intrinsics.fy, rel=0.06)
+    tilted = ScaleAndCrop((32, 64), zoom=(zoom, zoom), tilt=0.1)(before, np.random.default_rng(seed)).intrinsics
+    assert abs(tilted.cy - usual) <= 3.2 + 0.5 * zoom + 0.6
+
+
+def test_padding_below_a_margin() -> None:
+    sample = make_sample(1, 1.0)
+    height, width = sample.size
+    padded = pad(sample, width + 3, height + 9, top=4)
+    assert (padded.image[:4] == 0).all()
+    assert (padded.image[4 + height :] == 0).all()
+    np.testing.assert_array_equal(padded.image[4 : 4 + height, :width], sample.image)
+    with pytest.raises(ValueError, match="does not fit into .* at row 10"):
+        pad(sample, width + 3, height + 9, top=10)
 
 
 def test_boxes_that_are_not_cut_are_exact() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mp_perception.default_boxes import decode_offsets, generate_default_boxes
+from mp_perception.network import matching
 from mp_perception.network.matching import MatchedTargets, encode_offsets, match_default_boxes
 from mp_perception.network.multitask import describe_network
 
@@ -104,8 +105,13 @@ def test_agrees_with_loops(seed, num_objects, num_defaults, num_ignored):
 def test_decoding_inverts_encoding(seed):
     generator = torch.Generator().manual_seed(seed)
     boxes, defaults = random_boxes(generator, 20).float(), random_boxes(generator, 20).float()
-    decoded = decode_offsets(encode_offsets(boxes, defaults).numpy(), defaults.numpy())
+    offsets = encode_offsets(boxes, defaults)
+    decoded = decode_offsets(offsets.numpy(), defaults.numpy())
     torch.testing.assert_close(torch.from_numpy(decoded), boxes, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(matching.decode_offsets(offsets, defaults), boxes, rtol=1e-4, atol=1e-3)
+    far = torch.full_like(offsets, 100.0)
+    expected = torch.from_numpy(decode_offsets(far.numpy(), defaults.numpy()))
+    torch.testing.assert_close(matching.decode_offsets(far, defaults), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_an_object_gets_its_best_default_box_however_little_they_overlap():

@@ -42,7 +42,17 @@ def test_backbones_keep_what_their_registration_states(name):
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-@pytest.mark.parametrize("decoder", ["deconvolution", "bilinear"])
+def test_layers_of_a_stride_are_what_its_map_needs(name):
+    """Gradients of a map reach the layers named for it and no other."""
+    for number, stride in enumerate(STRIDES):
+        module = BACKBONES[name].build().eval()
+        module(torch.rand(1, 3, 64, 64))[number].sum().backward()
+        reached = {id(parameter) for parameter in module.parameters() if parameter.grad is not None}
+        assert reached == {id(parameter) for layer in module.layers(stride) for parameter in layer.parameters()}
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+@pytest.mark.parametrize("decoder", ["deconvolution", "bilinear", "unet"])
 def test_decoders_keep_the_channels_they_state(name, decoder):
     backbone = BACKBONES[name]
     module = build_depth_decoder(decoder, backbone).eval()
@@ -59,7 +69,7 @@ def test_decoders_keep_the_channels_they_state(name, decoder):
     ("decoder", "head", "sources"),
     list(
         itertools.product(
-            ["deconvolution", "bilinear"],
+            ["deconvolution", "bilinear", "unet"],
             ["plain", "depthwise"],
             [("backbone", "backbone", "backbone", "extra", "extra"), ("decoder", "decoder", "backbone")],
         )
@@ -145,7 +155,7 @@ def test_the_forward_pass_is_exportable():
     ("change", "message"),
     [
         ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50"),
-        ({"decoder": "magic"}, "unknown decoder 'magic': expected one of bilinear, deconvolution"),
+        ({"decoder": "magic"}, "unknown decoder 'magic': expected one of bilinear, deconvolution, unet"),
         ({"head": "two"}, "unknown head 'two': expected one of depthwise, plain"),
         ({"levels": (DetectionLevel(32, "decoder", ((9, 9),)),)}, "no decoder feature map of stride 32"),
     ],

@@ -114,6 +114,23 @@ def test_frozen_batch_norm_keeps_its_statistics():
         torch.testing.assert_close(value, before[name], msg=name)
 
 
+def test_frozen_layers_stay_as_they_are():
+    module = training(optimisation=OptimisationConfiguration(frozen_stride=4))
+    module.train()
+    module.on_train_epoch_start()
+    frozen = [name for name, parameter in module.network.named_parameters() if not parameter.requires_grad]
+    assert frozen
+    assert all(name.startswith("backbone.features.") and int(name.split(".")[2]) <= 3 for name in frozen)
+    before = {name: value.clone() for name, value in module.network.state_dict().items()}
+    module(batch().images)
+    moved = {
+        name.split(".")[2]
+        for name, value in module.network.backbone.state_dict(prefix="backbone.").items()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == {str(block) for block in range(4, 18)}
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_parts():
     module = training()
     module.network.decoder.last.weight.data.fill_(float("nan"))
