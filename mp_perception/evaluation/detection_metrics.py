@@ -27,6 +27,9 @@ MIN_IOUS: dict[str, tuple[float, ...]] = {"Car": (0.7, 0.5), "Pedestrian": (0.5,
 #: Precision is measured at these many recalls: 0, 1/40, ..., 1.
 NUM_RECALLS = 41
 
+#: Score thresholds for which precision and recall are told, so that one can be chosen.
+SCORES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+
 #: At most so many numbers of all resamples at once in the bootstrap, so that its memory stays below some 100 MiB.
 _MAX_NUMBERS = 4_000_000
 
@@ -36,6 +39,8 @@ class Curve:
     """Precision over recall of one class, overlap and difficulty.
 
     class_name, min_iou, difficulty: what is scored.  counted: labelled objects that count.
+    by_score: (score, precision, recall) if the detections of at least that score are taken, for each of SCORES; NaN
+    where nothing is found or counts.
     thresholds: (k,) k <= 41 scores at which precision is measured, descending; number i belongs to recall i / 40.
     precision: (41,) 0..1 at recalls 0, 1/40, ..., 1: the best at that recall or beyond, 0 beyond the last threshold.
     ap40, ap11: percent, NaN if nothing counts.
@@ -50,6 +55,7 @@ class Curve:
     precision: Floats
     ap40: float
     ap11: float
+    by_score: tuple[tuple[float, float, float], ...] = ()
     ap40_interval: tuple[float, float] | None = None
     ap11_interval: tuple[float, float] | None = None
 
@@ -119,10 +125,27 @@ class KittiDetectionScorer:
                     precision[0],
                     float(ap40),
                     float(ap11),
+                    _precision_and_recall(matches),
                     *intervals,
                 )
             )
         return curves
+
+
+def _precision_and_recall(matches: Sequence[ImageMatches]) -> tuple[tuple[float, float, float], ...]:
+    """Score, precision and recall for each of SCORES."""
+    counted = sum(match.counted for match in matches)
+    rows = []
+    for score in SCORES:
+        hits = false_alarms = 0
+        for match in matches:
+            taken = np.searchsorted(-match.scores, -score, side="right")
+            if taken:
+                hits += int(match.hits[taken - 1])
+                false_alarms += int(match.false_alarms[taken - 1])
+        found = hits + false_alarms
+        rows.append((score, hits / found if found else math.nan, hits / counted if counted else math.nan))
+    return tuple(rows)
 
 
 def average_precisions(precision: Floats) -> tuple[Any, Any]:
@@ -211,7 +234,7 @@ def _bootstrap_intervals(
 
 
 def average_precision_table(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
-    """The curves' figures as evaluation writes them: class -> AP40, AP11, counted, intervals -> difficulty -> figure.
+    """The curves' figures as evaluation writes them: class -> AP40, AP11, counted, intervals, by_score -> difficulty -> figure.
 
     A class at another overlap than KITTI's stands under "<class> (IoU > <overlap>)".  None where nothing counts.
     """
@@ -223,7 +246,15 @@ def average_precision_table(curves: Sequence[Curve]) -> dict[str, dict[str, Any]
         entry["counted"][curve.difficulty] = curve.counted
         entry["AP40"][curve.difficulty] = curve.ap40 if curve.counted else None
         entry["AP11"][curve.difficulty] = curve.ap11 if curve.counted else None
+        entry.setdefault("by_score", {})[curve.difficulty] = [
+            {"score": score, "precision": _number(precision), "recall": _number(recall)}
+            for score, precision, recall in curve.by_score
+        ]
         if curve.ap40_interval and curve.ap11_interval:
             entry.setdefault("AP40_interval", {})[curve.difficulty] = list(curve.ap40_interval)
             entry.setdefault("AP11_interval", {})[curve.difficulty] = list(curve.ap11_interval)
     return table
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -14,14 +14,22 @@ from safetensors.torch import save
 from mp_perception.atomic_files import write_atomically
 from mp_perception.checkpoint_description import CheckpointDescription
 from mp_perception.errors import UserError
+from mp_perception.network.faster_rcnn import FASTER_RCNN, FasterRcnnNetwork
 from mp_perception.network.multitask import MultiTaskNetwork
 
 #: Metadata entry that holds the description; a safetensors file without it is not ours.
 METADATA_KEY = "mp_perception"
+#: What a checkpoint may hold.
+Network = MultiTaskNetwork | FasterRcnnNetwork
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def write_checkpoint(path: Path, network: MultiTaskNetwork, dtype: torch.dtype = torch.float32) -> None:
+def build_network(description: CheckpointDescription) -> Network:
+    """The network of a description, with random weights.  Raises UserError for what no network of ours can have."""
+    return (FasterRcnnNetwork if description.head == FASTER_RCNN else MultiTaskNetwork)(description)
+
+
+def write_checkpoint(path: Path, network: Network, dtype: torch.dtype = torch.float32) -> None:
     """Write a network to `path`; the old file stays until the new one is complete.
 
     dtype: of the floating point tensors in the file (float16 halves it); whole numbers keep theirs.
@@ -55,12 +63,12 @@ def read_description(path: Path) -> CheckpointDescription:
     return CheckpointDescription.from_json(metadata[METADATA_KEY], str(path))
 
 
-def read_checkpoint(path: Path) -> MultiTaskNetwork:
+def read_checkpoint(path: Path) -> Network:
     """The network in a checkpoint, float32, in evaluation mode.
 
     Raises UserError with one line for a file that `read_description` refuses or whose tensors do not fit.
     """
-    network = MultiTaskNetwork(read_description(path))
+    network = build_network(read_description(path))
     wanted = network.state_dict()
     with safe_open(path, framework="pt") as file:
         shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

@@ -15,8 +15,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor, nn
 
 from mp_perception.data.update_schedule import UpdateSchedule
-from mp_perception.network.checkpoint import write_checkpoint
-from mp_perception.network.multitask import MultiTaskNetwork
+from mp_perception.network.checkpoint import Network, write_checkpoint
 from mp_perception.training.batch import Batch
 from mp_perception.training.curve import draw_curve
 
@@ -67,7 +66,7 @@ class AsynchronousUpdates(Callback):
         self._gathered = state_dict["gathered"]
 
 
-def _own_parameters(network: MultiTaskNetwork, task: str) -> list[tuple[str, nn.Parameter]]:
+def _own_parameters(network: Network, task: str) -> list[tuple[str, nn.Parameter]]:
     """Names and parameters that only one task uses."""
     prefixes = ("decoder.",) if task == "depth" else ("heads.", "extra_maps.")
     return [(name, parameter) for name, parameter in network.named_parameters() if name.startswith(prefixes)]
@@ -101,7 +100,7 @@ class WeightsFiles(Callback):
         self._folder = folder
         self._monitor = monitor
         self._best = float("-inf")
-        self._validated: MultiTaskNetwork | None = None
+        self._validated: Network | None = None
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Keep the network that was validated: with weight averaging the module returns to the other weights now."""

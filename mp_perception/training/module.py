@@ -22,8 +22,9 @@ from mp_perception.losses.depth import find_depth_loss, object_depth_loss
 from mp_perception.losses.detection import find_classification_loss, find_localisation_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.network.backbones import load_backbone_weights
+from mp_perception.network.checkpoint import Network, build_network
 from mp_perception.network.matching import match_default_boxes
-from mp_perception.network.multitask import MultiTaskNetwork, NetworkOutputs, describe_network
+from mp_perception.network.multitask import NetworkOutputs, describe_network
 from mp_perception.training.batch import Batch
 from mp_perception.training.configuration import NetworkConfiguration, TrainingConfiguration
 
@@ -40,7 +41,7 @@ class MultiTaskTraining(lightning.LightningModule):
         super().__init__()
         self.configuration = configuration
         # Channels last is the faster layout for convolutions, on CPUs and GPUs.
-        self.network = build_network(configuration.network).to(memory_format=torch.channels_last)
+        self.network = start_network(configuration.network).to(memory_format=torch.channels_last)
         for layer in self._frozen_layers():
             layer.requires_grad_(False)
         boxes = generate_default_boxes(self.network.description.levels, self.network.description.input_size)
@@ -71,7 +72,10 @@ class MultiTaskTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighted sum of what the batch has labels for.  Raises UserError with the parts if it is not finite."""
-        losses = self.task_losses(self.network(batch.images), batch)
+        return self.total_loss(self.task_losses(self.network(batch.images), batch), batch)
+
+    def total_loss(self, losses: dict[str, Tensor | None], batch: Batch) -> Tensor:
+        """The weighted sum, logged with its parts.  Raises UserError if it is not finite."""
         total: Tensor = self.weighting(losses)
         parts = {name: float(loss.detach()) for name, loss in losses.items() if loss is not None}
         if not math.isfinite(float(total.detach())):
@@ -155,7 +159,7 @@ class MultiTaskTraining(lightning.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, num_steps - warm_up))))
 
 
-def build_network(configuration: NetworkConfiguration) -> MultiTaskNetwork:
+def start_network(configuration: NetworkConfiguration) -> Network:
     """A fresh network with its backbone's weights.  Raises UserError for names or files that do not exist."""
     try:
         description = describe_network(
@@ -174,17 +178,17 @@ def build_network(configuration: NetworkConfiguration) -> MultiTaskNetwork:
         )
     except ValueError as error:
         raise UserError(f"network: {error}") from error
-    network = MultiTaskNetwork(description)
+    network = build_network(description)
     if configuration.backbone_weights:
         normalisation = load_backbone_weights(configuration.backbone, network.backbone, configuration.backbone_weights)
         description = replace(description, pixel_mean=normalisation.mean, pixel_std=normalisation.std)
         trained = network
-        network = MultiTaskNetwork(description)
+        network = build_network(description)
         network.load_state_dict(trained.state_dict())
     return network
 
 
-def _recompute_activations(network: MultiTaskNetwork) -> None:
+def _recompute_activations(network: Network) -> None:
     """Trade time for memory: the backbone's activations are computed again in the backward pass."""
     forward = network.backbone.forward
     network.backbone.forward = lambda image: checkpoint(forward, image, use_reentrant=False)  # type: ignore[method-assign]

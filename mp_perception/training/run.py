@@ -20,12 +20,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
 from mp_perception.evaluation.distributed import is_first, num_processes
+from mp_perception.network.faster_rcnn import FASTER_RCNN
 from mp_perception.progress import error_console
 from mp_perception.training.callbacks import AsynchronousUpdates, AveragedWeights, WeightsFiles
 from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
 from mp_perception.training.module import MultiTaskTraining
 from mp_perception.training.pictures import ValidationPictures
+from mp_perception.training.two_stage import TwoStageTraining
 
 _MONITOR = "validation/score"
 
@@ -44,7 +46,8 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
     lightning.seed_everything(configuration.seed, workers=True, verbose=False)
     data = TrainingData(configuration, data_root)
-    module = MultiTaskTraining(_with_weights_below(configuration, data_root))
+    training = TwoStageTraining if configuration.network.head == FASTER_RCNN else MultiTaskTraining
+    module = training(_with_weights_below(configuration, data_root))
     optimisation = configuration.optimisation
     if is_first():
         out.mkdir(parents=True, exist_ok=True)

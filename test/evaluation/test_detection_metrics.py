@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from mp_perception.evaluation.detection_metrics import KittiDetectionScorer, average_precision_table
+from mp_perception.evaluation.detection_metrics import SCORES, KittiDetectionScorer, average_precision_table
 
 # ---- The second scorer: plain Python, one loop per sentence of the protocol -------------------------------------
 
@@ -190,6 +190,23 @@ def test_average_precision_equals_the_second_scorer_on_400_sets(make_label, make
             partly_right += 0 < ap40 < 100
     assert compared > 2000
     assert partly_right > 500, partly_right
+
+
+def test_precision_and_recall_by_score_are_the_second_scorers_counts(make_label, make_detections) -> None:
+    compared = 0
+    for seed in range(60):
+        images = random_set(seed, make_label, make_detections)
+        for curve in scored(images).curves():
+            prepared = [cleaned(image, curve.class_name, curve.difficulty) for image in images]
+            assert [score for score, _, _ in curve.by_score] == list(SCORES)
+            for score, precision, recall in curve.by_score:
+                numbers = [count(*image, curve.min_iou, score) for image in prepared]
+                hits, alarms = sum(pair[0] for pair in numbers), sum(pair[1] for pair in numbers)
+                found = hits / (hits + alarms) if hits + alarms else math.nan
+                assert precision == pytest.approx(found, nan_ok=True)
+                assert recall == pytest.approx(hits / curve.counted if curve.counted else math.nan, nan_ok=True)
+                compared += 0 < recall < 1
+    assert compared > 300, compared
 
 
 def test_more_objects_than_recalls_are_thinned_out_as_the_protocol_says(make_label, make_detections) -> None:

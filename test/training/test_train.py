@@ -136,3 +136,16 @@ def test_bad_input_is_one_line_and_exit_code_2(data, arguments, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (data / "training").exists() or not any((data / "training").iterdir())
+
+
+def test_the_two_stage_peer_trains_and_is_scored_by_the_same_commands(data):
+    two_stage = "decoder: none, head: faster_rcnn, levels: [{stride: 32, source: backbone, shapes: [[64.0, 64.0]]}]"
+    (data / "peer.yaml").write_text(CONFIGURATION.replace("network: {", f"network: {{{two_stage}, "))
+    done = run("--config", "peer.yaml", "--out", "peer", "--optimisation.epochs=1", folder=data)
+    assert done.returncode == 0, done.stderr[-2000:]
+    weights = Predictor.load(weights=data / "peer" / "last.safetensors")
+    assert weights.description.head == "faster_rcnn"
+    figures = headline_figures(evaluate(weights, open_data_set("synthetic", data / "streets")))
+    [line] = curve(data / "peer")
+    assert figures["AP40-Car"] == pytest.approx(line["0-synthetic/AP40-Car"], abs=1e-5)
+    assert "d1" not in figures  # it has no depth

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
-from mp_perception.network.checkpoint import read_checkpoint
+from mp_perception.network.checkpoint import Network, read_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
 #: Seed of an untrained network, so that two processes show the same.
@@ -35,10 +35,10 @@ class TorchRuntime(Runtime):
             self.description = self.description.with_input_size(*source.input_size)
         dtype = torch.float16 if self.precision == "fp16" else torch.float32
         self._device = chosen
-        self._network: MultiTaskNetwork | None = network.to(chosen, dtype).to(memory_format=torch.channels_last).eval()
+        self._network: Network | None = network.to(chosen, dtype).to(memory_format=torch.channels_last).eval()
 
     @classmethod
-    def around(cls, network: MultiTaskNetwork) -> TorchRuntime:
+    def around(cls, network: Network) -> TorchRuntime:
         """A runtime for a network that lives elsewhere, such as one in training; it is used as it is, where it is."""
         runtime = cls.__new__(cls)
         first = next(network.parameters())
@@ -67,7 +67,7 @@ class TorchRuntime(Runtime):
             torch.cuda.empty_cache()
 
 
-def _load_network(source: NetworkSource) -> MultiTaskNetwork:
+def _load_network(source: NetworkSource) -> Network:
     if source.weights is not None:
         return read_checkpoint(source.weights)
     with torch.random.fork_rng(devices=[]):
