@@ -139,9 +139,11 @@ def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
         sample.boxes is None
         or sample.labels is None
         or sample.object_depths is None
+        or sample.exact is None
         or donor.boxes is None
         or donor.labels is None
         or donor.object_depths is None
+        or donor.exact is None
     ):
         raise ValueError("expected two samples with labelled objects")
     rows, columns = slice(top, top + height), slice(left, left + width)
@@ -156,6 +158,7 @@ def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
         boxes=np.concatenate([sample.boxes[~hidden], donor.boxes[wanted] + offset]),
         labels=np.concatenate([sample.labels[~hidden], donor.labels[wanted]]),
         object_depths=np.concatenate([sample.object_depths[~hidden], donor.object_depths[wanted]]),
+        exact=np.concatenate([sample.exact[~hidden], donor.exact[wanted]]),
         ignored=np.concatenate(
             [
                 sample.ignored,

@@ -58,6 +58,9 @@ class FrameSet(ABC, Sequence[Sample]):
     labelled: names of the classes it labels; nothing else in its images is known.
     """
 
+    #: What its depth maps are, in words, where their folders do not tell.
+    ground_truth: str | None = None
+
     def __init__(
         self,
         origin: str,
@@ -69,6 +72,7 @@ class FrameSet(ABC, Sequence[Sample]):
         self.frames = sorted(frames, key=lambda frame: frame.name)
         self.class_names = tuple(class_names)
         self.labelled_classes = np.array([name in labelled for name in self.class_names], dtype=bool)
+        self._inexact: frozenset[str] = frozenset()
 
     def use_depth_from(self, folder: Path) -> None:
         """Takes every frame's depth map from <folder>/<name>.png, as `data complete-depth` writes them.
@@ -82,6 +86,16 @@ class FrameSet(ABC, Sequence[Sample]):
             if frame.depth is not None:
                 self.frames[i] = replace(frame, depth=path)
 
+    def mark_inexact(self, class_names: Collection[str]) -> None:
+        """Boxes of these classes are drawn otherwise here than elsewhere (Sample.exact).
+
+        Raises UserError for a class that the set does not know.
+        """
+        for name in class_names:
+            if name not in self.class_names:
+                raise UserError(f"{self.origin}: unknown class '{name}': expected one of {', '.join(self.class_names)}")
+        self._inexact = frozenset(class_names)
+
     def labels(self, index: int) -> list[KittiLabel] | None:
         """The labels of a frame as they stand in its file, or None if nobody looked for objects."""
         return None
@@ -90,20 +104,27 @@ class FrameSet(ABC, Sequence[Sample]):
         """The camera of a frame whose image has width x height pixels, or None if it is not known."""
         return None
 
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The image of a frame, RGB (H, W, 3)."""
+        return read_image(self.frames[index].image)
+
+    def depth(self, index: int) -> NDArray[np.float32] | None:
+        """The depth map of a frame, metres, NaN where unknown, or None where there is none."""
+        path = self.frames[index].depth
+        return None if path is None else read_depth_png(path)
+
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         """The sample of a frame.  Raises UserError naming the file that is missing or wrong."""
         frame = self.frames[index]
-        image = read_image(frame.image)
+        image = self.image(index)
         height, width = image.shape[:2]
-        depth = None
-        if frame.depth is not None:
-            depth = read_depth_png(frame.depth)
-            if depth.shape != (height, width):
-                found = f"{depth.shape[1]}x{depth.shape[0]}"
-                raise UserError(f"{frame.depth}: expected {width}x{height} pixels as {frame.image.name}, found {found}")
+        depth = self.depth(index)
+        if depth is not None and depth.shape != (height, width):
+            found = f"{depth.shape[1]}x{depth.shape[0]}"
+            raise UserError(f"{frame.depth}: expected {width}x{height} pixels as {frame.image.name}, found {found}")
         camera = self.camera(index, width, height)
         intrinsics = camera.intrinsics if camera else None
         labels = self.labels(index)
@@ -123,6 +144,7 @@ class FrameSet(ABC, Sequence[Sample]):
             boxes=boxes,
             labels=np.array([self.class_names.index(label.type) for label in objects], dtype=np.int64),
             object_depths=object_depths.astype(np.float32),
+            exact=np.array([label.type not in self._inexact for label in objects], dtype=bool),
             ignored=_visible_boxes(ignored, width, height)[0],
             labelled_classes=self.labelled_classes,
             depth=depth,

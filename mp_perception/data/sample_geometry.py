@@ -44,13 +44,13 @@ def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample
     if not (0 <= left < left + width <= image_width and 0 <= top < top + height <= image_height):
         raise ValueError(f"no part {width}x{height} at ({left}, {top}) in an image of {image_width}x{image_height}")
     offset = np.array([left, top, left, top], dtype=np.float32)
-    boxes, labels, object_depths = sample.boxes, sample.labels, sample.object_depths
+    boxes, labels, object_depths, exact = sample.boxes, sample.labels, sample.object_depths, sample.exact
     ignored = _cut(sample.ignored - offset, width, height)
-    if boxes is not None and labels is not None and object_depths is not None:
+    if boxes is not None and labels is not None and object_depths is not None and exact is not None:
         cut = clip_boxes(boxes - offset, width, height).astype(np.float32)
         share = box_areas(cut) / box_areas(boxes)
         keep, is_sliver = share >= MIN_VISIBLE_SHARE, (share > 0) & (share < MIN_VISIBLE_SHARE)
-        boxes, labels, object_depths = cut[keep], labels[keep], object_depths[keep]
+        boxes, labels, object_depths, exact = cut[keep], labels[keep], object_depths[keep], exact[keep]
         ignored = np.concatenate([ignored, cut[is_sliver]])
     rows, columns = slice(top, top + height), slice(left, left + width)
     camera = sample.intrinsics
@@ -60,6 +60,7 @@ def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample
         boxes=boxes,
         labels=labels,
         object_depths=object_depths,
+        exact=exact,
         ignored=ignored,
         depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[rows, columns]),
         intrinsics=None

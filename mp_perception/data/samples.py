@@ -32,6 +32,8 @@ class Sample:
     labels: (N,) int64 indices into class_names, or None with boxes.
     object_depths: (N,) float32 metres along the optical axis, or None with boxes: the surface of the object that the
     camera sees in the middle of its box, NaN where unknown.  A weak target: it comes from labelled 3D boxes.
+    exact: (N,) bool, whether a box is drawn as the network shall draw it; without, all are.  Sets differ: KITTI's
+    boxes hold the projected 3D box of an object, others cling to what is seen of it.
     ignored: (M, 4) float32 regions whose objects are unknown: DontCare, neighbour classes, objects cut to a sliver.
     labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.
     depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None.
@@ -46,6 +48,7 @@ class Sample:
     boxes: Boxes | None = None
     labels: NDArray[np.int64] | None = None
     object_depths: NDArray[np.float32] | None = None
+    exact: NDArray[np.bool_] | None = None
     ignored: Boxes = field(default_factory=no_boxes)
     labelled_classes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     depth: NDArray[np.float32] | None = None
@@ -63,6 +66,10 @@ class Sample:
             _check(self.boxes, "boxes", (len(self.boxes), 4), np.float32)
             _check(self.labels, "labels", (len(self.boxes),), np.int64)
             _check(self.object_depths, "object_depths", (len(self.boxes),), np.float32)
+            if self.exact is None:
+                object.__setattr__(self, "exact", np.ones(len(self.boxes), dtype=bool))
+            assert self.exact is not None
+            _check(self.exact, "exact", (len(self.boxes),), np.bool_)
             if not self.labelled_classes[self.labels].all():
                 raise ValueError(f"{self.name}: found an object of a class that is not among the labelled ones")
         if self.depth is not None:

@@ -1,4 +1,4 @@
-"""From raw outputs to boxes: filter by score first, then decode and suppress only what is left.
+"""From raw outputs to boxes: filter by score first, then decode, suppress and average only what is left.
 
 A street gives some ten thousand default boxes, of which a few hundred pass the threshold; decoding them all first
 would cost ten times as much.
@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.default_boxes import decode_offsets
+from mp_perception.geometry import box_iou
 
 #: At most this many boxes enter the suppression, the best by score (SSD keeps 400), so that its time is bounded.
 MAX_CANDIDATES = 1000
+#: Boxes that overlap one that stays more than this have a vote on where it lies.
+VOTING_IOU = 0.65
 
 
 def select_detections(
@@ -32,7 +35,8 @@ def select_detections(
 
     class_logits: (N, 1 + C), logit 0 the background.  box_offsets, default_boxes: (N, 4).
     A default box stands for its best class, if the softmax score of that class is at least score_threshold.
-    nms_iou_threshold: of two boxes of one class that overlap more, the better stays.
+    nms_iou_threshold: of two boxes of one class that overlap more, the better stays; its sides are then the averages
+    of those that overlap it closely (average_close_boxes).
     wanted_classes: (C,) mask; a box whose best class is not wanted is left out.
     """
     objects = class_logits[:, 1:]
@@ -40,7 +44,9 @@ def select_detections(
     if 0 < score_threshold < 1:
         # softmax_c >= t implies logit_c - logit_background >= log(t / (1 - t)); much cheaper than the softmax itself.
         margin = math.log(score_threshold / (1 - score_threshold)) - 1e-4
-        candidates = np.flatnonzero(objects.max(axis=1) - class_logits[:, 0] >= margin)
+        # Column by column: eight times as fast as a maximum along so short an axis.
+        best = np.maximum.reduce([objects[:, label] for label in range(objects.shape[1])])
+        candidates = np.flatnonzero(best - class_logits[:, 0] >= margin)
     logits = class_logits[candidates].astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = exponentials[:, 1:] / exponentials.sum(axis=1, keepdims=True)
@@ -56,7 +62,23 @@ def select_detections(
     finite = np.isfinite(boxes).all(axis=1)
     boxes, scores, labels = boxes[finite], scores[order][finite], labels[order][finite]
     kept = suppress_overlaps(boxes, scores, labels, nms_iou_threshold)[:max_detections]
-    return boxes[kept], scores[kept].astype(np.float32), labels[kept].astype(np.int64)
+    averaged = average_close_boxes(boxes, scores, labels, kept)
+    return averaged, scores[kept].astype(np.float32), labels[kept].astype(np.int64)
+
+
+def average_close_boxes(
+    boxes: NDArray[np.float32], scores: NDArray[np.float64], labels: NDArray[np.int64], kept: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Box voting (Gidaris and Komodakis 2015): boxes (k, 4) of `kept`, each the average of all boxes of its class that
+    overlap it more than VOTING_IOU, itself included, weighted by their scores.
+
+    Several default boxes look at an object from their own places; the average is nearer than the surest of them.
+    """
+    votes = (box_iou(boxes[kept], boxes) > VOTING_IOU) & (labels[kept][:, None] == labels)
+    # A box without area overlaps nothing, not even itself.
+    votes[np.arange(len(kept)), kept] = True
+    weights = votes * np.maximum(scores, np.finfo(np.float64).tiny)
+    return np.asarray(weights @ boxes / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def suppress_overlaps(

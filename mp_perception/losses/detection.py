@@ -121,10 +121,10 @@ def find_localisation_loss(name: str) -> LocalisationLoss:
 def _positive_offsets(
     box_offsets: Tensor, targets: MatchedTargets, default_boxes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Predicted and wanted offsets (n, 4) of the positives, and their default boxes (n, 4)."""
+    """Predicted and wanted offsets (n, 4) of the positives with an exact box, and their default boxes (n, 4)."""
     if box_offsets.shape != targets.offsets.shape:
         raise ValueError(f"expected box offsets {tuple(targets.offsets.shape)}, found {tuple(box_offsets.shape)}")
-    positive = targets.classes > 0
+    positive = (targets.classes > 0) & ~targets.offsets.isnan().any(dim=2)
     wanted = targets.offsets[positive]
     return box_offsets[positive].to(wanted.dtype), wanted, default_boxes[positive.nonzero()[:, 1]]
 

@@ -26,7 +26,7 @@ class MatchedTargets(NamedTuple):
     """What N default boxes should predict in B images.
 
     classes: (B, N) int64, 0 background, 1..C the labels + 1.
-    offsets: (B, N, 4) encoded box of the matched object; 0 where the class is 0.
+    offsets: (B, N, 4) encoded box of the matched object, NaN where that is not exact; 0 where the class is 0.
     unknown: (B, N) bool, neither object nor surely background; never true where the class is above 0.
     """
 
@@ -52,12 +52,17 @@ def decode_offsets(offsets: Tensor, default_boxes: Tensor) -> Tensor:
 
 
 def match_default_boxes(
-    default_boxes: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor], ignored: Sequence[Tensor]
+    default_boxes: Tensor,
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    ignored: Sequence[Tensor],
+    exact: Sequence[Tensor] | None = None,
 ) -> MatchedTargets:
     """Match default boxes (N, 4) with the objects of B images.
 
     boxes, labels: per image (M, 4) and (M,) integers 0..C-1; M may differ and may be 0.
     ignored: per image (K, 4) regions in which background proves nothing: DontCare, and objects of neighbour classes.
+    exact: per image (M,) bool, whose boxes teach offsets; all without.
     Every object gets the default box that overlaps it most, and no two objects the same one: the pair with the
     greatest overlap of all is served first.  (Only an object that overlaps no free default box, such as one outside
     the image, gets none.)  Each other default box answers for the object that it overlaps most, if more than
@@ -75,8 +80,18 @@ def match_default_boxes(
         _check_boxes(image_ignored, f"ignored regions of image {i}")
         if image_labels.shape != image_boxes.shape[:1] or (image_labels < 0).any():
             raise ValueError(f"image {i}: expected {len(image_boxes)} labels from 0, found {image_labels.tolist()}")
+        # What is not exact is matched as it is, but teaches no offsets.
+        wanted_boxes = image_boxes.to(default_boxes)
+        if exact is not None:
+            wanted_boxes = torch.where(exact[i][:, None].to(wanted_boxes.device), wanted_boxes, torch.nan)
         images.append(
-            _match_image(default_boxes, image_boxes.to(default_boxes), image_labels, image_ignored.to(default_boxes))
+            _match_image(
+                default_boxes,
+                image_boxes.to(default_boxes),
+                wanted_boxes,
+                image_labels,
+                image_ignored.to(default_boxes),
+            )
         )
     classes, offsets, unknown = zip(*images, strict=True)
     return MatchedTargets(torch.stack(classes), torch.stack(offsets), torch.stack(unknown))
@@ -92,7 +107,7 @@ def _check_boxes(boxes: Tensor, name: str) -> None:
 
 
 def _match_image(
-    default_boxes: Tensor, boxes: Tensor, labels: Tensor, ignored: Tensor
+    default_boxes: Tensor, boxes: Tensor, wanted_boxes: Tensor, labels: Tensor, ignored: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Classes (N,), offsets (N, 4) and unknown (N,) of one image."""
     classes = torch.zeros(len(default_boxes), dtype=torch.int64, device=default_boxes.device)
@@ -107,7 +122,7 @@ def _match_image(
         positives = is_positive.nonzero()[:, 0]
         objects = objects[positives]
         classes[positives] = labels.to(classes)[objects] + 1
-        offsets[positives] = encode_offsets(boxes[objects], default_boxes[positives])
+        offsets[positives] = encode_offsets(wanted_boxes[objects], default_boxes[positives])
     return classes, offsets, _lies_in(default_boxes, ignored) & (classes == 0)
 
 

@@ -21,8 +21,8 @@ class Batch:
 
     images: (B, 3, H, W) uint8.
     depth: (B, 1, H / 2, W / 2) metres as a camera of the training focal length would have them, NaN where unknown.
-    boxes, labels, object_depths: per image (M, 4) pixels of the network's input, (M,) int64, (M,)
-    metres likewise.
+    boxes, labels, object_depths, exact: per image (M, 4) pixels of the network's input, (M,) int64, (M,) metres
+    likewise, (M,) bool as in Sample.
     ignored: per image (K, 4) regions whose objects are unknown.
     labelled_classes: (B, C) bool, classes that the image's data set labels.  origins: where the samples come from.
     """
@@ -32,6 +32,7 @@ class Batch:
     boxes: list[Tensor]
     labels: list[Tensor]
     object_depths: list[Tensor]
+    exact: list[Tensor]
     ignored: list[Tensor]
     labelled_classes: Tensor
     origins: list[str]
@@ -69,6 +70,7 @@ def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
         boxes=[_tensor(sample.boxes, (0, 4)) for sample in samples],
         labels=[_tensor(sample.labels, (0,), torch.int64) for sample in samples],
         object_depths=[_tensor(s.object_depths, (0,)) * f for s, f in zip(samples, factors, strict=True)],
+        exact=[_tensor(sample.exact, (0,), torch.bool) for sample in samples],
         ignored=[_tensor(sample.ignored, (0, 4)) for sample in samples],
         labelled_classes=torch.from_numpy(np.stack([sample.labelled_classes for sample in samples])),
         origins=[f"{sample.origin} {sample.name}" for sample in samples],

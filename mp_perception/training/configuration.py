@@ -27,6 +27,7 @@ class NetworkConfiguration:
     backbone, decoder, head: names in the registries of `network`.
     backbone_weights: "torchvision", a safetensors file (its path may start from the data's folder), or None for a
     random start.
+    initial_weights: a checkpoint of the same network to go on from, for a training on one's own data, or None.
     levels: feature maps with detection heads and their default boxes; empty takes describe_network's.
     input_size: height and width, pixels.  depth_range: metres.  depth_bound: "logarithmic" or "none".
     focal_length: pixels of the network's input; depth is learned as a camera of this focal length would have it, and
@@ -35,6 +36,7 @@ class NetworkConfiguration:
 
     backbone: str = "mobilenet_v2"
     backbone_weights: str | None = None
+    initial_weights: str | None = None
     decoder: str = "deconvolution"
     head: str = "depthwise"
     levels: list[DetectionLevel] = field(default_factory=list)
@@ -53,6 +55,8 @@ class DataSource:
     share: how often its samples are drawn, relative to the other sources' shares.
     depth: folder of other depth maps by the frames' names, such as `mp_perception data complete-depth` fills.
     donates: whether its objects of rare classes may be pasted into other images.
+    inexact: classes whose boxes are drawn otherwise than the network shall draw them: they teach what is there, but
+    not its outline.
     """
 
     dataset: str
@@ -61,6 +65,7 @@ class DataSource:
     share: float = 1.0
     depth: str | None = None
     donates: bool = True
+    inexact: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class TrainingData(lightning.LightningDataModule):
         data_set = open_data_set(source.dataset, self._root / source.root, split, class_names)
         if source.depth is not None:
             data_set.use_depth_from(self._root / source.depth)
+        data_set.mark_inexact(source.inexact)
         return data_set
 
     def train_dataloader(self) -> DataLoader[Batch]:

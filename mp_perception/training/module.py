@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -22,7 +23,7 @@ from mp_perception.losses.depth import find_depth_loss, object_depth_loss
 from mp_perception.losses.detection import find_classification_loss, find_localisation_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.network.backbones import load_backbone_weights
-from mp_perception.network.checkpoint import Network, build_network
+from mp_perception.network.checkpoint import Network, build_network, read_checkpoint
 from mp_perception.network.matching import match_default_boxes
 from mp_perception.network.multitask import NetworkOutputs, describe_network
 from mp_perception.training.batch import Batch
@@ -90,7 +91,7 @@ class MultiTaskTraining(lightning.LightningModule):
         if batch.depth.isfinite().any():
             losses["depth"] = self._depth_loss(outputs.depth.float(), batch.depth)
         if batch.labelled_classes.any():
-            targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored)
+            targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored, batch.exact)
             losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
             losses["localisation"] = self._localisation_loss(outputs.box_offsets, targets, self.default_boxes)
         wanted = self.configuration.losses.learned or self.configuration.losses.object_depth_weight > 0
@@ -179,7 +180,18 @@ def start_network(configuration: NetworkConfiguration) -> Network:
     except ValueError as error:
         raise UserError(f"network: {error}") from error
     network = build_network(description)
-    if configuration.backbone_weights:
+    if configuration.initial_weights:
+        initial = read_checkpoint(Path(configuration.initial_weights))
+        found = replace(initial.description, metrics={}, score_threshold=description.score_threshold)
+        wanted = replace(description, pixel_mean=found.pixel_mean, pixel_std=found.pixel_std)
+        different = [f.name for f in fields(wanted) if getattr(wanted, f.name) != getattr(found, f.name)]
+        if different:
+            raise UserError(
+                f"{configuration.initial_weights}: expected the configuration's network, found another {different[0]}"
+            )
+        network = build_network(wanted)
+        network.load_state_dict(initial.state_dict())
+    elif configuration.backbone_weights:
         normalisation = load_backbone_weights(configuration.backbone, network.backbone, configuration.backbone_weights)
         description = replace(description, pixel_mean=normalisation.mean, pixel_std=normalisation.std)
         trained = network

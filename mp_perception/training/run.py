@@ -87,11 +87,20 @@ def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool)
 
 
 def _with_weights_below(configuration: TrainingConfiguration, data_root: Path) -> TrainingConfiguration:
-    """The configuration with a relative weights file found in the data's folder."""
-    weights = configuration.network.backbone_weights
-    if weights is None or not (data_root / weights).is_file():
-        return configuration
-    return replace(configuration, network=replace(configuration.network, backbone_weights=str(data_root / weights)))
+    """The configuration with relative weights files found in the data's folder."""
+
+    def found(weights: str | None) -> str | None:
+        return str(data_root / weights) if weights and (data_root / weights).is_file() else weights
+
+    network = configuration.network
+    return replace(
+        configuration,
+        network=replace(
+            network,
+            backbone_weights=found(network.backbone_weights),
+            initial_weights=found(network.initial_weights),
+        ),
+    )
 
 
 def _plain(configuration: TrainingConfiguration) -> object:

@@ -65,7 +65,9 @@ def test_pasted_points_keep_depth_and_height_and_move_sideways_only() -> None:
 def test_paste_changes_nothing_outside_its_rectangle_and_hides_what_lies_below() -> None:
     donor = cut_out(DONOR, (30, 15, 50, 45))
     height, width = donor.size
-    pasted = paste(TARGET, donor, 58, 10)
+    pasted = paste(TARGET, replace(donor, exact=np.array([False])), 58, 10)
+    assert pasted.exact.tolist() == [False]
+    assert paste(TARGET, donor, 0, 0).exact.tolist() == [True, True]
     outside = np.ones(TARGET.size, dtype=bool)
     outside[10 : 10 + height, 58 : 58 + width] = False
     assert (pasted.image[outside] == 50).all()

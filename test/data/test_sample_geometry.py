@@ -200,6 +200,7 @@ def test_crop_cuts_objects_and_forgets_slivers() -> None:
     sample = replace(
         make_sample(0, 1.0),
         boxes=np.array([[10, 10, 30, 30], [25, 10, 45, 30], [60, 10, 80, 30]], dtype=np.float32),
+        exact=np.array([True, False, True]),
         ignored=np.array([[0, 0, 100, 5]], dtype=np.float32),
     )
     # 15 of 20 columns of the first are left, 20 of 20 of the second; of the third 2 of 20, a sliver.
@@ -207,6 +208,7 @@ def test_crop_cuts_objects_and_forgets_slivers() -> None:
     assert cut.boxes.tolist() == [[0, 10, 15, 30], [10, 10, 30, 30]]
     assert cut.labels.tolist() == [0, 1]
     assert cut.object_depths.tolist() == [5, 17]
+    assert cut.exact.tolist() == [True, False]
     assert cut.ignored.tolist() == [[0, 0, 47, 5], [45, 10, 47, 30]]
     with pytest.raises(ValueError, match="no part 50x10"):
         crop(sample, 60, 0, 50, 10)

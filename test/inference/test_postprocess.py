@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torchvision.ops import batched_nms
+from torchvision.ops import box_iou as tv_iou
 
 from mp_perception.default_boxes import decode_offsets
-from mp_perception.inference.postprocess import MAX_CANDIDATES, select_detections, suppress_overlaps
+from mp_perception.inference.postprocess import (
+    MAX_CANDIDATES,
+    VOTING_IOU,
+    average_close_boxes,
+    select_detections,
+    suppress_overlaps,
+)
 
 
 def random_outputs(seed: int, count: int = 3000, classes: int = 4):
@@ -27,7 +34,15 @@ def select_the_long_way(logits, offsets, default_boxes, threshold, iou, limit, w
         keep &= torch.from_numpy(wanted)[labels]
     boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
     kept = batched_nms(boxes, scores, labels, iou)[:limit]
-    return boxes[kept].numpy(), scores[kept].numpy(), labels[kept].numpy()
+    averaged = []
+    for i in kept.tolist():
+        voters = [
+            j
+            for j in range(len(boxes))
+            if labels[j] == labels[i] and (j == i or tv_iou(boxes[i : i + 1], boxes[j : j + 1]).item() > VOTING_IOU)
+        ]
+        averaged.append(sum(scores[j] * boxes[j] for j in voters) / sum(scores[j] for j in voters))
+    return torch.stack(averaged).numpy(), scores[kept].numpy(), labels[kept].numpy()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,6 +90,14 @@ def test_boxes_of_different_classes_do_not_suppress_each_other():
     boxes = np.array([[0, 0, 10, 10]] * 3, dtype=np.float32)
     kept = suppress_overlaps(boxes, np.array([0.5, 0.9, 0.7]), np.array([0, 1, 0]), 0.5)
     assert kept.tolist() == [1, 2]
+
+
+def test_close_boxes_of_a_class_vote_by_their_scores():
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [5, 0, 15, 10], [0, 0, 10, 10], [3, 3, 3, 9]], dtype=np.float32)
+    scores, labels = np.array([0.6, 0.3, 0.5, 0.9, 0.8]), np.array([0, 0, 0, 1, 0])
+    # The second overlaps the first by 9 / 11, the third by a third; the fourth is of another class.
+    averaged = average_close_boxes(boxes, scores, labels, np.array([0, 3, 4]))
+    np.testing.assert_allclose(averaged, [[1 / 3, 0, 10 + 1 / 3, 10], [0, 0, 10, 10], [3, 3, 3, 9]], rtol=1e-6)
 
 
 def test_offsets_that_are_not_finite_are_left_out():

@@ -196,6 +196,19 @@ def test_localisation_by_hand():
     assert float(smooth_l1_loss(offsets, targets, BOXES[:3])) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("loss", LOCALISATION_LOSSES.values())
+def test_unknown_outlines_take_no_part(loss):
+    wanted = torch.tensor([[[0.3, 0.2, 0.1, 0.4], [torch.nan] * 4]])
+    both = MatchedTargets(torch.tensor([[2, 1]]), wanted, torch.zeros(1, 2, dtype=torch.bool))
+    first = both._replace(classes=torch.tensor([[2, 0]]))
+    offsets = torch.zeros(1, 2, 4, requires_grad=True)
+    value = loss(offsets, both, BOXES[:2])
+    value.backward()
+    assert value == loss(offsets, first, BOXES[:2])
+    assert value > 0
+    assert (offsets.grad[0, 1] == 0).all()
+
+
 def test_distance_iou_by_hand():
     """1 - IoU + (distance of centres / diagonal of the hull)^2."""
     wanted, shifted = torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)

@@ -114,6 +114,16 @@ def test_decoding_inverts_encoding(seed):
     torch.testing.assert_close(matching.decode_offsets(far, defaults), expected, rtol=1e-4, atol=1e-3)
 
 
+def test_boxes_that_are_not_exact_are_matched_but_teach_no_offsets():
+    defaults = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60], [90, 90, 99, 99]])
+    boxes, labels = torch.tensor([[1.0, 0, 11, 10], [51, 50, 61, 60]]), torch.tensor([0, 1])
+    targets = match_default_boxes(defaults, [boxes], [labels], [NO_BOXES], [torch.tensor([True, False])])
+    assert targets.classes.tolist() == [[1, 2, 0]]
+    assert targets.offsets[0, 0].tolist() == pytest.approx([1, 0, 0, 0], abs=1e-5)
+    assert targets.offsets[0, 1].isnan().all()
+    assert (targets.offsets[0, 2] == 0).all()
+
+
 def test_an_object_gets_its_best_default_box_however_little_they_overlap():
     defaults = torch.tensor([[0.0, 0, 10, 10], [100, 0, 110, 10]])
     targets = match_one(defaults, torch.tensor([[8.0, 8, 12, 12]]), torch.tensor([2]))

@@ -9,6 +9,7 @@ import torch
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import (
     LossConfiguration,
@@ -16,7 +17,7 @@ from mp_perception.training.configuration import (
     OptimisationConfiguration,
     TrainingConfiguration,
 )
-from mp_perception.training.module import MultiTaskTraining
+from mp_perception.training.module import MultiTaskTraining, start_network
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 NETWORK = NetworkConfiguration(input_size=(64, 96), focal_length=100.0)
@@ -138,3 +139,14 @@ def test_a_loss_that_is_not_finite_stops_with_its_parts():
         UserError, match=r"the loss is not finite at step 0: \{'depth': nan.*batch: \['test 1', 'test 1'\]"
     ):
         module.training_step(batch(), 0)
+
+
+def test_a_training_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
+    first = training()
+    write_checkpoint(tmp_path / "first.safetensors", first.network)
+    given = replace(NETWORK, initial_weights=str(tmp_path / "first.safetensors"))
+    second = start_network(given)
+    for (name, one), (_, other) in zip(first.network.state_dict().items(), second.state_dict().items(), strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+    with pytest.raises(UserError, match="expected the configuration's network, found another decoder"):
+        start_network(replace(given, decoder="unet"))

@@ -18,7 +18,7 @@ def batch(with_depth: list[bool], with_boxes: list[bool]) -> Batch:
     depth = torch.full((count, 1, 4, 4), torch.nan)
     depth[torch.tensor(with_depth)] = 5
     labelled = torch.tensor(with_boxes)[:, None].expand(count, 5)
-    return Batch(torch.zeros(count, 3, 8, 8), depth, [], [], [], [], labelled, [])
+    return Batch(torch.zeros(count, 3, 8, 8), depth, [], [], [], [], [], labelled, [])
 
 
 def step(callback, module, images, gradient):
