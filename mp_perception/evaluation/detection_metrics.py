@@ -234,7 +234,7 @@ def _bootstrap_intervals(
 
 
 def average_precision_table(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
-    """The curves' figures as evaluation writes them: class -> AP40, AP11, counted, intervals, by_score -> difficulty -> figure.
+    """Figures as evaluation writes them: class -> AP40, AP11, counted, intervals, by_score -> difficulty -> figure.
 
     A class at another overlap than KITTI's stands under "<class> (IoU > <overlap>)".  None where nothing counts.
     """

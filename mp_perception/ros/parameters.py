@@ -64,7 +64,7 @@ class NodeParameters:
     weights: str = _parameter(
         "",
         Range("a file, or empty", lambda value: "\0" not in value),
-        "Weights file; empty: the backbone's own weights.",
+        "Weights file (.safetensors, or exported: .onnx, .xml); empty: the backbone's own weights.",
     )
     device: str = _parameter(
         "auto",
@@ -72,8 +72,10 @@ class NodeParameters:
         "Where the network runs. `auto` takes a GPU if there is one and reports what it took; a device named here that"
         " is not there fails the configuration.",
     )
-    runtime: str = _parameter("auto", _one_of("auto", *RUNTIMES), "What executes the network.")
-    precision: str = _parameter("auto", _one_of(*PRECISIONS), "Arithmetic of the network.")
+    runtime: str = _parameter(
+        "auto", _one_of("auto", *RUNTIMES), "What executes the network; `auto` goes by the weights file."
+    )
+    precision: str = _parameter("auto", _one_of(*PRECISIONS), "Arithmetic of the network; `auto`: the fastest.")
     num_threads: int = _parameter(0, _between(0, 256, " (0: cores - 1)"), "Threads of the network on the CPU.")
     input_size: tuple[int, ...] = _parameter(
         (0, 0),
@@ -84,7 +86,10 @@ class NodeParameters:
         -1.0, _SHARE_OR_DEFAULT, "Detections below this score are dropped; -1: the checkpoint's threshold.", True
     )
     nms_iou_threshold: float = _parameter(
-        0.5, _between(0, 1), "Of two boxes of a class that overlap by more than this (IoU), the better one stays.", True
+        0.45,
+        _between(0, 1),
+        "Of two boxes of a class that overlap by more than this (IoU), the better one stays.",
+        True,
     )
     max_detections: int = _parameter(100, _between(1, 1000), "Most detections in one image, best first.", True)
     classes: tuple[str, ...] = _parameter(
