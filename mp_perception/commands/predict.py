@@ -10,11 +10,16 @@ import typer
 if TYPE_CHECKING:
     from mp_perception.geometry import CameraIntrinsics
 
+RuntimeName = Annotated[
+    str, typer.Option(help="What executes the network: auto, openvino, onnxruntime or torch; auto: by weights file.")
+]
+PrecisionName = Annotated[str, typer.Option(help="Arithmetic of the network: auto, fp32, bf16, fp16 or int8.")]
+
 
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders that hold them.")],
     weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
     ] = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     intrinsics: Annotated[
@@ -25,6 +30,8 @@ def predict(
         float | None, typer.Option(min=0, max=1, help="Least score to report; default: the checkpoint's.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
     num_threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: all cores but one.")] = 0,
 ) -> None:
     """Detect objects and estimate depth in images, folders or videos.
@@ -42,7 +49,9 @@ def predict(
     files = find_images(paths)
     total = count_images(files)
     backbone, file = split_weights(weights)
-    predictor = Predictor.load(backbone, file, device=device, num_threads=num_threads)
+    predictor = Predictor.load(
+        backbone, file, runtime=runtime, device=device, precision=precision, num_threads=num_threads
+    )
     if predictor.untrained:
         error_console.print(
             f"warning: no trained weights for {backbone}: the network is untrained and its results mean nothing",
@@ -58,6 +67,7 @@ def predict(
         num_images += 1
         num_objects += len(prediction.detections)
     console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
+    console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True, highlight=False)
 
 
 def split_weights(weights: str) -> tuple[str | None, Path | None]:

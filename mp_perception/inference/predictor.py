@@ -35,7 +35,7 @@ class PredictionSettings:
     """
 
     score_threshold: float | None = None
-    nms_iou_threshold: float = 0.5
+    nms_iou_threshold: float = 0.45
     max_detections: int = 100
     classes: tuple[str, ...] | None = None
     min_depth: float | None = None
@@ -217,8 +217,13 @@ def default_weights(backbone: str) -> Path | None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of the file; of an OpenVINO model of both its files, one after the other."""
+    digest = hashlib.sha256()
+    for part in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _check_image(image: NDArray[np.uint8], intrinsics: CameraIntrinsics | None) -> None:

@@ -176,6 +176,7 @@ def describe_network(predictor: Predictor, parameters: NodeParameters) -> dict[s
         "weights": predictor.weights_path.name if predictor.weights_path else "untrained",
         "weights SHA-256": (predictor.weights_sha256 or "")[:12],
         "runtime": predictor.runtime.name,
+        "reason for runtime": predictor.runtime.reason,
         "precision": predictor.runtime.precision,
         "device": predictor.runtime.device,
         "threads": str(parameters.num_threads or max(1, available_cores() - 1)),

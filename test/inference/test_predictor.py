@@ -171,7 +171,7 @@ def test_weights_are_named_by_their_hash(predictor, checkpoint):
         ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50"),
         ({"backbone": "resnet50"}, "expected weights of backbone 'resnet50', found 'mobilenet_v2'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
-        ({"runtime": "abacus"}, "unknown runtime 'abacus': expected one of auto, torch"),
+        ({"runtime": "abacus"}, "unknown runtime 'abacus': expected one of auto, openvino, onnxruntime, torch"),
         ({"device": "tpu"}, "unknown device 'tpu': expected auto, cpu, cuda or cuda:N"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not there: found"),
         ({"precision": "fp2"}, "unknown precision 'fp2': expected one of auto, fp32"),

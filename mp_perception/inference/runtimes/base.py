@@ -41,12 +41,14 @@ class NetworkSource:
 class Runtime(ABC):
     """A loaded network.
 
-    name, device, precision: what was taken, for logs and diagnostics.  description: the network's.
+    name, device, precision: what was taken, for logs and diagnostics.  reason: why this runtime, in a few words.
+    description: the network's.
     """
 
     name: str
     device: str
     precision: str
+    reason: str = "as asked"
     description: CheckpointDescription
 
     @abstractmethod
@@ -55,7 +57,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
-        """Pixels (B, h, w, 3), RGB, of the description's input size -> raw outputs."""
+        """Pixels (B, h, w, 3), RGB, of the description's input size -> raw outputs, the caller's own."""
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.device}, {self.precision} ({self.reason})"
 
     @abstractmethod
     def close(self) -> None:

@@ -23,6 +23,8 @@ class TorchRuntime(Runtime):
     name = "torch"
 
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
+        if precision not in ("auto", "fp32", "fp16"):
+            raise UserError(f"precision '{precision}' is not one of runtime 'torch': expected auto, fp32 or fp16")
         chosen = _find_device(device)
         self.device = str(chosen)
         self.precision = "fp32" if precision == "auto" else precision

@@ -1,0 +1,71 @@
+"""The network as an ONNX graph: 8-bit pixels in, what RuntimeOutputs holds out.
+
+Normalisation and the bound of the depth are part of the graph.  Softmax, best class and box decoding are not: NumPy
+does them on the few boxes that pass the threshold, in less time than a graph needs for all (docs/export.md).
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mp_perception.inference.runtimes.exported_model import INPUT_NAME, OUTPUT_NAMES
+from mp_perception.network.multitask import MultiTaskNetwork
+
+
+class _PixelsLast(nn.Module):
+    """The network with the inputs and outputs of a runtime."""
+
+    def __init__(self, network: MultiTaskNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        outputs = self.network(images.permute(0, 3, 1, 2))
+        return outputs.class_logits.float(), outputs.box_offsets.float(), outputs.depth.squeeze(1).float()
+
+
+def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: bool = False) -> onnx.ModelProto:
+    """The graph of a network in evaluation mode for one input size (height, width) and batches of any size.
+
+    half: weights and arithmetic in float16; inputs and outputs stay as they are.  Batch norm is folded into the
+    convolutions.
+    """
+    traced = _PixelsLast(copy.deepcopy(network)).eval().cpu()
+    if half:
+        traced.half()
+    # Not 1: torch.export takes a batch of one for a constant.
+    example = torch.zeros((2, *input_size, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # Deprecations inside the exporter; nothing a user could change.
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            traced,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        )
+    model: onnx.ModelProto = program.model_proto
+    _forget_origin(model)
+    return model
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes about its making: stack traces with the paths of this machine."""
+    del model.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    del model.graph.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""

@@ -1,0 +1,309 @@
+"""Exported models in ONNX Runtime and OpenVINO: equal to PyTorch, without PyTorch, and refused in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import psutil
+import pytest
+import torch
+
+from mp_perception.errors import UserError
+from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.runtimes import registry
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime
+from mp_perception.inference.runtimes.exported_model import DESCRIPTION_KEY, PRECISION_KEY
+from mp_perception.inference.runtimes.registry import load_runtime
+
+#: (runtime, which of the exported models)
+ENGINES = [("onnxruntime", "onnx"), ("openvino", "onnx"), ("openvino", "xml")]
+
+
+def load(path: Path, runtime: str = "auto", **options: object) -> Runtime:
+    return load_runtime(runtime, NetworkSource("mobilenet_v2", path, None), device="cpu", **options)  # type: ignore[arg-type]
+
+
+def refused(path: Path, runtime: str = "auto", **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        load(path, runtime, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path.with_suffix("")) in message
+    return message
+
+
+@pytest.mark.parametrize(("runtime", "model"), ENGINES)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_outputs_equal_the_network(exported, runtime, model, batch) -> None:
+    images = np.random.default_rng(batch).integers(0, 256, (batch, 64, 96, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        wanted = exported.network(torch.from_numpy(images).permute(0, 3, 1, 2))
+    found = load(getattr(exported, model), runtime, precision="fp32").run(images)
+    np.testing.assert_allclose(found.class_logits, wanted.class_logits, atol=1e-3)
+    np.testing.assert_allclose(found.box_offsets, wanted.box_offsets, atol=1e-3)
+    np.testing.assert_allclose(found.depth, wanted.depth[:, 0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_outputs_are_the_callers_own(exported, runtime) -> None:
+    loaded = load(exported.onnx, runtime, precision="fp32")
+    first = loaded.run(np.full((1, 64, 96, 3), 20, np.uint8))
+    copies = [output.copy() for output in first]
+    loaded.run(np.full((1, 64, 96, 3), 220, np.uint8))
+    for kept, copy in zip(first, copies, strict=True):
+        np.testing.assert_array_equal(kept, copy)
+
+
+@pytest.mark.parametrize(("runtime", "model"), [*ENGINES, ("onnxruntime", "int8"), ("openvino", "int8")])
+def test_the_description_travels_along(exported, runtime, model) -> None:
+    loaded = load(getattr(exported, model), runtime)
+    assert loaded.description == exported.network.description
+    assert (loaded.name, loaded.device) == (runtime, "cpu")
+    assert loaded.precision in (("int8",) if model == "int8" else ("fp32", "bf16", "fp16"))
+
+
+def test_predictions_are_those_of_the_checkpoint(exported) -> None:
+    image = np.random.default_rng(9).integers(0, 256, (150, 250, 3), dtype=np.uint8)
+    settings = PredictionSettings(score_threshold=0.0, max_detections=5)
+    wanted = Predictor.load(weights=exported.checkpoint).predict(image, None, settings)
+    for runtime, model in ENGINES:
+        predictor = Predictor.load(weights=getattr(exported, model), runtime=runtime, precision="fp32")
+        found = predictor.predict(image, None, settings)
+        np.testing.assert_allclose(found.detections.scores, wanted.detections.scores, atol=1e-4)
+        np.testing.assert_allclose(found.detections.boxes, wanted.detections.boxes, atol=0.1)
+        np.testing.assert_allclose(found.network_depth, wanted.network_depth, rtol=1e-3)
+
+
+def test_both_files_of_an_openvino_model_are_in_its_hash(exported, tmp_path) -> None:
+    for path in (exported.xml, exported.xml.with_suffix(".bin")):
+        shutil.copy(path, tmp_path)
+    before = Predictor.load(weights=tmp_path / "net.xml").weights_sha256
+    weights = bytearray((tmp_path / "net.bin").read_bytes())
+    weights[1000] ^= 1
+    (tmp_path / "net.bin").write_bytes(weights)
+    assert Predictor.load(weights=tmp_path / "net.xml").weights_sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("runtime", "model"), [("onnxruntime", "onnx"), ("openvino", "xml"), ("auto", "onnx"), ("auto", "int8")]
+)
+def test_torch_is_not_imported(exported, runtime, model) -> None:
+    code = """
+import sys
+import numpy as np
+from mp_perception.inference.predictor import Predictor
+predictor = Predictor.load(weights=sys.argv[1], runtime=sys.argv[2])
+predictor.warm_up()
+print(predictor.runtime.name, *sys.modules)
+"""
+    arguments = [sys.executable, "-c", code, str(getattr(exported, model)), runtime]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    name, *modules = done.stdout.split()
+    assert name in modules
+    assert {"torch", "torchvision"}.isdisjoint(modules)
+
+
+@pytest.mark.dds
+def test_a_node_with_an_exported_model_does_not_import_torch(exported) -> None:
+    code = """
+import sys
+import rclpy
+from rclpy.parameter import Parameter
+from mp_perception.ros.perception_node import PerceptionNode
+rclpy.init()
+node = PerceptionNode(parameter_overrides=[Parameter("weights", value=sys.argv[1])])
+state = node.trigger_configure()
+print(state.name, *sys.modules)
+node.destroy_node()
+rclpy.shutdown()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported.onnx)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    state, *modules = done.stdout.split()
+    assert state == "SUCCESS"
+    assert "openvino" in modules
+    assert {"torch", "torchvision"}.isdisjoint(modules)
+    assert "runtime openvino, reason for runtime the best for .onnx files on a CPU" in done.stderr
+
+
+def test_auto_goes_by_the_file_and_by_what_is_installed(exported, monkeypatch) -> None:
+    for path, name, reason in (
+        (exported.checkpoint, "torch", "the only one for .safetensors files"),
+        (exported.onnx, "openvino", "the best for .onnx files on a CPU"),
+        (exported.xml, "openvino", "the only one for .xml files"),
+    ):
+        loaded = load(path)
+        assert (loaded.name, loaded.reason) == (name, reason)
+    assert load(exported.onnx, "onnxruntime").reason == "as asked"
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    loaded = load(exported.onnx)
+    assert loaded.name == "onnxruntime"
+    assert loaded.reason == "the best for .onnx files on a CPU; openvino is not installed"
+    with pytest.raises(UserError, match="runtime 'openvino' needs the package openvino: pip install openvino"):
+        load(exported.xml)
+
+
+def test_auto_takes_onnx_runtime_where_it_has_cuda(exported, monkeypatch) -> None:
+    monkeypatch.setattr("mp_perception.inference.runtimes.onnxruntime_runtime.has_cuda", lambda: True)
+    assert registry._choose(["openvino", "onnxruntime"], ".onnx", "auto") == ("onnxruntime", "it runs on CUDA devices")
+    assert registry._choose(["openvino", "onnxruntime"], ".onnx", "cpu")[0] == "openvino"
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(exported) -> None:
+    source = NetworkSource("mobilenet_v2", exported.onnx, None)
+    for runtime, message in (
+        ("onnxruntime", "device 'cuda:9'"),
+        ("auto", "device 'cuda:9'"),
+        ("openvino", "device 'cuda:9' is not one of OpenVINO's here: expected auto or cpu"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_runtime(runtime, source, device="cuda:9")
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime", "precision", "message"),
+    [
+        ("onnx", "torch", "auto", "expected a .safetensors file for runtime 'torch'"),
+        (
+            "checkpoint",
+            "openvino",
+            "auto",
+            "expected a .xml or .onnx file for runtime 'openvino' (mp_perception export",
+        ),
+        ("xml", "onnxruntime", "auto", "expected a .onnx file for runtime 'onnxruntime'"),
+        ("onnx", "onnxruntime", "bf16", "expected precision auto or fp32, for which this model was exported"),
+        ("onnx", "openvino", "int8", "expected a quantised model for precision int8, found fp32"),
+        ("int8", "openvino", "fp32", "expected precision auto or int8 for a quantised model, found 'fp32'"),
+    ],
+)
+def test_what_does_not_fit_the_file_is_refused(exported, model, runtime, precision, message) -> None:
+    assert message in refused(getattr(exported, model), runtime, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_torch_refuses_precisions_it_does_not_offer(exported, precision) -> None:
+    with pytest.raises(UserError, match=f"precision '{precision}' is not one of runtime 'torch'"):
+        load(exported.checkpoint, precision=precision)
+
+
+@pytest.mark.parametrize(("runtime", "model"), ENGINES)
+def test_another_input_size_is_refused(exported, runtime, model) -> None:
+    path = getattr(exported, model)
+    with pytest.raises(UserError, match=r"expected input size 96x64, .* found 128x64 \(export it again"):
+        load_runtime(runtime, NetworkSource("mobilenet_v2", path, (64, 128)), device="cpu")
+    assert load_runtime(runtime, NetworkSource("mobilenet_v2", path, (64, 96)), device="cpu").name == runtime
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("content", [b"", b"no model", bytes(range(256)) * 40, b"PK\x03\x04" + b"\0" * 500])
+def test_what_is_no_model_is_refused(tmp_path, runtime, content) -> None:
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(content)
+    refused(path, runtime)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])
+def test_a_truncated_model_is_refused(exported, tmp_path, runtime, share) -> None:
+    content = exported.onnx.read_bytes()
+    path = tmp_path / "half.onnx"
+    path.write_bytes(content[: int(len(content) * share)])
+    refused(path, runtime)
+
+
+def test_a_damaged_openvino_model_is_refused(exported, tmp_path) -> None:
+    path = tmp_path / "net.xml"
+    text, weights = exported.xml.read_bytes(), exported.xml.with_suffix(".bin").read_bytes()
+    path.write_bytes(text)
+    assert "net.bin: missing, it holds the weights of net.xml" in refused(path)
+    path.with_suffix(".bin").write_bytes(weights[: len(weights) // 2])
+    refused(path)
+    path.with_suffix(".bin").write_bytes(weights)
+    assert load(path).name == "openvino"
+    for share in (0, 0.1, 0.5, 0.99):
+        path.write_bytes(text[: int(len(text) * share)])
+        refused(path)
+
+
+def with_metadata(model: Path, path: Path, metadata: dict[str, str | None]) -> Path:
+    """A copy of an ONNX model with entries of its metadata replaced, or removed where None."""
+    loaded = onnx.load(model)
+    entries = {entry.key: entry.value for entry in loaded.metadata_props} | metadata
+    del loaded.metadata_props[:]
+    onnx.helper.set_model_props(loaded, {key: value for key, value in entries.items() if value is not None})
+    onnx.save(loaded, path)
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({DESCRIPTION_KEY: None}, "expected a model made by mp_perception export, found one of something else"),
+        ({PRECISION_KEY: None}, "expected a model made by mp_perception export"),
+        ({DESCRIPTION_KEY: "x" * 2_000_000}, "at most 1048576 characters, found 2000000"),
+        ({DESCRIPTION_KEY: "[" * 100_000}, "not a usable checkpoint description"),
+        ({DESCRIPTION_KEY: '{"format_version": 9}'}, "not a usable checkpoint description"),
+        ({PRECISION_KEY: "int4\n" * 100}, "expected precision fp32, fp16, int8, found 'int4"),
+    ],
+)
+def test_hostile_metadata_is_refused(exported, tmp_path, runtime, metadata, message) -> None:
+    path = with_metadata(exported.onnx, tmp_path / "hostile.onnx", metadata)
+    assert message in refused(path, runtime)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_tensors_that_are_not_those_of_the_description_are_refused(exported, tmp_path, runtime) -> None:
+    other = exported.network.description.with_input_size(64, 128)
+    path = with_metadata(exported.onnx, tmp_path / "size.onnx", {DESCRIPTION_KEY: other.to_json()})
+    message = refused(path, runtime)
+    assert "expected input images to be uint8 (batch, 64, 128, 3), found uint8 (batch, 64, 96, 3)" in message
+    model = onnx.load(exported.onnx)
+    del model.graph.output[1]
+    onnx.save(model, tmp_path / "two.onnx")
+    message = refused(tmp_path / "two.onnx", runtime)
+    assert "expected outputs class_logits, box_offsets, depth, found class_logits, depth" in message
+
+
+def test_an_openvino_model_of_something_else_is_refused(tmp_path) -> None:
+    pixels = openvino.opset13.parameter([1, 3], np.float32, name="x")
+    openvino.save_model(openvino.Model([openvino.opset13.relu(pixels)], [pixels]), tmp_path / "relu.xml")
+    assert "expected a model made by mp_perception export" in refused(tmp_path / "relu.xml")
+
+
+def test_onnx_runtime_obeys_the_number_of_threads(exported) -> None:
+    process = psutil.Process()
+    before = process.num_threads()
+    one = load(exported.onnx, "onnxruntime", num_threads=1)
+    alone = process.num_threads()
+    four = load(exported.onnx, "onnxruntime", num_threads=4)
+    assert (alone - before, process.num_threads() - alone) == (0, 3)
+    one.close()
+    four.close()
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_openvino_obeys_the_number_of_threads(exported, num_threads) -> None:
+    loaded = load(exported.xml, "openvino", num_threads=num_threads)
+    compiled = loaded._request.get_compiled_model()  # type: ignore[attr-defined]
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == min(num_threads, registry.available_cores())
+    assert compiled.get_property("NUM_STREAMS") == 1
+
+
+def test_a_closed_runtime_does_not_run(exported) -> None:
+    for runtime in ("onnxruntime", "openvino"):
+        loaded = load(exported.onnx, runtime)
+        loaded.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            loaded.run(np.zeros((1, 64, 96, 3), np.uint8))
