@@ -23,11 +23,12 @@ setup(
     description="Objects and their distance from one camera: a multitask perception network as a ROS 2 node.",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={f"{NAME}.evaluation.report": ["templates/*"]},
     data_files=share_files(),
     # What is needed lies in package.xml (rosdep) and in environment/requirements.txt (pip), not here: a ROS
     # installation has its own versions, and an executable must not refuse them.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "cluster": ["distributed"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [
@@ -35,6 +36,7 @@ setup(
             "perception_node = mp_perception.ros.perception_node:main",
             "replay_node = mp_perception.ros.replay_node:main",
             "record_node = mp_perception.ros.record_node:main",
+            "evaluation_node = mp_perception.ros.evaluation_node:main",
         ],
     },
 )

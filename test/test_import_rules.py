@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__.py": {"inference"},
     "network": set(),
     "inference": set(),
-    "inference/export.py": {"network"},
+    "inference/export": {"network"},
     "inference/runtimes/torch_runtime.py": {"network"},
     "visualization": {"data"},
     "data": set(),
@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "visualization"},
     "training": {"network", "losses", "data", "inference", "evaluation", "visualization"},
-    "bags": {"inference", "evaluation", "data", "synthetic", "visualization"},
+    "bags": {"inference", "evaluation", "data", "visualization"},
     "ros": {"inference", "visualization"},
     "ros/evaluation_node.py": {"inference", "visualization", "evaluation", "bags"},
     "ros/replay_node.py": {"inference", "visualization", "evaluation", "bags"},
@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
 #: Rooms and files that may import PyTorch; all others run where it is not installed.
 TORCH_ROOMS = (
     *("network", "losses", "training"),
-    *("inference/export.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
+    *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
     "evaluation/distributed.py",
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}

@@ -39,9 +39,9 @@ def image_message(image: NDArray[Any], encoding: str, frame_id: str, stamp_ns: i
     if image.dtype != dtype or image.ndim not in (2, 3) or channels != num_channels:
         raise ValueError(f"{encoding}: expected {np.dtype(dtype)} with {num_channels} channels, found {image.shape}")
     height, width = image.shape[:2]
-    return _new(
+    return new_message(
         "sensor_msgs/msg/Image",
-        header=_header(frame_id, stamp_ns),
+        header=header(frame_id, stamp_ns),
         height=height,
         width=width,
         encoding=encoding,
@@ -60,9 +60,9 @@ def camera_info_message(
     P[0, 3] = -fx * baseline; 0 for the left one.
     """
     fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
-    return _new(
+    return new_message(
         "sensor_msgs/msg/CameraInfo",
-        header=_header(frame_id, stamp_ns),
+        header=header(frame_id, stamp_ns),
         height=intrinsics.height,
         width=intrinsics.width,
         distortion_model="plumb_bob",
@@ -72,7 +72,9 @@ def camera_info_message(
         p=np.array([fx, 0, cx, -fx * stereo_baseline, 0, fy, cy, 0, 0, 0, 1, 0], dtype=np.float64),
         binning_x=0,
         binning_y=0,
-        roi=_new("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+        roi=new_message(
+            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        ),
     )
 
 
@@ -81,13 +83,13 @@ def point_cloud_message(points: NDArray[np.floating], frame_id: str, stamp_ns: i
     if points.ndim != 2 or points.shape[1] != 4:
         raise ValueError(f"expected points (N, 4), found {points.shape}")
     fields = [
-        _new("sensor_msgs/msg/PointField", name=name, offset=4 * position, datatype=_FLOAT32, count=1)
+        new_message("sensor_msgs/msg/PointField", name=name, offset=4 * position, datatype=_FLOAT32, count=1)
         for position, name in enumerate(("x", "y", "z", "intensity"))
     ]
     data = np.ascontiguousarray(points, dtype="<f4")
-    return _new(
+    return new_message(
         "sensor_msgs/msg/PointCloud2",
-        header=_header(frame_id, stamp_ns),
+        header=header(frame_id, stamp_ns),
         height=1,
         width=len(data),
         fields=fields,
@@ -101,17 +103,17 @@ def point_cloud_message(points: NDArray[np.floating], frame_id: str, stamp_ns: i
 
 def transforms_message(transforms: Sequence[tuple[str, str, NDArray[np.floating]]], stamp_ns: int) -> Message:
     """tf2_msgs/TFMessage of (parent frame, child frame, pose of the child in the parent (4, 4), metres)."""
-    return _new(
+    return new_message(
         "tf2_msgs/msg/TFMessage",
         transforms=[
-            _new(
+            new_message(
                 "geometry_msgs/msg/TransformStamped",
-                header=_header(parent, stamp_ns),
+                header=header(parent, stamp_ns),
                 child_frame_id=child,
-                transform=_new(
+                transform=new_message(
                     "geometry_msgs/msg/Transform",
-                    translation=_new("geometry_msgs/msg/Vector3", **_named("xyz", pose[:3, 3])),
-                    rotation=_new("geometry_msgs/msg/Quaternion", **_named("xyzw", quaternion(pose[:3, :3]))),
+                    translation=new_message("geometry_msgs/msg/Vector3", **_named("xyz", pose[:3, 3])),
+                    rotation=new_message("geometry_msgs/msg/Quaternion", **_named("xyzw", quaternion(pose[:3, :3]))),
                 ),
             )
             for parent, child, pose in transforms
@@ -137,14 +139,37 @@ def quaternion(rotation: NDArray[np.floating]) -> NDArray[np.float64]:
     return found if found[3] >= 0 else -found
 
 
-def _new(type_name: str, **fields: Any) -> Message:
+def rotation_matrix(orientation: Message) -> NDArray[np.float64] | None:
+    """(3, 3) of a geometry_msgs/Quaternion, or None if it is no rotation (all zeros, NaN)."""
+    x, y, z, w = orientation.x, orientation.y, orientation.z, orientation.w
+    norm = x * x + y * y + z * z + w * w
+    if not (np.isfinite(norm) and norm > 1e-12):
+        return None
+    double = 2 / norm
+    return np.array(
+        [
+            [1 - double * (y * y + z * z), double * (x * y - z * w), double * (x * z + y * w)],
+            [double * (x * y + z * w), 1 - double * (x * x + z * z), double * (y * z - x * w)],
+            [double * (x * z - y * w), double * (y * z + x * w), 1 - double * (x * x + y * y)],
+        ]
+    )
+
+
+def string_message(text: str) -> Message:
+    """std_msgs/String."""
+    return new_message("std_msgs/msg/String", data=text)
+
+
+def new_message(type_name: str, **fields: Any) -> Message:
+    """A message of a type such as sensor_msgs/msg/Image, with all its fields."""
     return type_store().types[type_name](**fields)
 
 
-def _header(frame_id: str, stamp_ns: int) -> Message:
+def header(frame_id: str, stamp_ns: int) -> Message:
+    """std_msgs/Header."""
     seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    stamp = _new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    return _new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+    stamp = new_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return new_message("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
 def _named(names: str, values: NDArray[np.floating]) -> dict[str, float]:

@@ -22,6 +22,10 @@ from mp_perception.errors import UserError
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
+class DamagedBagError(UserError):
+    """A bag that was not finished, was cut off, or is damaged otherwise: salvage.py may read parts of it."""
+
+
 @dataclass(frozen=True)
 class BagTopic:
     """A topic of a bag.
@@ -51,7 +55,8 @@ class BagReader:
 
     topics: name -> BagTopic, sorted by name.  start_ns, end_ns: time of the first and last message (both 0 in a bag
     without messages).
-    Raises UserError if there is no bag at path, it is half-written (no metadata.yaml, cut off), or damaged.
+    Raises UserError if there is no bag at path, and DamagedBagError if it is half-written (no metadata.yaml, cut off)
+    or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +64,9 @@ class BagReader:
         if not self.path.exists():
             raise UserError(f"{self.path}: no such bag")
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise UserError(f"{self.path}: expected a rosbag2 with metadata.yaml, found none (recording not finished?)")
+            raise DamagedBagError(
+                f"{self.path}: expected a rosbag2 with metadata.yaml, found none (recording not finished?)"
+            )
         if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
             raise UserError(f"{self.path}: expected a rosbag2 folder or a .mcap or .db3 file")
 
@@ -89,16 +96,19 @@ class BagReader:
         """Messages of all topics."""
         return sum(topic.count for topic in self.topics.values())
 
-    def messages(self, topics: Collection[str] | None = None, start_ns: int | None = None) -> Iterator[BagMessage]:
+    def messages(
+        self, topics: Collection[str] | None = None, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[BagMessage]:
         """Messages in the order of the bag's time.
 
-        topics: only these (UserError if the bag lacks one); None for all.  start_ns: only from this time on.
+        topics: only these (UserError if the bag lacks one); None for all.  start_ns, stop_ns: only from the first time
+        on, and before the second.
         """
         connections = self._connections(topics)
         if not connections:
             return
         try:
-            for connection, time_ns, data in self._reader.messages(connections, start=start_ns):
+            for connection, time_ns, data in self._reader.messages(connections, start=start_ns, stop=stop_ns):
                 yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
         except Exception as error:
             raise self._damaged(error) from error
@@ -125,9 +135,9 @@ class BagReader:
             raise UserError(f"{self.path}: no topic {', '.join(missing)}; it has {', '.join(self.topics) or 'none'}")
         return [connection for connection in self._reader.connections if connection.topic in topics]
 
-    def _damaged(self, error: Exception) -> UserError:
+    def _damaged(self, error: Exception) -> DamagedBagError:
         text = " ".join(str(error).split()) or type(error).__name__
-        return UserError(f"{self.path}: expected a complete rosbag2, found it unreadable ({text})")
+        return DamagedBagError(f"{self.path}: expected a complete rosbag2, found it unreadable ({text})")
 
 
 def _is_transient_local(connections: list[Connection]) -> bool:

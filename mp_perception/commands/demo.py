@@ -16,7 +16,7 @@ def demo(
         Path | None, typer.Option(help="A KITTI raw drive (..._sync folder); without it a synthetic one is made.")
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
     ] = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
         "demo_output"
@@ -31,11 +31,12 @@ def demo(
 
     Example: mp_perception demo --drive 2011_09_26/2011_09_26_drive_0005_sync
     """
-    from mp_perception.bags.kitti_to_bag import camera_info_topic, image_topic, write_raw_drive
+    from mp_perception.bags.kitti_to_bag import write_raw_drive
     from mp_perception.bags.node_recording import read_headers, summarise
+    from mp_perception.bags.topics import camera_info_topic, image_topic
     from mp_perception.commands.predict import split_weights
     from mp_perception.data.kitti.raw import RawDrive
-    from mp_perception.network.checkpoint import read_description
+    from mp_perception.inference.predictor import Predictor
     from mp_perception.progress import console
     from mp_perception.ros.diagnostics import STAGES
     from mp_perception.ros.replay_session import ReplaySession, run_replay_session
@@ -44,7 +45,9 @@ def demo(
     backbone, file = split_weights(weights)
     parameters = {"backbone": str(backbone)}
     if file is not None:
-        parameters = {"backbone": read_description(file).backbone, "weights": str(file.resolve())}
+        known = Predictor.load(weights=file)
+        parameters = {"backbone": known.description.backbone, "weights": str(file.resolve())}
+        known.close()
     _empty_folder(out)
     if source is None:
         source = _synthetic_drive(out / "synthetic_drive", frames)

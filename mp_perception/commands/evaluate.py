@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mp_perception.commands.predict import PrecisionName, RuntimeName
 
 app = typer.Typer(
     help="Score a network on a data set; `tables` prints the paper's tables.",
@@ -40,10 +44,11 @@ def evaluate(
     root: Root = None,
     split: Split = None,
     weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
     ] = "mobilenet_v2",
     protocol: Annotated[Protocol, typer.Option(help="How depth maps are scored.")] = Protocol.eigen,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML file: all of it in one page to read and send on.")] = None,
     plots: Annotated[Path | None, typer.Option(help="New folder for curves, best and worst frames.")] = None,
     save_detections: Annotated[Path | None, typer.Option(help="New folder for KITTI result files.")] = None,
     save_depth: Annotated[Path | None, typer.Option(help="New folder for 16-bit depth PNGs.")] = None,
@@ -55,11 +60,13 @@ def evaluate(
         int, typer.Option(min=0, max=100_000, help="Bootstrap resamples for intervals of average precision.")
     ] = 0,
     device: Device = "auto",
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
 ) -> None:
     """Score a network on a data set: depth maps, depth of single objects, average precision.
 
-    Example: mp_perception evaluate --dataset kitti-object --root kitti/object --split val --json val.json
+    Example: mp_perception evaluate --dataset kitti-object --root kitti/object --split val --report val.html
 
     Several processes: torchrun --nproc_per_node=2 -m mp_perception.commands.main evaluate ...
     """
@@ -82,18 +89,23 @@ def evaluate(
         score_threshold=score_threshold,
         num_resamples=resamples,
         device=device,
+        runtime=runtime,
+        precision=precision,
         num_threads=num_threads,
     )
-    run_evaluation(request, Outputs(json, plots, save_detections, save_depth))
+    command = shlex.join(["mp_perception", *sys.argv[1:]])
+    run_evaluation(request, Outputs(json, report, plots, save_detections, save_depth, command))
 
 
 @app.command()
 def tables(
-    weights: Annotated[list[str], typer.Option(help="A checkpoint, or a backbone; once per network.")],
+    weights: Annotated[list[str], typer.Option(help="A weights file, or a backbone; once per network.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set.")] = "kitti-object",
     root: Root = None,
     split: Split = None,
     device: Device = "auto",
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
 ) -> None:
     """Print the paper's Tables 1-3 for networks of ours, beside what is known of the paper's own figures.
@@ -112,7 +124,7 @@ def tables(
     data_set = None if root is None else open_data_set(dataset, root, split)
     networks = []
     for name in weights:
-        predictor = load_predictor(*split_weights(name), "paper", device, num_threads)
+        predictor = load_predictor(*split_weights(name), "paper", device, num_threads, runtime, precision)
         networks.append(measure_network(predictor, data_set))
         predictor.close()
     for table in paper_tables(networks):

@@ -204,19 +204,7 @@ def evaluate(
     """
     check_protocol(protocol, data_set, predictor)
     threshold = predictor.description.score_threshold if score_threshold is None else score_threshold
-    labelled = [name for name, known in zip(data_set.class_names, data_set.labelled_classes, strict=True) if known]
-    left_out = {name: "not labelled in this data set" for name in MIN_IOUS if name not in labelled}
-    left_out |= {
-        name: "not known to this network" for name in labelled if name not in predictor.description.class_names
-    }
-    evaluation = Evaluation(
-        protocol,
-        describe_ground_truth(data_set),
-        [name for name in MIN_IOUS if name not in left_out],
-        left_out,
-        labelled,
-        threshold,
-    )
+    evaluation = start_evaluation(data_set, predictor.description.class_names, threshold, protocol)
     settings = PredictionSettings(score_threshold=min(LOWEST_SCORE, threshold), max_detections=MAX_DETECTIONS)
     for index in range(len(data_set)) if indices is None else indices:
         sample = data_set[index]
@@ -228,6 +216,23 @@ def evaluate(
         if observe is not None:
             observe(index, sample, prediction)
     return evaluation
+
+
+def start_evaluation(
+    data_set: FrameSet, predicted_classes: Sequence[str], score_threshold: float, protocol: str = "eigen"
+) -> Evaluation:
+    """An evaluation of a data set without images yet; predicted_classes: those that the predictions can name."""
+    labelled = [name for name, known in zip(data_set.class_names, data_set.labelled_classes, strict=True) if known]
+    left_out = {name: "not labelled in this data set" for name in MIN_IOUS if name not in labelled}
+    left_out |= {name: "not known to this network" for name in labelled if name not in predicted_classes}
+    return Evaluation(
+        protocol,
+        describe_ground_truth(data_set),
+        [name for name in MIN_IOUS if name not in left_out],
+        left_out,
+        labelled,
+        score_threshold,
+    )
 
 
 def check_protocol(protocol: str, data_set: FrameSet, predictor: Predictor) -> None:
@@ -242,7 +247,9 @@ def check_protocol(protocol: str, data_set: FrameSet, predictor: Predictor) -> N
 
 
 def describe_ground_truth(data_set: FrameSet) -> str:
-    """What the depth maps of a data set are, in words, as far as their folders tell."""
+    """What the depth maps of a data set are, in words, as far as it or their folders tell."""
+    if data_set.ground_truth is not None:
+        return data_set.ground_truth
     if data_set.origin == "synthetic":
         return "exact depth of the drawn scene"
     folders = {part for frame in data_set.frames if frame.depth is not None for part in frame.depth.parts[-4:-1]}

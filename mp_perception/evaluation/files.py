@@ -20,6 +20,7 @@ from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.depth import write_depth_png
 from mp_perception.data.kitti.labels import KittiLabel, write_labels
 from mp_perception.errors import UserError
+from mp_perception.evaluation.tables import count_parameters
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Detections, Prediction
 
@@ -119,6 +120,7 @@ def describe_origin(predictor: Predictor) -> dict[str, Any]:
         "weights": {
             "file": None if predictor.weights_path is None else predictor.weights_path.name,
             "sha256": predictor.weights_sha256,
+            "parameters": None if predictor.weights_path is None else count_parameters(predictor.weights_path),
             "untrained": predictor.untrained,
             "description": json.loads(predictor.description.to_json()),
         },
@@ -127,8 +129,13 @@ def describe_origin(predictor: Predictor) -> dict[str, Any]:
             "device": predictor.runtime.device,
             "precision": predictor.runtime.precision,
         },
-        "versions": {"mp_perception": __version__, "python": platform.python_version(), **_library_versions()},
+        **describe_versions(),
     }
+
+
+def describe_versions() -> dict[str, Any]:
+    """The versions of all that may change a figure, as `versions`."""
+    return {"versions": {"mp_perception": __version__, "python": platform.python_version(), **_library_versions()}}
 
 
 def _library_versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
@@ -35,20 +35,30 @@ from mp_perception.evaluation.files import (
     write_json,
 )
 from mp_perception.evaluation.paper_protocol import INPUT_SIZE
+from mp_perception.evaluation.report.latency import Latency
 from mp_perception.evaluation.report.printed import result_tables
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Prediction
 from mp_perception.progress import console, error_console, track
 
+if TYPE_CHECKING:
+    from mp_perception.evaluation.detection_metrics import Curve
+    from mp_perception.evaluation.report.frames import FrameGallery
+
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go; None: not wanted.  json: a file.  plots, detections, depth: folders that must not exist."""
+    """Where results go; None: not wanted.  json, report: files.  plots, detections, depth: folders that must not exist.
+
+    command: what was run, for the report.
+    """
 
     json: Path | None = None
+    report: Path | None = None
     plots: Path | None = None
     detections: Path | None = None
     depth: Path | None = None
+    command: str = ""
 
     def check(self) -> None:
         """Raises UserError for a place that is taken, named twice or cannot be written."""
@@ -57,18 +67,21 @@ class Outputs:
             check_result_folder(path)
             if [other.absolute() for other in folders].count(path.absolute()) > 1:
                 raise UserError(f"{path}: expected a folder for each kind of result, found it named twice")
-        if self.json is not None:
-            if self.json.is_dir():
-                raise UserError(f"{self.json}: expected a file for the figures, found a folder")
-            check_can_be_written(self.json)
+        for file, content in ((self.json, "the figures"), (self.report, "the report")):
+            if file is not None:
+                if file.is_dir():
+                    raise UserError(f"{file}: expected a file for {content}, found a folder")
+                check_can_be_written(file)
+        if self.json is not None and self.report is not None and self.json.absolute() == self.report.absolute():
+            raise UserError(f"{self.json}: expected one file for figures and one for the report, found it named twice")
 
 
 @dataclass(frozen=True)
 class Request:
     """What to score.
 
-    dataset, root, split: as data_sets.open_data_set has them.  backbone, weights, device, num_threads: as
-    Predictor.load.  protocol, score_threshold: as evaluate.  num_resamples: for intervals, 0 for none.
+    dataset, root, split: as data_sets.open_data_set has them.  backbone, weights, device, num_threads, runtime,
+    precision: as Predictor.load.  protocol, score_threshold: as evaluate.  num_resamples: for intervals, 0 for none.
     """
 
     dataset: str
@@ -81,6 +94,8 @@ class Request:
     num_resamples: int = 0
     device: str = "auto"
     num_threads: int = 0
+    runtime: str = "auto"
+    precision: str = "auto"
 
 
 def run_evaluation(request: Request, outputs: Outputs) -> None:
@@ -90,7 +105,15 @@ def run_evaluation(request: Request, outputs: Outputs) -> None:
     """
     outputs.check()
     data_set = open_data_set(request.dataset, request.root, request.split)
-    predictor = load_predictor(request.backbone, request.weights, request.protocol, request.device, request.num_threads)
+    predictor = load_predictor(
+        request.backbone,
+        request.weights,
+        request.protocol,
+        request.device,
+        request.num_threads,
+        request.runtime,
+        request.precision,
+    )
     check_protocol(request.protocol, data_set, predictor)
     result = _score_and_write(request, outputs, data_set, predictor)
     if result is not None:
@@ -102,16 +125,26 @@ def run_evaluation(request: Request, outputs: Outputs) -> None:
         seconds = result["run"]["seconds"]
         per_image = seconds / result["images"]["evaluated"]
         console.print(f"{result['images']['evaluated']} images in {seconds:.1f} s, {per_image:.2f} s each", style="dim")
+        if outputs.report is not None:
+            console.print(f"report: {outputs.report}", soft_wrap=True, markup=False, highlight=False)
 
 
 def load_predictor(
-    backbone: str | None, weights: Path | None, protocol: str, device: str, num_threads: int
+    backbone: str | None,
+    weights: Path | None,
+    protocol: str,
+    device: str,
+    num_threads: int,
+    runtime: str = "auto",
+    precision: str = "auto",
 ) -> Predictor:
     """The network on this process's device, with the input that the protocol needs; warns if it is untrained."""
     predictor = Predictor.load(
         backbone,
         weights,
+        runtime=runtime,
         device=device_of_process(device),
+        precision=precision,
         num_threads=threads_per_process(num_threads),
         input_size=INPUT_SIZE if protocol == "paper" else None,
     )
@@ -138,7 +171,12 @@ def _score_and_write(
                 for path in (outputs.detections, outputs.depth, outputs.plots)
             )
 
+            gallery, latency = _new_gallery(request, outputs, predictor), Latency("image number")
+
             def save(index: int, sample: Sample, prediction: Prediction) -> None:
+                latency.add(index, sum(prediction.timings.values()), prediction.timings)
+                if gallery is not None:
+                    gallery.add(sample, prediction)
                 height, width = sample.size
                 if detections is not None:
                     camera = data_set.camera(index, width, height)
@@ -155,13 +193,16 @@ def _score_and_write(
                 indices=track(images, "evaluate") if is_first() else images,
                 observe=save,
             )
-            parts = gather(part)
+            parts = gather((part, gallery, latency))
         # The group is closed by now: torchmetrics would wait for the other processes, which compute nothing.
         if parts is None:
             return None
-        evaluation = parts[0]
-        for other in parts[1:]:
-            evaluation.merge(other)
+        evaluation, gallery, latency = parts[0]
+        for other_evaluation, other_gallery, other_latency in parts[1:]:
+            evaluation.merge(other_evaluation)
+            latency.merge(other_latency)
+            if gallery is not None and other_gallery is not None:
+                gallery.merge(other_gallery)
         seconds = time.perf_counter() - start
         result = _result(request, evaluation, predictor)
         result["run"] = {
@@ -169,8 +210,8 @@ def _score_and_write(
             "threads_per_process": threads_per_process(request.num_threads),
             "seconds": round(seconds, 3),
         }
-        if plots is not None:
-            _write_plots(plots, result, evaluation, predictor, data_set)
+        if gallery is not None:
+            _write_pictures(request, outputs, plots, result, evaluation.detection.curves(), gallery, latency)
     return result
 
 
@@ -186,18 +227,35 @@ def _result(request: Request, evaluation: Evaluation, predictor: Predictor) -> d
     }
 
 
-def _write_plots(
-    folder: Path,
-    result: dict[str, Any],
-    evaluation: Evaluation,
-    predictor: Predictor,
-    data_set: FrameSet,
-) -> None:
+def _new_gallery(request: Request, outputs: Outputs, predictor: Predictor) -> FrameGallery | None:
+    """What keeps the best and worst frames; None where nobody asked for pictures."""
+    if outputs.plots is None and outputs.report is None:
+        return None
     # Only here: matplotlib is not needed for figures.
-    from mp_perception.evaluation.report.frames import write_frames
-    from mp_perception.evaluation.report.plots import write_depth_by_distance, write_precision_recall
+    from mp_perception.evaluation.report.frames import FrameGallery
 
-    write_precision_recall(folder, evaluation.detection.curves())
-    if result["depth"] is not None:
-        write_depth_by_distance(folder, result["depth"]["by_distance"])
-        write_frames(folder, evaluation, predictor, data_set)
+    threshold = request.score_threshold
+    return FrameGallery(predictor.description.score_threshold if threshold is None else threshold)
+
+
+def _write_pictures(
+    request: Request,
+    outputs: Outputs,
+    plots: Path | None,
+    result: dict[str, Any],
+    curves: list[Curve],
+    gallery: FrameGallery,
+    latency: Latency,
+) -> None:
+    """The folder of plots and the report, as far as they are wanted."""
+    from mp_perception.evaluation.report.frames import frame_plots
+    from mp_perception.evaluation.report.html import Report, write_report
+    from mp_perception.evaluation.report.plots import result_plots, write_plots
+
+    if plots is not None:
+        write_plots(plots, [*result_plots(result, curves), *frame_plots(gallery)])
+    if outputs.report is not None:
+        file, backbone = result["weights"]["file"], result["weights"]["description"]["backbone"]
+        network = f"untrained {backbone}" if file is None else Path(file).stem
+        title = f"{network} on {request.dataset}{'' if request.split is None else f', {Path(request.split).stem}'}"
+        write_report(outputs.report, Report(title, outputs.command, result, curves, gallery, latency))

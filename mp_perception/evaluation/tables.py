@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.evaluation.depth_metrics import SIX_METRICS
 from mp_perception.evaluation.evaluate import evaluate
-from mp_perception.evaluation.report.printed import number
+from mp_perception.evaluation.report.figure_tables import number
 from mp_perception.inference.predictor import Predictor
 
 #: Of the paper: backbone -> frames per second on an RTX 2080 Ti (timing method unknown) and parameters.  The numbers

@@ -7,8 +7,11 @@ subscribers, such as RViz's displays, while a reliable one serves both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 #: Outputs of image size.
 LARGE_OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -31,6 +34,17 @@ def every_image(depth: int) -> QoSProfile:
 def camera_info() -> QoSProfile:
     """Camera info in: the sensor-data profile."""
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
+    """What all publishers of a topic offer: asking for more than one of them has would lose that one."""
+    reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
+    latched = all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 def describe_incompatible_publisher(node: Node, topic: str, profile: QoSProfile, kind: QoSPolicyKind) -> str:

@@ -21,13 +21,14 @@ from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from rclpy.subscription import MessageInfo
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from mp_perception.bags.writing import BagWriter, OfferedQos
 from mp_perception.errors import UserError
 from mp_perception.ros.message_class import message_class
+from mp_perception.ros.qos import as_offered
 from mp_perception.ros.stop_signals import LONGEST_SLEEP, StopSignals, initialise_ros
 
 _DISCOVERY_PERIOD = 0.1
@@ -115,9 +116,9 @@ class RecordNode(Node):
                 self.error = error
 
     def _subscribe(self, topic: str, type_name: str, offers: list[TopicEndpointInfo]) -> None:
-        # Only what all publishers offer: asking for more than one of them has would lose that one.
-        reliable = all(offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
-        transient_local = all(offer.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        profile = as_offered(offers, _DEPTH)
+        reliable = profile.reliability == QoSReliabilityPolicy.RELIABLE
+        transient_local = profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
         message_type = message_class(type_name)
         self._bag.add_topic(topic, type_name, OfferedQos(reliable=reliable, transient_local=transient_local))
 
@@ -131,11 +132,7 @@ class RecordNode(Node):
             message_type,
             topic,
             receive,
-            QoSProfile(
-                depth=_DEPTH,
-                reliability=QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT,
-                durability=QoSDurabilityPolicy.TRANSIENT_LOCAL if transient_local else QoSDurabilityPolicy.VOLATILE,
-            ),
+            profile,
             event_callbacks=SubscriptionEventCallbacks(message_lost=count_lost),
             raw=True,
         )

@@ -85,15 +85,20 @@ def run_replay_session(session: ReplaySession, duration: float) -> SessionResult
         os.environ.update(environment)
         watcher = stack.enter_context(_watch_node())
         recorder = stack.enter_context(
-            _process(session, "record_node", [str(session.recording), "--topics", *RECORDED_TOPICS], simulated=True)
+            node_process(
+                session.log_folder,
+                "record_node",
+                [str(session.recording), "--topics", *RECORDED_TOPICS],
+                simulated=True,
+            )
         )
         node = stack.enter_context(
-            _process(session, "perception_node", [], simulated=True, arguments=_node_arguments(session))
+            node_process(session.log_folder, "perception_node", [], simulated=True, arguments=_node_arguments(session))
         )
         watcher.wait_until_ready(session, {"record_node": recorder, "perception_node": node})
         replay = stack.enter_context(
-            _process(
-                session,
+            node_process(
+                session.log_folder,
                 "replay_node",
                 [str(session.bag), "--summary", str(summary), "--wait-for-subscribers", session.image_topic],
             )
@@ -101,12 +106,12 @@ def run_replay_session(session: ReplaySession, duration: float) -> SessionResult
         for _ in track(_seconds_until_end(replay, watcher), "replay", round(duration)):
             pass
         if replay.returncode != 0:
-            raise UserError(f"replay_node failed: {_last_line(session, 'replay_node')}")
+            raise UserError(f"replay_node failed: {last_line(session.log_folder, 'replay_node')}")
         diagnostics = watcher.wait_until_all_frames_are_accounted_for()
         for name, process in (("perception_node", node), ("record_node", recorder)):
             process.send_signal(signal.SIGINT)
             if process.wait(timeout=_END_LIMIT) != 0:
-                raise UserError(f"{name} ended with code {process.returncode}: {_last_line(session, name)}")
+                raise UserError(f"{name} ended with code {process.returncode}: {last_line(session.log_folder, name)}")
     return SessionResult(json.loads(summary.read_text()), diagnostics)
 
 
@@ -128,20 +133,25 @@ def _node_arguments(session: ReplaySession) -> list[str]:
 
 
 @contextlib.contextmanager
-def _process(
-    session: ReplaySession,
+def node_process(
+    log_folder: Path | None,
     executable: str,
     command: list[str],
     simulated: bool = False,
     arguments: Sequence[str] = (),
+    patience: float = 5.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """One of our executables with its output in a log; ended when the block ends, by force if need be."""
+    """One of our executables with its output in a log; ended when the block ends, by force if need be.
+
+    log_folder: None leaves the output to the terminal.  patience: seconds from SIGINT to force.
+    """
     ros_arguments = ["--ros-args", "-p", f"use_sim_time:={str(simulated).lower()}", *arguments]
-    with (session.log_folder / f"{executable}.log").open("wb") as log:
+    with contextlib.ExitStack() as stack:
+        log = None if log_folder is None else stack.enter_context((log_folder / f"{executable}.log").open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-m", f"mp_perception.ros.{executable}", *command, *ros_arguments],
             stdout=log,
-            stderr=subprocess.STDOUT,
+            stderr=None if log is None else subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
         try:
@@ -150,7 +160,7 @@ def _process(
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(timeout=5)
+                    process.wait(timeout=patience)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -184,7 +194,7 @@ class _Watcher:
             lacking = [topic for topic in wanted if self._node.count_subscribers(topic) < 1 + (topic == "/diagnostics")]
             for name, process in processes.items():
                 if process.poll() is not None:
-                    raise UserError(f"{name} ended early: {_last_line(session, name)}")
+                    raise UserError(f"{name} ended early: {last_line(session.log_folder, name)}")
             if self._level == DiagnosticStatus.ERROR:
                 raise UserError(f"perception_node: {self._message}")
             if not lacking:
@@ -235,7 +245,8 @@ def _seconds_until_end(process: subprocess.Popen[bytes], watcher: _Watcher) -> I
         yield seconds
 
 
-def _last_line(session: ReplaySession, executable: str) -> str:
-    log = session.log_folder / f"{executable}.log"
+def last_line(log_folder: Path, executable: str) -> str:
+    """The last thing that an executable said, and where the rest is."""
+    log = log_folder / f"{executable}.log"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return f"{lines[-1].strip() if lines else 'no output'} (all of it: {log})"

@@ -17,11 +17,13 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from mp_perception.camera_messages import intrinsics_of
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.image_messages import compressed_to_array
 from mp_perception.inference.predictor import Predictor
-from mp_perception.ros.camera import intrinsics_of, same_camera
-from mp_perception.ros.conversions import compressed_to_array, image_to_array
+from mp_perception.ros.camera import same_camera
+from mp_perception.ros.conversions import image_to_array
 from mp_perception.ros.diagnostics import Statistics
 from mp_perception.ros.image_age import describe_clock_mismatch, image_age
 from mp_perception.ros.mailbox import Mailbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_figures_and_files_agree(streets: Path, street_weights: Path, tmp_path: 
     assert protocol.result()["rel"] == pytest.approx(result["depth"]["rel"], abs=2e-3)
 
     plots = {path.name for path in (tmp_path / "plots").iterdir()}
-    assert {"precision_recall_pedestrian_0.5.png", "depth_error_by_distance.png"} <= plots
+    assert {"precision_recall_pedestrian_0.5.png", "depth_rel_by_distance.png"} <= plots
     assert sum(name.startswith(("best_", "worst_")) for name in plots) == 6
     assert all(cv2.imread(str(tmp_path / "plots" / name)) is not None for name in plots)
 
@@ -109,11 +110,12 @@ def test_two_processes_give_the_figures_of_one(
     split.write_text("".join(f"{number:06d}\n" for number in range(5)))
     options = ("--dataset", "synthetic", "--root", streets, "--split", split, "--weights", street_weights)
     options += ("--protocol", protocol, "--resamples", 20, "--num-threads", 1)
-    one = evaluate(*options, "--json", "one.json", "--save-detections", "one", cwd=tmp_path)
+    one = evaluate(*options, "--json", "one.json", "--report", "one.html", "--save-detections", "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     command = ("-m", "mp_perception.commands.main", "evaluate", *options)
-    two = run(*torchrun, *command, "--json", "two.json", "--save-detections", "two", cwd=tmp_path)
+    results = ("--json", "two.json", "--report", "two.html", "--save-detections", "two")
+    two = run(*torchrun, *command, *results, cwd=tmp_path)
     assert two.returncode == 0, two.stderr
     assert without_run(tmp_path / "one.json") == without_run(tmp_path / "two.json")
     assert json.loads((tmp_path / "two.json").read_text())["run"]["processes"] == 2
@@ -123,8 +125,16 @@ def test_two_processes_give_the_figures_of_one(
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "two").iterdir()) == [f"{n:06d}.txt" for n in range(5)]
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
-    printed = [done.stdout.splitlines()[:-1] for done in (one, two)]
+    # The last lines name the seconds and the report.
+    printed = [done.stdout.splitlines()[:-2] for done in (one, two)]
     assert printed[0] == printed[1]
+    frames = [
+        re.findall(r'<h3>.*frame .*</h3>|<img src=".*?"', (tmp_path / name).read_text())
+        for name in ("one.html", "two.html")
+    ]
+    assert frames[0] == frames[1]
+    # Of five frames three are best and two worst, each with five pictures.
+    assert len(frames[0]) == 5 * 6
 
 
 @pytest.mark.slow

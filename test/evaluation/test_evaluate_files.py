@@ -11,14 +11,10 @@ from rich.console import Console
 
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.labels import read_labels
-from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.depth_by_distance import DepthByDistance, mean_relative_error
-from mp_perception.evaluation.detection_metrics import Curve
 from mp_perception.evaluation.distributed import process_number, share_of_images, threads_per_process
 from mp_perception.evaluation.files import check_result_folder, result_folder, write_depth, write_detections
-from mp_perception.evaluation.report.frames import write_frame
-from mp_perception.evaluation.report.plots import write_depth_by_distance, write_precision_recall
 from mp_perception.evaluation.tables import count_parameters, measure_network, paper_tables
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
@@ -124,27 +120,6 @@ def test_depth_by_distance_by_hand() -> None:
     assert [row["pixels"] for row in rows.values()] == [1, 0, 2, *[0] * 8]
     assert mean_relative_error(truth, found) == pytest.approx((0.25 + 0 + 0.5) / 3)
     assert mean_relative_error(truth, np.full_like(truth, np.nan)) is None
-
-
-def test_pictures_are_pngs_of_what_there_is(tmp_path: Path) -> None:
-    precision = np.linspace(1, 0, 41)
-    curves = [
-        Curve("Car", 0.7, name, counted, np.zeros(0), precision, 50.0, 50.0)
-        for name, counted in (("easy", 5), ("moderate", 0))
-    ]
-    write_precision_recall(tmp_path, [*curves, Curve("Cyclist", 0.5, "easy", 0, np.zeros(0), precision, 0.0, 0.0)])
-    measured = DepthByDistance()
-    depth = np.full((40, 120), 20.0, np.float32)
-    measured.add(depth, depth * 1.1)
-    write_depth_by_distance(tmp_path, measured.result())
-    sample = Sample("a", "set", np.zeros((40, 120, 3), np.uint8), ("Car", "Cyclist"), depth=depth)
-    write_frame(tmp_path / "worst_1_a.png", "a", sample, Prediction(detections([0, 0, 1]), depth * 1.1, (40, 120)))
-    names = {"precision_recall_car_0.7.png", "depth_error_by_distance.png", "worst_1_a.png"}
-    assert {path.name for path in tmp_path.iterdir()} == names
-    for name in names:
-        picture = cv2.imread(str(tmp_path / name))
-        assert picture.std() > 5
-        assert min(picture.shape[:2]) > 300
 
 
 def printed(tables: list) -> str:

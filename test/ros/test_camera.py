@@ -10,9 +10,10 @@ import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
+from mp_perception.camera_messages import intrinsics_of
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.ros.camera import intrinsics_of, same_camera, scaled_camera_info
+from mp_perception.ros.camera import same_camera, scaled_camera_info
 
 K = [100.0, 0.0, 63.5, 0.0, 110.0, 31.5, 0.0, 0.0, 1.0]
 P = [90.0, 0.0, 60.0, -45.0, 0.0, 95.0, 30.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -17,7 +17,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mp_perception.errors import UserError
-from mp_perception.ros.conversions import array_to_image, compressed_to_array, depth_to_image, image_to_array
+from mp_perception.image_messages import compressed_to_array
+from mp_perception.ros.conversions import array_to_image, depth_to_image, image_to_array
 
 LIMIT = 10**6
 

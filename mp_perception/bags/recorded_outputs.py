@@ -1,0 +1,90 @@
+"""The node's outputs in a bag as a Prediction: what was published is scored as it is, and no network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.bags.contents import BagContents
+from mp_perception.bags.frames import BagFrames
+from mp_perception.bags.messages import Message
+from mp_perception.bags.pairing import BagFrame
+from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.errors import UserError
+from mp_perception.image_messages import depth_to_array
+from mp_perception.prediction import Detections, Prediction
+
+#: Where zz stands in the 6x6 covariance of a pose.
+_ZZ = 14
+
+
+def predicted_classes(bag: BagContents) -> tuple[str, ...]:
+    """The classes that the recorded outputs can name: those of their LabelInfo, else our weights'."""
+    return bag.predicted_classes or DEFAULT_CLASSES
+
+
+def is_complete(bag: BagContents, frame: BagFrame) -> bool:
+    """Whether every output that the bag holds is there for a frame."""
+    wants_depth = bag.recorded is not None and bag.recorded.depth is not None
+    return frame.predicted_detections is not None and (frame.predicted_depth is not None or not wants_depth)
+
+
+def read_prediction(frames: BagFrames, index: int) -> Prediction:
+    """What the node published for a frame; depth is NaN where the bag holds no depth images.
+
+    Raises UserError if a message is unusable or not there.
+    """
+    bag, frame = frames.place(index)
+    recorded = bag.recorded
+    if recorded is None or frame.predicted_detections is None:
+        raise UserError(f"{bag.path}: expected recorded detections of the image at {frame.stamp_ns} ns, found none")
+    height, width = frames.image(index).shape[:2]
+    message = frames.read(bag, recorded.detections, frame.predicted_detections)
+    detections = detections_of(message, predicted_classes(bag), f"{bag.path}: {recorded.detections}")
+    depth: NDArray[np.float32] = np.full((height, width), np.nan, dtype=np.float32)
+    if recorded.depth is not None and frame.predicted_depth is not None:
+        depth = depth_to_array(frames.read(bag, recorded.depth, frame.predicted_depth))
+    milliseconds = (frame.predicted_detections.time_ns - frame.image.time_ns) / 1e6
+    return Prediction(detections, depth, (height, width), {"recorded": milliseconds})
+
+
+def detections_of(message: Message, class_names: Sequence[str], where: str) -> Detections:
+    """The objects of a Detection2DArray that our node published, with boxes and depths as it found them.
+
+    Classes are named, or numbered as class_names.  Raises UserError for an object that is none of the node's.
+    """
+    objects = []
+    for number, detection in enumerate(message.detections):
+        if not detection.results:
+            raise UserError(f"{where}: object {number}: expected a hypothesis, found none")
+        result, box = detection.results[0], detection.bbox
+        class_id = result.hypothesis.class_id
+        named = class_id in class_names
+        if not named and not (class_id.isdecimal() and int(class_id) < len(class_names)):
+            raise UserError(f"{where}: object {number}: expected one of {', '.join(class_names)}, found {class_id!r}")
+        x, y, half_width, half_height = box.center.position.x, box.center.position.y, box.size_x / 2, box.size_y / 2
+        position, spread = result.pose.pose.position, result.pose.covariance[_ZZ]
+        objects.append(
+            (
+                (x - half_width, y - half_height, x + half_width, y + half_height),
+                result.hypothesis.score,
+                class_names.index(class_id) if named else int(class_id),
+                np.sqrt(spread) if spread >= 0 else np.nan,
+                (position.x, position.y, position.z),
+            )
+        )
+    objects.sort(key=lambda entry: -entry[1])
+    boxes, scores, labels, spreads, positions = zip(*objects, strict=True) if objects else ((), (), (), (), ())
+    places = np.array(positions, dtype=np.float32).reshape(-1, 3)
+    return Detections(
+        boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        scores=np.array(scores, dtype=np.float32),
+        labels=np.array(labels, dtype=np.int64),
+        depth=places[:, 2],
+        depth_spread=np.array(spreads, dtype=np.float32),
+        valid_share=np.full(len(objects), np.nan, dtype=np.float32),
+        position=places,
+        class_names=tuple(class_names),
+    )

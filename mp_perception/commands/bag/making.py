@@ -1,0 +1,108 @@
+"""`mp_perception bag from-...`: KITTI's data and synthetic ones as bags with ground truth.  No torch, no ROS."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class StorageFormat(StrEnum):
+    """How a bag is stored; ROS 2 reads both."""
+
+    mcap = "mcap"
+    sqlite3 = "sqlite3"
+
+
+NewBag = Annotated[Path, typer.Argument(help="Folder of the new bag; it must not exist.")]
+Storage = Annotated[StorageFormat, typer.Option(help="Storage format of the bag.")]
+
+
+def from_kitti_raw(
+    drive: Annotated[Path, typer.Argument(help="Drive folder, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
+    out: NewBag,
+    storage: Storage = StorageFormat.mcap,
+    frames: Annotated[str, typer.Option(help="Only these frames, FIRST:LAST by number, both included.")] = ":",
+) -> None:
+    """Turn a synchronised KITTI raw drive into a rosbag2.
+
+    The drive's date folder must hold calib_cam_to_cam.txt and, for scans, calib_velo_to_cam.txt. Images may be .png or
+    .jpg. Without time stamps the frames are 0.1 s apart. Labels come from tracklet_labels.xml, depth from depth/train
+    and depth/val beside the dates, as far as they are there.
+
+    Topics: /kitti/camera_color_left/image_raw and camera_info, the same for camera_color_right where the drive has
+    it, /kitti/velo/pointcloud, /tf_static, and the truth below /ground_truth.
+
+    Example: mp_perception bag from-kitti-raw 2011_09_26/2011_09_26_drive_0005_sync street
+    """
+    from mp_perception.bags.kitti_to_bag import write_raw_drive
+    from mp_perception.data.kitti.raw import RawDrive
+
+    first_frame, last_frame = _frame_range(frames)
+    _print_written(out, write_raw_drive(RawDrive(drive), out, storage.value, first_frame, last_frame))
+
+
+def from_kitti_object(
+    root: Annotated[Path, typer.Argument(help="Folder that holds training/ (image_2, label_2, calib, ...).")],
+    out: NewBag,
+    storage: Storage = StorageFormat.mcap,
+    split: Annotated[
+        str | None, typer.Option(help="Split file, or its name in ROOT/ImageSets; all frames without.")
+    ] = None,
+) -> None:
+    """Turn frames of KITTI's object data into a rosbag2, 0.1 s apart in the order of their numbers.
+
+    Topics as from-kitti-raw; each frame has its own calibration, so the transforms are on /tf.
+
+    Example: mp_perception bag from-kitti-object kitti/object val_frames --split val
+    """
+    from mp_perception.bags.kitti_to_bag import write_objects
+
+    _print_written(out, write_objects(root, split, out, storage.value))
+
+
+def from_kitti_tracking(
+    root: Annotated[Path, typer.Argument(help="Folder that holds training/ (image_02, label_02, calib, ...).")],
+    sequence: Annotated[str, typer.Argument(help="Number of the sequence, such as 0001.")],
+    out: NewBag,
+    storage: Storage = StorageFormat.mcap,
+) -> None:
+    """Turn a sequence of KITTI's tracking data into a rosbag2 at 10 Hz; topics as from-kitti-raw.
+
+    Example: mp_perception bag from-kitti-tracking kitti/tracking 0001 sequence_1
+    """
+    from mp_perception.bags.kitti_to_bag import write_sequence
+
+    _print_written(out, write_sequence(root, sequence, out, storage.value))
+
+
+def from_synthetic(
+    root: Annotated[Path, typer.Argument(help="Folder that `mp_perception synthetic` made, of either layout.")],
+    out: NewBag,
+    storage: Storage = StorageFormat.mcap,
+) -> None:
+    """Turn synthetic streets into a rosbag2; topics as from-kitti-raw.
+
+    Example: mp_perception bag from-synthetic street street_bag
+    """
+    from mp_perception.bags.kitti_to_bag import write_synthetic
+
+    _print_written(out, write_synthetic(root, out, storage.value))
+
+
+def _print_written(out: Path, num_frames: int) -> None:
+    from mp_perception.progress import console
+
+    size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    console.print(f"{out}: {num_frames} frames, {size:.1f} MB", highlight=False)
+
+
+def _frame_range(text: str) -> tuple[int | None, int | None]:
+    from mp_perception.errors import UserError
+
+    first, separator, last = text.partition(":")
+    if not separator or any(part and not part.isdigit() for part in (first, last)):
+        raise UserError(f"--frames {text}: expected FIRST:LAST, for example 100:107, :49 or 50:")
+    return (int(first) if first else None, int(last) if last else None)

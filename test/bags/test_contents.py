@@ -1,0 +1,375 @@
+"""What an evaluation finds in a bag: which topics, which message with which image, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mp_perception.bags.contents import BagContents, read_contents
+from mp_perception.bags.frames import BagFrames, known_truth
+from mp_perception.bags.message_index import read_header
+from mp_perception.bags.message_types import type_store
+from mp_perception.bags.messages import (
+    Message,
+    camera_info_message,
+    header,
+    image_message,
+    new_message,
+    point_cloud_message,
+    transforms_message,
+)
+from mp_perception.bags.pairing import MAX_SCAN_OFFSET_NS
+from mp_perception.bags.reading import BagReader
+from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.bags.truth_messages import detections_message, label_info_message, labels_message
+from mp_perception.bags.writing import BagWriter
+from mp_perception.data.coco_classes import box_label
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
+
+CAMERA = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32)
+MS = 1_000_000
+START = 1_600_000_000_000_000_000
+
+#: (topic, bag's time, message); the type is the message's own.
+Entry = tuple[str, int, Message]
+
+
+def type_of(message: Message) -> str:
+    return str(message.__msgtype__)
+
+
+def write(path: Path, entries: Sequence[Entry], empty: dict[str, str] | None = None) -> Path:
+    with BagWriter(path) as bag:
+        for topic, type_name in {**{t: type_of(m) for t, _, m in entries}, **(empty or {})}.items():
+            bag.add_topic(topic, type_name)
+        for topic, time_ns, message in entries:
+            bag.write(topic, time_ns, message)
+    return path
+
+
+def read(path: Path, asked: ChosenTopics | None = None) -> BagContents:
+    with BagReader(path) as reader:
+        return read_contents(reader, asked or ChosenTopics(), path.name)
+
+
+def image(stamp: int, topic: str = "/camera/image_raw", value: int = 0, frame: str = "camera") -> Entry:
+    return topic, stamp, image_message(np.full((32, 64, 3), value, np.uint8), "rgb8", frame, stamp)
+
+
+def info(stamp: int, topic: str = "/camera/camera_info", camera: CameraIntrinsics = CAMERA) -> Entry:
+    return topic, stamp, camera_info_message(camera, "camera", stamp)
+
+
+def depth(stamp: int, metres: float, topic: str = "/ground_truth/depth/image", frame: str = "camera") -> Entry:
+    return topic, stamp, image_message(np.full((32, 64), metres, np.float32), "32FC1", frame, stamp)
+
+
+def boxes(stamp: int, names: Sequence[str], topic: str = "/ground_truth/detections") -> Entry:
+    labels = [box_label(name, (10, 10, 20, 30)) for name in names]
+    return topic, stamp, detections_message(labels, "camera", stamp)
+
+
+def scan(stamp: int, x: float, topic: str = "/scan") -> Entry:
+    return topic, stamp, point_cloud_message(np.array([[x, 0, 0, 0]]), "scanner", stamp)
+
+
+def scanner_ahead() -> Entry:
+    """The scanner looks along x, the camera along z; both in one place."""
+    pose = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    return "/tf_static", START, transforms_message([("scanner", "camera", pose)], START)
+
+
+def known_depth(frames: BagFrames) -> list[float | None]:
+    """The median depth of each frame, None where there is none."""
+    maps = [frames.depth(i) for i in range(len(frames))]
+    return [None if depth is None else float(np.nanmedian(depth)) for depth in maps]
+
+
+def test_truth_belongs_to_the_image_of_exactly_its_stamp(tmp_path: Path) -> None:
+    stamps = [START + n * 100 * MS for n in range(4)]
+    entries = [entry for stamp in stamps for entry in (info(stamp), image(stamp))]
+    entries += [depth(stamps[0], 5.0), depth(stamps[2], 7.0), depth(stamps[3] + 1, 9.0)]
+    entries += [boxes(stamps[1], ["Car"]), boxes(stamps[3], [])]
+    bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
+    frames = BagFrames([bag])
+    assert known_depth(frames) == [5.0, None, 7.0, None]
+    # No message: nobody looked.  An empty one: nothing is there.
+    assert [None if (found := frames.labels(i)) is None else len(found) for i in range(4)] == [None, 1, None, 0]
+    assert bag.counts()["depth images"] == 2
+    assert [note for note in bag.notes if "depth" in note] == [
+        "/ground_truth/depth/image: 1 of 3 messages are not used: the others have the stamp of an image"
+    ]
+    assert frames[1].intrinsics == CAMERA
+    assert frames.frames[1].name == f"bag/{stamps[1]}"
+
+
+def test_repeated_stamps_take_their_truths_in_turn_and_jumps_are_sorted(tmp_path: Path) -> None:
+    late, early = START + 200 * MS, START + 100 * MS
+    entries = [
+        ("/camera/image_raw", START + n, image(stamp, value=n)[2]) for n, stamp in enumerate((late, early, early, late))
+    ]
+    entries += [("/ground_truth/depth/image", START + 9 + n, depth(early, float(n + 1))[2]) for n in range(2)]
+    entries += [("/ground_truth/depth/image", START + 20, depth(late, 5.0)[2])]
+    bag = read(write(tmp_path / "bag", entries))
+    frames = BagFrames([bag])
+    assert [frame.name for frame in frames.frames] == [
+        *(f"bag/{early}", f"bag/{early}-2"),
+        *(f"bag/{late}", f"bag/{late}-2"),
+    ]
+    assert [int(frames.image(i)[0, 0, 0]) for i in range(4)] == [1, 2, 0, 3]
+    assert known_depth(frames) == [1.0, 2.0, 5.0, None]
+    assert any("stamps jump back 1 times" in note for note in bag.notes)
+    assert any("2 images have the stamp of an earlier one" in note for note in bag.notes)
+
+
+def test_messages_at_one_bag_time_are_told_apart(tmp_path: Path) -> None:
+    stamps = [START + n * MS for n in range(3)]
+    entries = [("/camera/image_raw", START, image(stamp, value=n)[2]) for n, stamp in enumerate(stamps)]
+    entries += [("/ground_truth/depth/image", START, depth(stamps[1], 3.0)[2])]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    assert [int(frames.image(i)[0, 0, 0]) for i in range(3)] == [0, 1, 2]
+    assert known_depth(frames) == [None, 3.0, None]
+
+
+def test_stamps_of_zero_are_the_bags_time(tmp_path: Path) -> None:
+    times = [START, START + 100 * MS]
+    entries = [("/camera/image_raw", time, image(0, value=n)[2]) for n, time in enumerate(times)]
+    entries += [("/ground_truth/depth/image", times[1], depth(0, 4.0)[2])]
+    bag = read(write(tmp_path / "bag", entries))
+    assert [frame.stamp_ns for frame in bag.frames] == times
+    assert known_depth(BagFrames([bag])) == [None, 4.0]
+
+
+def test_a_scan_belongs_to_the_nearest_image_that_has_no_nearer_one(tmp_path: Path) -> None:
+    stamps = [START + n * 40 * MS for n in range(4)]  # 25 Hz
+    entries = [scanner_ahead(), *(e for stamp in stamps for e in (info(stamp), image(stamp)))]
+    # 10 ms before the second image; 5 ms after it (nearer); too late for the last one.
+    entries += [scan(stamps[1] - 10 * MS, 5), scan(stamps[1] + 5 * MS, 6), scan(stamps[3] + MAX_SCAN_OFFSET_NS + 1, 7)]
+    bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
+    frames = BagFrames([bag])
+    assert known_depth(frames) == [None, 6.0, None, None]
+    assert frames.ground_truth == "single lidar scan, projected (nearest point wins)"
+    depth_map = frames.depth(1)
+    assert depth_map is not None
+    assert np.argwhere(np.isfinite(depth_map)).tolist() == [[15, 31]]
+    assert any("/scan: 2 of 3 messages are not used" in note for note in bag.notes)
+
+
+def test_scans_without_transform_are_said_and_not_used(tmp_path: Path) -> None:
+    bag = read(write(tmp_path / "bag", [info(START), image(START), scan(START, 5)]))
+    assert any("no transform from 'scanner' to 'camera'; frames with transforms: none" in n for n in bag.notes)
+    frames = BagFrames([bag])
+    assert frames.depth(0) is None
+    ((kind, (count, example)),) = frames.problems.items()
+    assert (kind, count) == ("bag: /scan unusable", 1)
+    assert "expected a transform" in example
+
+
+def test_camera_info_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
+    other = CameraIntrinsics(50.0, 50.0, 31.5, 15.5, 128, 32)
+    entries = [info(START, camera=other), image(START), info(START + 1), image(START + 1)]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    assert [frames[i].intrinsics for i in range(2)] == [None, CAMERA]
+    ((count, example),) = frames.problems.values()
+    assert (count, "expected 64x32 as the image has, found 128x32" in example) == (1, True)
+
+
+def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
+    other = CameraIntrinsics(60.0, 60.0, 31.5, 15.5, 64, 32)
+    entries = [image(START), info(START + 1), image(START + 2), info(START + 3, camera=other), image(START + 4)]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    assert [frames[i].intrinsics for i in range(3)] == [CAMERA, CAMERA, other]
+
+
+def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
+    small = image_message(np.ones((16, 32), np.float32), "32FC1", "camera", START)
+    entries = [image(START), ("/ground_truth/depth/image", START, small)]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    assert frames[0].depth is None
+    ((count, example),) = frames.problems.values()
+    assert (count, "expected 64x32 pixels as the image has, found 32x16" in example) == (1, True)
+
+
+def test_millimetres_are_metres(tmp_path: Path) -> None:
+    millimetres = np.full((32, 64), 1500, np.uint16)
+    millimetres[0, 0] = 0
+    message = image_message(millimetres, "16UC1", "camera", START)
+    frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/depth/image", START, message)]))])
+    found = frames.depth(0)
+    assert found is not None
+    assert np.isnan(found[0, 0])
+    assert found[5, 5] == pytest.approx(1.5)
+
+
+def compressed(stamp: int, kind: str, pixels: np.ndarray) -> Entry:
+    data = cv2.imencode(kind, pixels[..., ::-1])[1].ravel()
+    message = new_message("sensor_msgs/msg/CompressedImage", header=header("camera", stamp), format=kind[1:], data=data)
+    return "/camera/image_raw/compressed", stamp, message
+
+
+@pytest.mark.parametrize("kind", [".png", ".jpg"])
+def test_compressed_images(tmp_path: Path, kind: str) -> None:
+    pixels = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 8, 3), dtype=np.uint8), (64, 32))
+    bag = read(write(tmp_path / "bag", [info(START), compressed(START, kind, pixels), depth(START, 2.0)]))
+    assert bag.topics.image == "/camera/image_raw/compressed"
+    assert bag.topics.camera_info == "/camera/camera_info"
+    found = BagFrames([bag])[0]
+    assert np.abs(found.image.astype(int) - pixels).mean() < (0.01 if kind == ".png" else 20)
+    assert found.intrinsics == CAMERA
+
+
+def test_an_image_that_does_not_decode_is_refused_when_its_turn_comes(tmp_path: Path) -> None:
+    topic, stamp, message = compressed(START, ".png", np.zeros((32, 64, 3), np.uint8))
+    message.data = message.data[:60]
+    frames = BagFrames([read(write(tmp_path / "bag", [(topic, stamp, message), image(START)]), ChosenTopics(topic))])
+    with pytest.raises(UserError, match=r"bag: /camera/image_raw/compressed at 1600000000000000000 ns: "):
+        frames.load(0)
+
+
+def outputs(stamp: int) -> list[Entry]:
+    """What the node publishes for an image."""
+    picture = np.zeros((32, 64, 3), np.uint8)
+    return [
+        ("/detections", stamp, detections_message([], "camera", stamp)),
+        depth(stamp, 9.0, "/depth/image"),
+        ("/overlay", stamp, image_message(picture, "rgb8", "camera", stamp)),
+        ("/depth/image_colored", stamp, image_message(picture, "rgb8", "camera", stamp)),
+        ("/label_info", stamp, label_info_message(("Car", "Bus"), stamp)),
+    ]
+
+
+def test_what_the_node_published_is_no_truth_and_no_camera(tmp_path: Path) -> None:
+    bag = read(write(tmp_path / "bag", [image(START, "/street"), *outputs(START)]))
+    assert bag.topics == ChosenTopics(image="/street")
+    assert bag.recorded is not None
+    assert (bag.recorded.detections, bag.recorded.depth) == ("/detections", "/depth/image")
+    assert bag.predicted_classes == ("Car", "Bus")
+    assert not bag.has_depth
+    truth = read(tmp_path / "bag", ChosenTopics(depth="/depth/image", detections="/detections"))
+    assert known_depth(BagFrames([truth])) == [9.0]
+
+
+@pytest.mark.parametrize(("kept", "has_depth", "has_names"), [(2, True, False), (1, False, True)])
+def test_outputs_may_be_recorded_in_part(tmp_path: Path, kept: int, has_depth: bool, has_names: bool) -> None:
+    published = outputs(START)
+    parts = published[:kept] + (published[-1:] if has_names else [])
+    bag = read(write(tmp_path / "bag", [image(START, "/street"), *parts]))
+    assert bag.recorded is not None
+    assert (bag.recorded.depth is not None, bag.recorded.label_info is not None) == (has_depth, has_names)
+    assert bag.topics.detections is None
+    assert bag.predicted_classes == (("Car", "Bus") if has_names else ())
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([depth(START, 1.0, "/cam/depth"), depth(START, 1.0, "/a/gt/depth")], {"depth": "/a/gt/depth"}),
+        ([depth(START, 1.0, "/cam/depth")], {"depth": "/cam/depth"}),
+        ([boxes(START, [], "/hand_drawn")], {"detections": "/hand_drawn"}),
+        ([info(START, "/elsewhere/info")], {"camera_info": "/elsewhere/info"}),
+        # Without camera info beside it a topic comes after others, and the truth's frame decides among equals.
+        ([image(START, "/a/image_raw"), info(START)], {"image": "/camera/image_raw"}),
+        (
+            [image(START, "/z/image", frame="right"), depth(START, 1.0, frame="right")],
+            {"image": "/z/image", "depth": "/ground_truth/depth/image"},
+        ),
+    ],
+)
+def test_topics_are_found(tmp_path: Path, entries: list[Entry], expected: dict[str, str]) -> None:
+    bag = read(write(tmp_path / "bag", [image(START), *entries]))
+    assert {kind: getattr(bag.topics, kind) for kind in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (ChosenTopics(image="/x"), r"no topic /x of type .*; it has /camera/image_raw, /empty, /ground"),
+        (ChosenTopics(depth="/camera/camera_info"), "no topic /camera/camera_info of type sensor_msgs/msg/Image; "),
+        (ChosenTopics(scan="/scan"), "no topic /scan of type sensor_msgs/msg/PointCloud2; it has none of that type"),
+        (ChosenTopics(image="/ground_truth/depth/image"), "expected a camera's images on .*, found images of depths"),
+        (ChosenTopics(image="/empty"), "expected a camera's images on /empty, found no messages"),
+    ],
+)
+def test_a_topic_that_is_not_there_is_answered_with_those_that_are(
+    tmp_path: Path, asked: ChosenTopics, expected: str
+) -> None:
+    entries = [image(START), info(START), depth(START, 1.0)]
+    path = write(tmp_path / "bag", entries, {"/empty": "sensor_msgs/msg/Image"})
+    with pytest.raises(UserError, match=expected) as error:
+        read(path, asked)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bag_without_camera_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a camera's images, found /ground_truth/depth/image"):
+        read(write(tmp_path / "bag", [depth(START, 1.0)]))
+    with pytest.raises(UserError, match="found no topic of Image or CompressedImage"):
+        read(write(tmp_path / "other", [info(START)]))
+
+
+def test_topics_without_messages_and_messages_of_another_kind_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "bag", [image(START)], {"/ground_truth/depth/image": "sensor_msgs/msg/Image"})
+    assert read(path).notes == ("/ground_truth/depth/image: no messages",)
+    assert read(path).topics.depth is None
+    with BagWriter(tmp_path / "broken") as bag:
+        bag.add_topic("/camera/image_raw", "sensor_msgs/msg/Image")
+        bag.add_topic("/ground_truth/detections", "vision_msgs/msg/Detection2DArray")
+        bag.write("/camera/image_raw", START, image(START)[2])
+        bag.write_serialized("/camera/image_raw", START + 1, b"\x00\x01\x00\x00short")
+        bag.write_serialized("/ground_truth/detections", START, b"\x00\x01\x00\x00")
+    broken = read(tmp_path / "broken")
+    assert len(broken.frames) == 1
+    assert broken.notes == (
+        "/camera/image_raw: 1 messages are no sensor_msgs/msg/Image",
+        "/ground_truth/detections: 1 messages are no vision_msgs/msg/Detection2DArray",
+    )
+
+
+def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
+    message = labels_message([box_label("Car", (0, 0, 9, 9))], "camera", START)
+    message.status[0].message = "Car at the left"
+    frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/labels", START, message)]))])
+    assert frames.labels(0) is None
+    ((count, example),) = frames.problems.values()
+    assert (count, "expected 15 columns" in example) == (1, True)
+
+
+def labelled(tmp_path: Path, name: str, classes: Sequence[str], named: bool) -> BagContents:
+    entries = [image(START), boxes(START, classes)]
+    if named:
+        entries.append(("/ground_truth/label_info", START, label_info_message(classes, START)))
+    return read(write(tmp_path / name, entries))
+
+
+def test_labelled_is_what_all_bags_label(tmp_path: Path) -> None:
+    both = labelled(tmp_path, "a", ["Car", "Pedestrian"], named=True)
+    cars = labelled(tmp_path, "b", ["Car"], named=True)
+    silent = [labelled(tmp_path, "c", ["Car", "DontCare"], named=False), labelled(tmp_path, "d", ["Van"], named=False)]
+    assert known_truth([both]).labelled == {"Car", "Pedestrian"}
+    assert known_truth([both, cars]).labelled == {"Car"}
+    assert known_truth(silent).labelled == {"Car", "Van"}
+    assert known_truth([*silent, both]).labelled == {"Car"}
+    # In the bag that labels pedestrians they are neither right nor wrong when the other one does not.
+    frames = BagFrames([both, cars])
+    types = [[label.type for label in frames.labels(i) or ()] for i in range(2)]
+    assert types == [["Car", "DontCare"], ["Car"]]
+    assert len(frames[0].ignored) == 1
+
+
+@pytest.mark.parametrize(
+    "message", [image(START)[2], camera_info_message(CAMERA, "a frame", START + 7), boxes(START, [])[2]]
+)
+def test_headers_are_read_from_the_bytes(message: Message) -> None:
+    store = type_store()
+    stamp = message.header.stamp
+    expected = stamp.sec * 10**9 + stamp.nanosec, message.header.frame_id
+    for little_endian in (True, False):
+        data = bytes(store.serialize_cdr(message, type_of(message), little_endian=little_endian))
+        assert read_header(data) == expected
+    assert read_header(b"") is None
+    assert read_header(bytes(20)) is None

@@ -1,0 +1,237 @@
+"""The report's page: valid, complete in itself, described, escaped, bounded, and true to the figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+
+from mp_perception.errors import UserError
+from mp_perception.evaluation.report.html import MAX_REPORT_BYTES, Report, flattened, render_report, write_report
+from mp_perception.evaluation.run import Outputs
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+NAMES = tuple(f"{i:06d}" for i in range(8))
+HOSTILE = "\"><script>alert('x')</script><img src=http://evil.example/x.png onerror=alert(1)>$\\frac{$&\x07" + "w" * 300
+
+
+def parsed(page: str) -> Element:
+    """The page as a browser reads it; fails for anything that the standard calls an error."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+
+
+def local(element: Element) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def all_of(root: Element, *names: str) -> list[Element]:
+    return [element for element in root.iter() if local(element) in names]
+
+
+def text(element: Element) -> str:
+    return "".join(element.itertext())
+
+
+def table_rows(root: Element, caption: str) -> dict[str, list[str]]:
+    """First cell of each row -> the others, of the one table with that caption."""
+    tables = [table for table in all_of(root, "table") if text(all_of(table, "caption")[0]).startswith(caption)]
+    assert len(tables) == 1, caption
+    rows = [[text(cell).strip() for cell in all_of(row, "th", "td")] for row in all_of(tables[0], "tr")]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def report(make_report: Callable[..., Report]) -> Report:
+    return make_report(NAMES)
+
+
+@pytest.fixture(scope="module")
+def root(report: Report) -> Element:
+    return parsed(render_report(report))
+
+
+def test_nothing_is_loaded_from_elsewhere(root: Element) -> None:
+    assert all_of(root, "script", "link", "iframe", "object", "embed", "base") == []
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if str(name).rpartition("}")[2] in ("src", "href", "srcset", "data", "action", "poster"):
+                assert value.startswith(("data:image/", "#")), value[:80]
+            assert "url(" not in value or re.fullmatch(r".*url\(#[\w-]+\).*", value), value[:80]
+    (style,) = all_of(root, "style")
+    assert not re.search(r"url\(|@import", text(style))
+
+
+def test_every_link_leads_to_its_one_place(root: Element) -> None:
+    identifiers = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    assert len(identifiers) == len(set(identifiers)) > 10
+    targets = [str(value)[1:] for e in root.iter() for k, value in e.attrib.items() if str(k).endswith("href")]
+    targets += [name for e in root.iter() for v in e.attrib.values() for name in re.findall(r"url\(#([\w-]+)\)", v)]
+    targets = [name for name in targets if not name.startswith("ata:")]
+    assert set(targets) <= set(identifiers)
+    assert {"summary", "frames"} <= set(targets)
+
+
+def test_what_is_shown_is_described(root: Element) -> None:
+    pictures = all_of(root, "img")
+    assert len(pictures) == 6 * 5
+    assert all(len(picture.attrib["alt"]) > 20 for picture in pictures)
+    plots = all_of(root, "svg")
+    # Three of depth, two of objects, four curves, two of latency, two scales.
+    assert len(plots) == 13
+    assert all(plot.attrib["role"] == "img" and len(plot.attrib["aria-label"]) > 40 for plot in plots)
+    assert all(len(all_of(table, "caption")) == 1 for table in all_of(root, "table"))
+    assert all(len(all_of(figure, "figcaption")) == 1 for figure in all_of(root, "figure"))
+    levels = [int(local(element)[1]) for element in all_of(root, "h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_figures_are_those_of_the_result(report: Report, root: Element) -> None:
+    depth, objects = report.result["depth"], report.result["objects"]
+    assert depth["rel"] == pytest.approx(0.225)
+    metrics = ("d1", "d2", "d3", "rel", "rmse", "log10")
+    rows = table_rows(root, "Depth maps (per image")
+    assert rows["eigen"] == ["8", *(f"{depth[metric]:.3f}" for metric in metrics)]
+    row = next(row for row in depth["by_distance"] if row["from"] == 10)
+    rows = table_rows(root, "Depth maps by distance")
+    assert rows["10-15"] == ["8", *(f"{row[metric]:.3f}" for metric in metrics)]
+    car = objects["measures"]["box_statistic"]["lidar"]["class"]["Car"]
+    assert car["count"] == 8
+    rows = table_rows(root, "Depth in labelled boxes, against the lidar")
+    assert rows["Car"] == ["8", *(f"{car[metric]:.3f}" for metric in metrics)]
+    rows = table_rows(root, "Depth of detections")
+    assert rows["Car"][:3] == ["8 of 8", "0.0 %", "8"]
+    average, interval = (report.result["detection"]["Car"][key]["moderate"] for key in ("AP40", "AP40_interval"))
+    rows = table_rows(root, "This run beside the paper")
+    assert rows["Car, moderate"] == [f"{average:.2f} ({interval[0]:.1f}-{interval[1]:.1f})", "none"]
+    assert rows["parameters"] == ["2,439,024", "~2.4 M"]
+    # The median latency is 23.5 ms.
+    assert rows["frames per second"] == ["42.6", "36.7"]
+    assert rows["rmse, metres"][1] == "not known"
+    cards = [text(item) for item in all_of(root, "li") if item.find("span") is not None]
+    assert any(card.startswith("22.5 %") and "rel, 8 depth maps" in card for card in cards)
+    assert any(card.startswith("8 of 11") and "2 dropped" in card for card in cards)
+
+
+def test_frames_and_times_are_told(root: Element) -> None:
+    rows = table_rows(root, "Frames")
+    told = {"received": "11", "processed": "8", "dropped": "2", "dropped: too old": "2", "unaccounted for": "1"}
+    assert {name: row[0] for name, row in rows.items() if name in told} == told
+    assert table_rows(root, "Latency")["total"][:2] == ["8", "23.50"]
+    headings = [text(element) for element in all_of(root, "h3") if "frame" in text(element)]
+    worst = [f"Worst {i}: frame {NAMES[-i]}" for i in (1, 2, 3)]
+    assert headings == worst + [f"Best {i}: frame {NAMES[i - 1]}" for i in (1, 2, 3)]
+
+
+def test_the_configuration_is_whole(root: Element) -> None:
+    rows = table_rows(root, "With what")
+    assert rows["weights.sha256"] == ["0" * 64]
+    assert rows["weights.description.backbone"] == ["mobilenet_v2"]
+    assert rows["score_threshold"] == ["0.3"]
+    assert "mp_perception" in [text(element) for element in all_of(root, "pre")]
+    assert table_rows(root, "Protocol of the depth maps")["ground_truth"] == ["exact"]
+
+
+def test_names_from_data_are_text_and_nothing_else(make_report: Callable[..., Report]) -> None:
+    classes = (HOSTILE, "Pedestrian", f"{HOSTILE}?")
+    page = render_report(make_report((f"a/\udc80{HOSTILE}", f"b/{HOSTILE}"), classes, note=HOSTILE))
+    assert "<script" not in page
+    assert "<img src=http" not in page
+    root = parsed(page)
+    assert all_of(root, "script") == []
+    assert not any(str(name).startswith("on") for element in root.iter() for name in element.attrib)
+    assert {str(e.attrib["src"])[:22] for e in all_of(root, "img")} == {"data:image/jpeg;base64"}
+    # A byte that is no text and a bell become the sign for such.
+    shown = HOSTILE.replace("\x07", "\ufffd")
+    assert any(shown in text(element) for element in all_of(root, "th"))
+    assert any(f"a/\ufffd{shown}" in text(element) for element in all_of(root, "h3"))
+
+
+def test_noise_does_not_make_it_large(make_report: Callable[..., Report], tmp_path: Path) -> None:
+    write_report(tmp_path / "deep" / "noise.html", make_report(NAMES[:6], size=(640, 960), noise=127))
+    size = (tmp_path / "deep" / "noise.html").stat().st_size
+    assert 1_000_000 < size < MAX_REPORT_BYTES
+
+
+@pytest.mark.parametrize("protocol", ["official", "selection"])
+def test_other_protocols_have_their_metrics(make_report: Callable[..., Report], protocol: str) -> None:
+    report = make_report(NAMES[:2], protocol=protocol)
+    root = parsed(render_report(report))
+    figures = report.result["depth"].get("official", report.result["depth"])
+    if protocol == "official":
+        assert table_rows(root, "This run beside the paper")["SILog"][0] == f"{figures['SILog']:.2f}"
+    row = table_rows(root, "Depth maps (per image")[protocol if protocol == "official" else "selection, official"]
+    assert f"{figures['iRMSE']:.2f}" in row
+
+
+def test_what_there_is_not_is_left_out(make_report: Callable[..., Report]) -> None:
+    whole = make_report(NAMES[:1])
+    bare = {"depth": None, "objects": None, "detection": None, "coco": None, "detection_protocol": {}}
+    images = {"evaluated": 1, "with_depth": 0, "with_labels": 0}
+    report = Report("t", "w", bare | {"images": images, "score_threshold": 0.3}, [], type(whole.frames)(0.3))
+    root = parsed(render_report(report))
+    assert [text(element) for element in all_of(root, "h2")] == ["Summary", "Configuration"]
+    assert "Nothing was scored" in text(root)
+    # One frame alone is the best one, and not the worst one as well.
+    headings = [text(element) for element in all_of(parsed(render_report(whole)), "h3")]
+    assert [heading for heading in headings if "frame" in heading] == ["Best 1: frame 000000"]
+
+
+def test_nested_values_are_named_by_their_way() -> None:
+    values = {"a": {"b": [1, 2.5], "c": {}}, "d": None, "e": "x" * 1000, "f": [{"g": True}]}
+    rows = dict(flattened(values))
+    assert rows["e"].startswith("x" * 600 + " … (cut)")
+    assert {name: rows[name] for name in ("a.b", "a.c", "d", "f")} == {
+        "a.b": "1, 2.5",
+        "a.c": "none",
+        "d": "none",
+        "f": '[{"g": true}]',
+    }
+
+
+def test_an_old_report_stays_until_the_new_one_is_whole(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_report(path, report)
+    assert path.read_text().endswith("</html>")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(UserError, match="cannot be"):
+        write_report(path / "below.html", report)
+
+
+def test_places_that_cannot_be_are_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a file for the report, found a folder"):
+        Outputs(report=tmp_path).check()
+    with pytest.raises(UserError, match="found it named twice"):
+        Outputs(json=tmp_path / "a", report=tmp_path / "a").check()
+
+
+def test_the_installed_package_has_the_page(tmp_path: Path) -> None:
+    build = [sys.executable, "setup.py", "-q", "build", "--build-base", str(tmp_path / "build")]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
+    code = (
+        "import importlib.resources, json\n"
+        "folder = importlib.resources.files('mp_perception.evaluation.report') / 'templates'\n"
+        "print(json.dumps({file.name: file.read_text() for file in folder.iterdir()}))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "build" / "lib")},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    source = CHECKOUT / "mp_perception/evaluation/report/templates"
+    assert json.loads(run.stdout) == {file.name: file.read_text() for file in source.iterdir()}
