@@ -91,7 +91,7 @@ def test_no_process_is_left_behind(finished):
     ("arguments", "message"),
     [
         (["--drive", "nowhere"], "nowhere"),
-        (["--weights", "no.safetensors"], "no.safetensors: expected a safetensors checkpoint, found"),
+        (["--weights", "no.safetensors"], "no.safetensors: no such weights file"),
         (["--out", "mine"], "mine: expected no folder or an earlier demo's, found 'thesis.txt' in it"),
     ],
 )

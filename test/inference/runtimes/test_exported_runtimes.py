@@ -276,6 +276,24 @@ def test_tensors_that_are_not_those_of_the_description_are_refused(exported, tmp
     assert "expected outputs class_logits, box_offsets, depth, found class_logits, depth" in message
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("location", ["../outside.bin", "/dev/zero"])
+def test_weights_outside_the_models_folder_are_not_read(exported, tmp_path, runtime, location) -> None:
+    model = onnx.load(exported.onnx)
+    tensor = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    size = len(tensor.raw_data)
+    (tmp_path / "outside.bin").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("length", str(size))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+    path = tmp_path / "models" / "reaching.onnx"
+    path.parent.mkdir()
+    path.write_bytes(model.SerializeToString())
+    refused(path, runtime)
+
+
 def test_an_openvino_model_of_something_else_is_refused(tmp_path) -> None:
     pixels = openvino.opset13.parameter([1, 3], np.float32, name="x")
     openvino.save_model(openvino.Model([openvino.opset13.relu(pixels)], [pixels]), tmp_path / "relu.xml")
