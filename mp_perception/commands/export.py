@@ -48,7 +48,7 @@ def export(
         str | None, typer.Option(help="Split on which accuracy is scored before and after.")
     ] = None,
 ) -> None:
-    """Write a network as an ONNX or OpenVINO model: two to five times as fast on a CPU, without PyTorch.
+    """Write a network as an ONNX or OpenVINO model: up to five times as fast on a CPU, without PyTorch.
 
     The model is compared with PyTorch on frames of the data set, or on drawn streets; one that differs too much is not
     written. It carries its description, so it is a weights file like any other: predict, evaluate and the node take it

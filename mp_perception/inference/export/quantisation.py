@@ -26,8 +26,8 @@ def quantise(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onn
     """An 8-bit model from a float32 one.
 
     frames: network inputs (h, w, 3), uint8, that show what the network will see; at least one.
-    A value's range is the mean of the frames' ranges, so that one odd frame does not make every grid coarse: over
-    100 KITTI frames it costs half a point of AP for cars where the widest range costs five (docs/export.md).
+    A value's range is the mean of the frames' ranges, so that one odd frame does not make every grid coarse
+    (docs/export.md).
     What follows the outputs' last convolutions stays float: 256 steps are too few for metres.
     """
     with TemporaryDirectory() as folder:
