@@ -15,7 +15,7 @@ Topic = Annotated[str | None, typer.Option(metavar="TOPIC", help="Found by itsel
 def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Folders of rosbag2 recordings, or .mcap or .db3 files.")],
     weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
     ] = "mobilenet_v2",
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Score the node's outputs in the bag; no network runs.")
