@@ -54,6 +54,7 @@ class CheckpointDescription:
     depth_bound: "logarithmic" (depth is bounded to depth_range) or "none" (the paper's unbounded last layer).
     training_focal_length: pixels of the network's input, or None if the depth knows no camera.
     score_threshold: the score above which detections are worth showing.
+    depth_error: relative error of an object's depth, one standard deviation, beyond the spread inside its box.
     metrics: figures of this checkpoint by name, for people.
     """
 
@@ -69,6 +70,7 @@ class CheckpointDescription:
     depth_bound: str = "logarithmic"
     training_focal_length: float | None = None
     score_threshold: float = 0.3
+    depth_error: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
@@ -91,6 +93,7 @@ class CheckpointDescription:
         focal = self.training_focal_length
         _require(focal is None or 0 < focal < math.inf, "a positive training_focal_length or none", focal)
         _require(0 <= self.score_threshold <= 1, "a score_threshold of 0 to 1", self.score_threshold)
+        _require(0 <= self.depth_error <= 10, "a depth_error of 0 to 10", self.depth_error)
 
     def with_input_size(self, height: int, width: int) -> CheckpointDescription:
         """The same network for another input size; depth and default boxes keep their units (pixels, metres)."""
@@ -198,5 +201,7 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         depth_bound=_text(values["depth_bound"], "depth_bound"),
         training_focal_length=None if focal is None else _numbers([focal], 1, "training_focal_length")[0],
         score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
+        # The first checkpoints have none.
+        depth_error=_numbers([values.get("depth_error", 0.0)], 1, "depth_error")[0],
         metrics=metrics,
     )

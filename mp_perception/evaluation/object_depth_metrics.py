@@ -149,6 +149,12 @@ class ObjectDepthScorer:
             }
         return table
 
+    def detection_depths(self) -> tuple[Floats, Floats, Floats]:
+        """True depth (lidar), measured depth and spread of the objects that were found, (N,) each, metres."""
+        objects = self._all_objects()
+        known = objects.found & (objects.lidar > 0) & (objects.detection > 0)
+        return objects.lidar[known], objects.detection[known], objects.detection_spread[known]
+
     def _all_objects(self) -> _Objects:
         """The objects of all images, sorted by the images' names."""
         images = [self._images[name] for name in sorted(self._images)] or [_no_objects()]

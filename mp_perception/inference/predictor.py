@@ -146,6 +146,7 @@ class Predictor:
         depth = self._valid_depth(outputs.depth[0], placement, intrinsics, settings)
         to_depth_map = np.array([depth.shape[1], depth.shape[0]] * 2) / np.array([image.shape[1], image.shape[0]] * 2)
         object_depth, spread, share = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
+        spread = np.hypot(spread, np.float32(self.description.depth_error) * object_depth)
         detections = Detections(
             boxes=boxes,
             scores=scores,

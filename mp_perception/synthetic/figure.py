@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mp_perception.classes import class_color
 from mp_perception.synthetic.drive import label_of
-from mp_perception.synthetic.render import RenderedFrame, render
+from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame, render
 from mp_perception.synthetic.streets import random_scene
 
 #: A street with all that a street can hold, and the width of the figure in pixels.
@@ -53,10 +53,11 @@ def _draw_boxes(frame: RenderedFrame) -> NDArray[np.uint8]:
     picture = np.ascontiguousarray(_shrink(frame.image))
     scale = _WIDTH / frame.image.shape[1]
     for seen in sorted(frame.objects, key=lambda item: -item.location[2]):
-        if label_of(seen).type == "DontCare":
+        label = label_of(seen, KITTI_CAMERA)
+        if label.type == "DontCare":
             continue
         color = class_color(seen.label)
-        x1, y1, x2, y2 = (round(float(edge) * scale) for edge in seen.box)
+        x1, y1, x2, y2 = (round(edge * scale) for edge in label.box)
         cv2.rectangle(picture, (x1, y1), (x2, y2), color, 1, cv2.LINE_AA)
         if seen.occlusion < 2 and seen.location[2] < 35:
             (width, height), _ = cv2.getTextSize(seen.label, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)

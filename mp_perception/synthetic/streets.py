@@ -182,7 +182,7 @@ class _Street:
         generator, road = self.generator, self.road
         for _ in range(generator.poisson(2.3 * (1 + self.ego.speed * self.times[-1] / 70))):
             speed = generator.uniform(3.0, 6.5)
-            kind = generator.choice(["along", "oncoming", "across", "footway"], p=[0.4, 0.25, 0.2, 0.15])
+            kind = generator.choice(["along", "oncoming", "across", "footway"], p=[0.3, 0.2, 0.3, 0.2])
             s = self._somewhere_ahead() + 2
             if kind == "across":
                 direction = generator.choice([-1, 1])
@@ -198,7 +198,8 @@ class _Street:
             else:
                 forward = kind == "along" or (kind == "footway" and generator.random() < 0.5)
                 side = 1 if forward else -1
-                t = side * (road.half_width + 0.9 if kind == "footway" else drivable - 0.45 + generator.normal(0, 0.12))
+                on_footway = road.half_width + generator.uniform(0.6, max(road.pavement - 0.4, 0.9))
+                t = side * (on_footway if kind == "footway" else drivable - 0.45 + generator.normal(0, 0.12))
                 motion = Motion(
                     s if forward else s + speed * self.times[-1] * 0.7,
                     float(t),

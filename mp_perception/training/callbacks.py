@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ class AveragedWeights(WeightAveraging):
 class WeightsFiles(Callback):
     """Writes checkpoints for the node: `last.safetensors` after every epoch, `best.safetensors` by validation.
 
+    Score threshold and depth error in them are those of the first validation set that can tell.
     Beside them validation.jsonl, a line of figures per epoch, and curve.png, the same to look at.  It must come before
     AveragedWeights among the callbacks.
 
@@ -116,7 +117,10 @@ class WeightsFiles(Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("validation/")
         }
-        network.description = replace(network.description, metrics={"epoch": trainer.current_epoch + 1, **metrics})
+        measured = {name: value for name, value in asdict(module.calibration).items() if value is not None}
+        network.description = replace(
+            network.description, metrics={"epoch": trainer.current_epoch + 1, **metrics}, **measured
+        )
         write_checkpoint(self._folder / "last.safetensors", network)
         value = float(trainer.callback_metrics.get(self._monitor, float("-inf")))
         if value > self._best:

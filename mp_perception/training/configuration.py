@@ -111,6 +111,7 @@ class OptimisationConfiguration:
     schedule: "step" (times 0.9 every 500 steps, the paper's) or "cosine" (linear warm-up, then down to zero).
     warm_up: share of the epochs' steps.  gradient_clip: largest norm, 0 for none.
     average_decay: of the weights' exponential moving average, which is what is validated and kept; 0 for none.
+    backbone_rate: the backbone's learning rate, relative to that of the rest.
     frozen_stride: the backbone's layers up to the map of this stride (2, 4, 8, ...) stay as they are; 0 trains all.
     freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it.
     activation_checkpointing: compute the backbone's activations again in the backward pass, which saves memory.
@@ -126,6 +127,7 @@ class OptimisationConfiguration:
     epochs: int = 30
     gradient_clip: float = 10.0
     average_decay: float = 0.998
+    backbone_rate: float = 1.0
     frozen_stride: Literal[0, 2, 4, 8, 16, 32] = 0
     freeze_batch_norm: bool = False
     activation_checkpointing: bool = False

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
+from mp_perception.evaluation.calibration import Calibration, calibrate
 from mp_perception.evaluation.distributed import from_first, gather, share_of_images
 from mp_perception.evaluation.evaluate import evaluate, headline_figures
 from mp_perception.inference.predictor import Predictor
@@ -37,6 +38,7 @@ class MultiTaskTraining(lightning.LightningModule):
     """Trains a MultiTaskNetwork as a configuration says."""
 
     default_boxes: Tensor
+    calibration: Calibration
 
     def __init__(self, configuration: TrainingConfiguration) -> None:
         super().__init__()
@@ -107,6 +109,7 @@ class MultiTaskTraining(lightning.LightningModule):
         if parts is not None:
             for part in parts[1:]:
                 parts[0].merge(part)
+            self.calibration = self.calibration.completed_by(calibrate(parts[0]))
         figures = from_first(headline_figures(parts[0]) if parts else {})
         self._validated.append(figures)
         name = f"validation/{batch_index}-{data_set.origin}"
@@ -115,6 +118,7 @@ class MultiTaskTraining(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
         self._validated: list[dict[str, float]] = []
+        self.calibration = Calibration()
 
     def on_validation_epoch_end(self) -> None:
         """One number to choose by: the mean of all shares (d1, average precisions) of all validation sets."""
@@ -137,14 +141,15 @@ class MultiTaskTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the configuration; normalisation and biases do not decay."""
         optimisation = self.configuration.optimisation
-        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        backbone = {id(p) for p in self.network.backbone.parameters()}
+        groups = []
+        for of_backbone, rate in ((True, optimisation.backbone_rate), (False, 1.0)):
+            own = [p for p in self.parameters() if p.requires_grad and (id(p) in backbone) == of_backbone]
+            for decays, decay in ((True, optimisation.weight_decay), (False, 0.0)):
+                parameters = [p for p in own if (p.ndim > 1) == decays]
+                groups.append({"params": parameters, "lr": rate * optimisation.learning_rate, "weight_decay": decay})
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimisation.optimiser]
-        optimiser = optimiser_class(
-            [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
-            lr=optimisation.learning_rate,
-            weight_decay=optimisation.weight_decay,
-        )
+        optimiser = optimiser_class(groups)
         num_steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self._rate(step, num_steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

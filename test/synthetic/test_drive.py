@@ -77,7 +77,7 @@ def test_scans_fall_on_the_depth_map(raw):
 def test_object_set_is_read_back_and_its_3d_boxes_enclose_its_2d_boxes(objects):
     names = (objects / "ImageSets" / "train.txt").read_text().split()
     assert names == ["000000", "000001", "000002", "000003"]
-    checked = 0
+    checked = people = 0
     for name in names:
         training = objects / "training"
         assert read_image(training / "image_2" / f"{name}.png").shape == (128, 416, 3)
@@ -109,8 +109,13 @@ def test_object_set_is_read_back_and_its_3d_boxes_enclose_its_2d_boxes(objects):
             assert (around[:2] <= box[:2] + 0.7).all()
             assert (around[2:] >= box[2:] - 0.7).all()
             assert box_iou(around[None], box[None])[0, 0] > 0.45
+            if label.type in ("Pedestrian", "Cyclist"):
+                # Labels have two decimals of a metre, which is a pixel at the least distance.
+                np.testing.assert_allclose(box, np.clip(around, 0, (416, 128, 416, 128)), atol=1.0)
+                people += 1
             checked += 1
     assert checked >= 10
+    assert people >= 3
 
 
 def test_every_object_frame_is_another_street(objects):

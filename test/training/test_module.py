@@ -1,6 +1,7 @@
 """The training step: each branch learns from the images that have its label, and what goes wrong is said."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,3 +151,19 @@ def test_a_training_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
         torch.testing.assert_close(one, other, msg=name)
     with pytest.raises(UserError, match="expected the configuration's network, found another decoder"):
         start_network(replace(given, decoder="unet"))
+
+
+def test_the_backbone_learns_at_its_own_rate():
+    module = training(optimisation=OptimisationConfiguration(learning_rate=0.01, backbone_rate=0.1, weight_decay=0.5))
+    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    optimiser = module.configure_optimizers()["optimizer"]
+    settings = {
+        id(parameter): (group["initial_lr"], group["weight_decay"])
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    }
+    assert len(settings) == len(list(module.parameters()))
+    for name, parameter in module.network.named_parameters():
+        rate, decay = settings[id(parameter)]
+        assert rate == pytest.approx(0.001 if name.startswith("backbone.") else 0.01)
+        assert decay == (0.5 if parameter.ndim > 1 else 0.0)
