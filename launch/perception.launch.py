@@ -14,8 +14,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from mp_perception.checkpoint_description import BACKBONE_NAMES
-from mp_perception.inference.runtimes.registry import RUNTIMES
+from mp_perception.checkpoint_description import backbone_names
+from mp_perception.inference.runtimes.registry import runtime_names
 from mp_perception.share import share_folder
 
 #: Arguments that are parameters of the node under the same name, and are passed on if they are not empty.
@@ -39,10 +39,10 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
     """Every argument with its meaning and choices."""
     parameter_file = str(share_folder() / "config" / "perception.yaml")
     return [
-        _argument("backbone", "", "network that looks at the image; empty: as in params_file", BACKBONE_NAMES),
+        _argument("backbone", "", "network that looks at the image; empty: as in params_file", backbone_names()),
         _argument("weights", "", "weights file; empty: as in params_file, where empty means the backbone's own"),
         _argument("device", "", "auto, cpu, cuda or cuda:N; empty: as in params_file"),
-        _argument("runtime", "", "what executes the network; empty: as in params_file", ("auto", *RUNTIMES)),
+        _argument("runtime", "", "what executes the network; empty: as in params_file", runtime_names()),
         _argument("image", "image", "topic of the camera images"),
         _argument("camera_info", "camera_info", "topic of the camera info"),
         _argument(

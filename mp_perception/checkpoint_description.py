@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mp_perception.errors import UserError
+from mp_perception.extensions import extension_names
 
 #: Version of the JSON below; a reader refuses versions it does not know.
 FORMAT_VERSION = 1
-#: Names of the backbones, known without importing torch; `network.backbones` registers one class for each.
+#: Names of our backbones, known without importing torch; `network.backbones` registers one class for each.
 BACKBONE_NAMES = ("mobilenet_v2", "resnet50")
 
 #: The network input's height and width are multiples of this, the stride of a backbone's last feature map.
@@ -25,6 +26,11 @@ _MAX_INPUT_SIDE = 4096
 _MAX_CLASSES = 1000
 _MAX_LEVELS = 12
 _MAX_SHAPES = 64
+
+
+def backbone_names() -> tuple[str, ...]:
+    """Names of all backbones: ours, and those of other installed packages."""
+    return (*BACKBONE_NAMES, *extension_names("backbones"))
 
 
 @dataclass(frozen=True)

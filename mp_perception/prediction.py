@@ -22,7 +22,8 @@ class Detections:
     scores: (N,) float32, 0..1.
     labels: (N,) int64, indices into class_names.
     depth: (N,) float32 metres along the optical axis, NaN where the box holds no valid depth.
-    depth_spread: (N,) float32 metres, one standard deviation of depth: its spread inside the object and the network's error, NaN likewise.
+    depth_spread: (N,) float32 metres, one standard deviation of depth: spread in the object and the network's error,
+    NaN likewise.
     valid_share: (N,) float32, 0..1: share of the box's core whose depth is valid.
     position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x and
     y are NaN without intrinsics.

@@ -72,9 +72,9 @@ def predict(
 
 def split_weights(weights: str) -> tuple[str | None, Path | None]:
     """What --weights names: (backbone, None), or (None, file) where the file decides the backbone."""
-    from mp_perception.checkpoint_description import BACKBONE_NAMES
+    from mp_perception.checkpoint_description import backbone_names
 
-    return (weights, None) if weights in BACKBONE_NAMES else (None, Path(weights))
+    return (weights, None) if weights in backbone_names() else (None, Path(weights))
 
 
 def _camera(intrinsics: tuple[float, float, float, float] | None, width: int, height: int) -> CameraIntrinsics | None:

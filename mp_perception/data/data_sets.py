@@ -1,6 +1,6 @@
 """The data sets by name, as `--dataset` and the training configurations name them.
 
-A new data set is one class (a FrameSet) and one line here.
+A new data set is one class (a FrameSet) and one line here, or an entry point of another package.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mp_perception.data.kitti.stereo import KittiStereo
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.people import PeopleFolder
 from mp_perception.errors import UserError
+from mp_perception.extensions import extension_names, load_extension
 
 #: Name -> (root folder, split or None, class names) -> data set.
 DATA_SETS: dict[str, Callable[[Path, str | None, Sequence[str]], FrameSet]] = {
@@ -41,8 +42,11 @@ def open_data_set(
     name: str, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES
 ) -> FrameSet:
     """A data set by its name; split: as its class says.  Raises UserError for an unknown name or a wrong folder."""
-    if name not in DATA_SETS:
-        raise UserError(f"unknown data set '{name}': expected one of {', '.join(sorted(DATA_SETS))}")
+    opened = DATA_SETS.get(name) or load_extension("data_sets", name)
+    if not callable(opened):
+        known = sorted({*DATA_SETS, *extension_names("data_sets")})
+        raise UserError(f"unknown data set '{name}': expected one of {', '.join(known)}")
     if not root.is_dir():
         raise UserError(f"{root}: no such folder, expected the data set {name}")
-    return DATA_SETS[name](root, split, class_names)
+    data_set: FrameSet = opened(root, split, class_names)
+    return data_set

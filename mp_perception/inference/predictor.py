@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, check_input_size
+from mp_perception.checkpoint_description import (
+    BACKBONE_NAMES,
+    CheckpointDescription,
+    backbone_names,
+    check_input_size,
+)
 from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
@@ -71,14 +76,14 @@ class Predictor:
     ) -> Predictor:
         """Load a network.
 
-        backbone: a name in BACKBONE_NAMES; None takes that of the weights, or mobilenet_v2.
+        backbone: one of backbone_names(); None takes that of the weights, or mobilenet_v2.
         weights: a file; None takes the backbone's default weights, and an untrained network where there are none
         (then `untrained` is true).  input_size: (height, width), multiples of 32, instead of the checkpoint's.
         num_threads: CPU threads, 0 for all cores but one.
         Raises UserError for anything that cannot be had.
         """
-        if backbone is not None and backbone not in BACKBONE_NAMES:
-            raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(BACKBONE_NAMES)}")
+        if backbone is not None and backbone not in backbone_names():
+            raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(backbone_names())}")
         path = Path(weights) if weights else default_weights(backbone or BACKBONE_NAMES[0])
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such weights file")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mp_perception.errors import UserError
+from mp_perception.extensions import extension_names, load_extension
 
 STRIDES = (2, 4, 8, 16, 32)
 
@@ -73,9 +74,12 @@ def register_backbone(
 
 
 def find_backbone(name: str) -> Backbone:
-    """The registered backbone; raises UserError that lists the known names."""
+    """The registered backbone, ours or an extension's; raises UserError that lists the known names."""
     if name not in BACKBONES:
-        raise UserError(f"unknown backbone '{name}': expected one of {', '.join(sorted(BACKBONES))}")
+        load_extension("backbones", name)
+    if name not in BACKBONES:
+        known = sorted({*BACKBONES, *extension_names("backbones")})
+        raise UserError(f"unknown backbone '{name}': expected one of {', '.join(known)}")
     return BACKBONES[name]
 
 

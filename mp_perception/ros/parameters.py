@@ -15,11 +15,11 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
-from mp_perception.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, check_input_size
+from mp_perception.checkpoint_description import CheckpointDescription, backbone_names, check_input_size
 from mp_perception.errors import UserError
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
-from mp_perception.inference.runtimes.registry import PRECISIONS, RUNTIMES
+from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _parameter(default: Any, allowed: Range, description: str, run_time: bool = 
 class NodeParameters:
     """One consistent set of values; made by `checked`, replaced as a whole, never changed in place."""
 
-    backbone: str = _parameter("mobilenet_v2", _one_of(*BACKBONE_NAMES), "Network that looks at the image.")
+    backbone: str = _parameter("mobilenet_v2", _one_of(*backbone_names()), "Network that looks at the image.")
     weights: str = _parameter(
         "",
         Range("a file, or empty", lambda value: "\0" not in value),
@@ -73,7 +73,7 @@ class NodeParameters:
         " is not there fails the configuration.",
     )
     runtime: str = _parameter(
-        "auto", _one_of("auto", *RUNTIMES), "What executes the network; `auto` goes by the weights file."
+        "auto", _one_of(*runtime_names()), "What executes the network; `auto` goes by the weights file."
     )
     precision: str = _parameter("auto", _one_of(*PRECISIONS), "Arithmetic of the network; `auto`: the fastest.")
     num_threads: int = _parameter(0, _between(0, 256, " (0: cores - 1)"), "Threads of the network on the CPU.")

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mp_perception.errors import UserError
+from mp_perception.extensions import extension_names, load_extension
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 
 
@@ -45,16 +46,31 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 def load_runtime(
     name: str, source: NetworkSource, device: str = "auto", precision: str = "auto", num_threads: int = 0
 ) -> Runtime:
-    """The network of `source` in a runtime ("auto" or one of RUNTIMES).
+    """The network of `source` in a runtime (one of runtime_names()).
 
     num_threads: CPU threads; 0 leaves one core to the rest of the robot.
     Raises UserError for an unknown name, a file that the runtime does not take, a package that is not installed, or
     for what the runtime refuses.
     """
-    if name not in ("auto", *RUNTIMES):
-        raise UserError(f"unknown runtime '{name}': expected one of auto, {', '.join(RUNTIMES)}")
+    if name not in runtime_names():
+        raise UserError(f"unknown runtime '{name}': expected one of {', '.join(runtime_names())}")
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision '{precision}': expected one of {', '.join(PRECISIONS)}")
+    extension = load_extension("runtimes", name)
+    runtime, reason = (extension, "as asked") if extension else _own_runtime(name, source, device)
+    assert isinstance(runtime, type), f"extension '{name}' is no class"
+    loaded: Runtime = runtime(source, device, precision, num_threads or max(1, available_cores() - 1))
+    loaded.reason = reason
+    return loaded
+
+
+def runtime_names() -> tuple[str, ...]:
+    """ "auto", the names of RUNTIMES, and those of other installed packages, which auto never takes."""
+    return ("auto", *RUNTIMES, *extension_names("runtimes"))
+
+
+def _own_runtime(name: str, source: NetworkSource, device: str) -> tuple[type[Runtime], str]:
+    """The class of a runtime of ours that takes the source's file, and why this one."""
     suffix = _suffix(source.weights)
     fitting = [entry for entry, found in RUNTIMES.items() if suffix in found.suffixes]
     chosen, reason = (name, "as asked") if name != "auto" else _choose(fitting, suffix, device)
@@ -67,10 +83,7 @@ def load_runtime(
     entry = RUNTIMES[chosen]
     if not entry.is_installed:
         raise UserError(f"runtime '{chosen}' needs the package {entry.package}: pip install {entry.package}")
-    runtime: type[Runtime] = getattr(importlib.import_module(entry.module), entry.class_name)
-    loaded = runtime(source, device, precision, num_threads or max(1, available_cores() - 1))
-    loaded.reason = reason
-    return loaded
+    return getattr(importlib.import_module(entry.module), entry.class_name), reason
 
 
 def available_cores() -> int:

@@ -1,0 +1,33 @@
+"""What other packages add, found by their entry points: backbones, data sets, runtimes (docs/extending.md)."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from mp_perception.errors import UserError
+
+
+def extension_names(kind: str) -> list[str]:
+    """Names that packages register for a kind (backbones, data_sets, runtimes), sorted; nothing is imported."""
+    return sorted(_entry_points(kind))
+
+
+def load_extension(kind: str, name: str) -> object | None:
+    """What the entry point of that name stands for, or None if nobody registers it.
+
+    Raises UserError if it cannot be imported.
+    """
+    point = _entry_points(kind).get(name)
+    if point is None:
+        return None
+    try:
+        loaded: object = point.load()
+    except Exception as error:  # whatever the other package's module raises
+        package = point.dist.name if point.dist else "an installed package"
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"{package}: extension '{name}' ({point.value}) cannot be loaded: {reason}") from error
+    return loaded
+
+
+def _entry_points(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"mp_perception.{kind}")}
