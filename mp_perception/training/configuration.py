@@ -27,7 +27,8 @@ class NetworkConfiguration:
     backbone, decoder, head: names in the registries of `network`.
     backbone_weights: "torchvision", a safetensors file (its path may start from the data's folder), or None for a
     random start.
-    initial_weights: a checkpoint of the same network to go on from, for a training on one's own data, or None.
+    initial_weights: a checkpoint to go on from, for a training on one's own data, or None.  The network is then the
+    checkpoint's (`network_of`), whatever else is said here.
     levels: feature maps with detection heads and their default boxes; empty takes describe_network's.
     input_size: height and width, pixels.  depth_range: metres.  depth_bound: "logarithmic" or "none".
     focal_length: pixels of the network's input; depth is learned as a camera of this focal length would have it, and
@@ -111,7 +112,6 @@ class OptimisationConfiguration:
     schedule: "step" (times 0.9 every 500 steps, the paper's) or "cosine" (linear warm-up, then down to zero).
     warm_up: share of the epochs' steps.  gradient_clip: largest norm, 0 for none.
     average_decay: of the weights' exponential moving average, which is what is validated and kept; 0 for none.
-    backbone_rate: the backbone's learning rate, relative to that of the rest.
     frozen_stride: the backbone's layers up to the map of this stride (2, 4, 8, ...) stay as they are; 0 trains all.
     freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it.
     activation_checkpointing: compute the backbone's activations again in the backward pass, which saves memory.
@@ -127,7 +127,6 @@ class OptimisationConfiguration:
     epochs: int = 30
     gradient_clip: float = 10.0
     average_decay: float = 0.998
-    backbone_rate: float = 1.0
     frozen_stride: Literal[0, 2, 4, 8, 16, 32] = 0
     freeze_batch_norm: bool = False
     activation_checkpointing: bool = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
 
 
@@ -38,4 +40,6 @@ def draw_curve(records: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize="small")
-    figure.savefig(picture, dpi=100)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_atomically(picture, content.getvalue())

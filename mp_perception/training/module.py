@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +141,14 @@ class MultiTaskTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the configuration; normalisation and biases do not decay."""
         optimisation = self.configuration.optimisation
-        backbone = {id(p) for p in self.network.backbone.parameters()}
-        groups = []
-        for of_backbone, rate in ((True, optimisation.backbone_rate), (False, 1.0)):
-            own = [p for p in self.parameters() if p.requires_grad and (id(p) in backbone) == of_backbone]
-            for decays, decay in ((True, optimisation.weight_decay), (False, 0.0)):
-                parameters = [p for p in own if (p.ndim > 1) == decays]
-                groups.append({"params": parameters, "lr": rate * optimisation.learning_rate, "weight_decay": decay})
+        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimisation.optimiser]
-        optimiser = optimiser_class(groups)
+        optimiser = optimiser_class(
+            [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+            lr=optimisation.learning_rate,
+            weight_decay=optimisation.weight_decay,
+        )
         num_steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self._rate(step, num_steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -165,8 +164,34 @@ class MultiTaskTraining(lightning.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, num_steps - warm_up))))
 
 
+def network_of(path: Path) -> NetworkConfiguration:
+    """The configuration of a checkpoint's network.  Raises UserError if it cannot be read."""
+    found = read_checkpoint(path).description
+    return NetworkConfiguration(
+        backbone=found.backbone,
+        initial_weights=str(path),
+        decoder=found.decoder,
+        head=found.head,
+        levels=list(found.levels),
+        class_names=list(found.class_names),
+        input_size=found.input_size,
+        depth_range=found.depth_range,
+        depth_bound="none" if found.depth_bound == "none" else "logarithmic",
+        focal_length=found.training_focal_length or NetworkConfiguration.focal_length,
+    )
+
+
 def start_network(configuration: NetworkConfiguration) -> Network:
-    """A fresh network with its backbone's weights.  Raises UserError for names or files that do not exist."""
+    """A fresh network with its backbone's weights, or the one of the initial weights.
+
+    Raises UserError for names or files that do not exist.
+    """
+    if configuration.initial_weights:
+        network = read_checkpoint(Path(configuration.initial_weights))
+        network.description = replace(
+            network.description, metrics={}, depth_error=0.0, training_focal_length=configuration.focal_length
+        )
+        return network
     try:
         description = describe_network(
             configuration.backbone,
@@ -185,18 +210,7 @@ def start_network(configuration: NetworkConfiguration) -> Network:
     except ValueError as error:
         raise UserError(f"network: {error}") from error
     network = build_network(description)
-    if configuration.initial_weights:
-        initial = read_checkpoint(Path(configuration.initial_weights))
-        found = replace(initial.description, metrics={}, score_threshold=description.score_threshold)
-        wanted = replace(description, pixel_mean=found.pixel_mean, pixel_std=found.pixel_std)
-        different = [f.name for f in fields(wanted) if getattr(wanted, f.name) != getattr(found, f.name)]
-        if different:
-            raise UserError(
-                f"{configuration.initial_weights}: expected the configuration's network, found another {different[0]}"
-            )
-        network = build_network(wanted)
-        network.load_state_dict(initial.state_dict())
-    elif configuration.backbone_weights:
+    if configuration.backbone_weights:
         normalisation = load_backbone_weights(configuration.backbone, network.backbone, configuration.backbone_weights)
         description = replace(description, pixel_mean=normalisation.mean, pixel_std=normalisation.std)
         trained = network

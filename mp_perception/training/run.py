@@ -25,7 +25,7 @@ from mp_perception.progress import error_console
 from mp_perception.training.callbacks import AsynchronousUpdates, AveragedWeights, WeightsFiles
 from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
-from mp_perception.training.module import MultiTaskTraining
+from mp_perception.training.module import MultiTaskTraining, network_of
 from mp_perception.training.pictures import ValidationPictures
 from mp_perception.training.two_stage import TwoStageTraining
 
@@ -44,10 +44,11 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         raise UserError(f"{last}: nothing to resume")
     if not resume and is_first() and out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
+    configuration = _with_network_below(configuration, data_root)
     lightning.seed_everything(configuration.seed, workers=True, verbose=False)
     data = TrainingData(configuration, data_root)
     training = TwoStageTraining if configuration.network.head == FASTER_RCNN else MultiTaskTraining
-    module = training(_with_weights_below(configuration, data_root))
+    module = training(configuration)
     optimisation = configuration.optimisation
     if is_first():
         out.mkdir(parents=True, exist_ok=True)
@@ -86,21 +87,17 @@ def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool)
     return callbacks
 
 
-def _with_weights_below(configuration: TrainingConfiguration, data_root: Path) -> TrainingConfiguration:
-    """The configuration with relative weights files found in the data's folder."""
+def _with_network_below(configuration: TrainingConfiguration, data_root: Path) -> TrainingConfiguration:
+    """The configuration with relative weights files found in the data's folder, and the initial weights' network."""
 
     def found(weights: str | None) -> str | None:
         return str(data_root / weights) if weights and (data_root / weights).is_file() else weights
 
-    network = configuration.network
-    return replace(
-        configuration,
-        network=replace(
-            network,
-            backbone_weights=found(network.backbone_weights),
-            initial_weights=found(network.initial_weights),
-        ),
-    )
+    initial = found(configuration.network.initial_weights)
+    if initial:
+        return replace(configuration, network=network_of(Path(initial)))
+    weights = found(configuration.network.backbone_weights)
+    return replace(configuration, network=replace(configuration.network, backbone_weights=weights))
 
 
 def _plain(configuration: TrainingConfiguration) -> object:

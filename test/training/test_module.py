@@ -1,7 +1,6 @@
 """The training step: each branch learns from the images that have its label, and what goes wrong is said."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from mp_perception.training.configuration import (
     OptimisationConfiguration,
     TrainingConfiguration,
 )
-from mp_perception.training.module import MultiTaskTraining, start_network
+from mp_perception.training.module import MultiTaskTraining, network_of, start_network
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 NETWORK = NetworkConfiguration(input_size=(64, 96), focal_length=100.0)
@@ -142,28 +141,15 @@ def test_a_loss_that_is_not_finite_stops_with_its_parts():
         module.training_step(batch(), 0)
 
 
-def test_a_training_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
+def test_a_training_goes_on_from_a_checkpoint_with_its_network(tmp_path):
     first = training()
-    write_checkpoint(tmp_path / "first.safetensors", first.network)
-    given = replace(NETWORK, initial_weights=str(tmp_path / "first.safetensors"))
-    second = start_network(given)
+    path = tmp_path / "first.safetensors"
+    first.network.description = replace(first.network.description, depth_error=0.5, metrics={"d1": 0.9})
+    write_checkpoint(path, first.network)
+    found = network_of(path)
+    given = replace(NETWORK, levels=list(first.network.description.levels), initial_weights=str(path))
+    assert found == given
+    second = start_network(found)
+    assert second.description == replace(first.network.description, depth_error=0.0, metrics={})
     for (name, one), (_, other) in zip(first.network.state_dict().items(), second.state_dict().items(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
-    with pytest.raises(UserError, match="expected the configuration's network, found another decoder"):
-        start_network(replace(given, decoder="unet"))
-
-
-def test_the_backbone_learns_at_its_own_rate():
-    module = training(optimisation=OptimisationConfiguration(learning_rate=0.01, backbone_rate=0.1, weight_decay=0.5))
-    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
-    optimiser = module.configure_optimizers()["optimizer"]
-    settings = {
-        id(parameter): (group["initial_lr"], group["weight_decay"])
-        for group in optimiser.param_groups
-        for parameter in group["params"]
-    }
-    assert len(settings) == len(list(module.parameters()))
-    for name, parameter in module.network.named_parameters():
-        rate, decay = settings[id(parameter)]
-        assert rate == pytest.approx(0.001 if name.startswith("backbone.") else 0.01)
-        assert decay == (0.5 if parameter.ndim > 1 else 0.0)

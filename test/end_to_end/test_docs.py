@@ -1,0 +1,89 @@
+"""The documentation as a site, and the code on its pages as far as nothing else runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from mp_perception.training.configuration import read_configuration
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCS = CHECKOUT / "docs"
+
+
+class Resources(HTMLParser):
+    """Addresses that a page loads when it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {"script": "src", "img": "src", "link": "href"}
+        values = dict(attrs)
+        if tag in names and (address := values.get(names[tag])) and values.get("rel") != "canonical":
+            self.found.append(address)
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = sorted(tmp_path.rglob("*.html"))
+    assert {path.stem for path in DOCS.glob("*.md")} <= {path.stem for path in pages}
+    for page in pages:
+        parser = Resources()
+        parser.feed(page.read_text())
+        assert parser.found
+        assert [address for address in parser.found if "://" in address] == [], page
+
+
+def test_every_page_is_in_the_site_s_menu() -> None:
+    menu = (CHECKOUT / "mkdocs.yml").read_text()
+    assert [path.name for path in DOCS.glob("*.md") if f": {path.name}" not in menu] == []
+
+
+def test_training_configurations_on_the_pages_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "your_data.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for text in blocks:
+        path = tmp_path / "training.yaml"
+        path.write_text(text)
+        configuration = read_configuration(path)
+        assert configuration.network.initial_weights or configuration.network.class_names[0] == "Forklift"
+
+
+def test_launch_files_on_the_pages_describe_what_there_is() -> None:
+    pytest.importorskip("launch_ros", reason="launch is not on PyPI")
+    blocks = re.findall(r"```python\n# (\w+\.launch\.py)\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
+    assert [name for name, _ in blocks] == ["robot.launch.py", "point_cloud.launch.py"]
+    for name, code in blocks:
+        module = ModuleType(name)
+        exec(compile(code, name, "exec"), module.__dict__)
+        assert module.generate_launch_description().entities
+    given = re.search(r"arguments = (\{.*?\})", blocks[0][1])
+    assert given is not None
+    declared = (CHECKOUT / "launch" / "perception.launch.py").read_text()
+    for argument in re.findall(r'"(\w+)":', given.group(1)):
+        assert f'_argument("{argument}"' in declared
+
+
+def test_the_costmap_listens_to_a_topic_of_the_node() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
+    layer = yaml.safe_load(text)["local_costmap"]["local_costmap"]["ros__parameters"]["obstacle_layer"]
+    topic = layer[layer["observation_sources"]]["topic"].rsplit("/", 1)[1]
+    assert f"| `{topic}` | sensor_msgs/PointCloud2 |" in (DOCS / "ros_interface.md").read_text()
