@@ -28,7 +28,7 @@ setup(
     # What is needed lies in package.xml (rosdep) and in environment/requirements.txt (pip), not here: a ROS
     # installation has its own versions, and an executable must not refuse them.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"], "cluster": ["distributed"]},
+    extras_require={"test": ["pytest"], "cluster": ["distributed"], "peers": ["ultralytics"], "rerun": ["rerun-sdk"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [

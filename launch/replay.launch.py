@@ -29,9 +29,11 @@ from mp_perception.bags.live_pairing import needed_topics
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.transforms import TRANSFORMS_TYPE
-from mp_perception.checkpoint_description import BACKBONE_NAMES
+from mp_perception.checkpoint_description import backbone_names
+from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros.evaluation_node import READY
+from mp_perception.ros.evaluation_session import start_failure
 from mp_perception.share import share_folder
 
 #: Arguments that are passed on to perception.launch.py under the same name.
@@ -68,7 +70,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "backbone",
             default_value="",
-            choices=["", *BACKBONE_NAMES],
+            choices=["", *backbone_names()],
             description="network that looks at the image; empty: mobilenet_v2",
         ),
         DeclareLaunchArgument("weights", default_value="", description="weights file; empty: the backbone's own"),
@@ -96,7 +98,10 @@ def start(context: LaunchContext) -> list[Action]:
     evaluate = values["evaluate"] == "true"
     player = bag_player(contents, values, evaluate)
     actions: list[Action] = [
-        RegisterEventHandler(OnProcessExit(on_exit=lambda event, _: _after_exit(event, player, evaluate))),
+        RegisterEventHandler(
+            OnProcessExit(on_exit=lambda event, context: _after_exit(event, context, player, evaluate))
+        ),
+        RegisterEventHandler(OnProcessIO(on_stdout=_end_if_it_cannot_start, on_stderr=_end_if_it_cannot_start)),
         perception(contents, values, compressed, evaluate),
     ]
     if not evaluate:
@@ -196,8 +201,22 @@ def _transforms_topics(contents: BagContents) -> list[str]:
         return [name for name, topic in reader.topics.items() if topic.type == TRANSFORMS_TYPE]
 
 
-def _after_exit(event: ProcessExited, player: Action, evaluate: bool) -> list[Action]:
-    """The end of the bag ends the evaluation, and that everything; so does whatever ends before."""
-    if event.action is player and event.returncode == 0 and evaluate:
+def _end_if_it_cannot_start(event: ProcessIO) -> None:
+    """The perception node waits for somebody to put it right; here nobody would."""
+    failure = start_failure(event.text.decode(errors="replace"))
+    if failure is not None and event.process_name.startswith("perception_node"):
+        raise UserError(failure)  # launch says it, ends everything and exits with 1
+
+
+def _after_exit(event: ProcessExited, context: LaunchContext, player: Action, evaluate: bool) -> list[Action]:
+    """The end of the bag ends the evaluation, and that everything; so does whatever ends before.
+
+    Raises UserError for what has failed, unless everything is ending anyway: launch exits with 1 then.
+    """
+    if context.is_shutdown:
+        return []
+    if event.returncode != 0:
+        raise UserError(f"{event.process_name} ended with code {event.returncode}")
+    if event.action is player and evaluate:
         return []
     return [Shutdown(reason=f"{event.process_name} has ended")]

@@ -32,6 +32,7 @@ def class_color(name: str) -> tuple[int, int, int]:
     """RGB colour 0..255 of a class; a class we do not know gets one of its own, the same in every process."""
     if name in _COLORS:
         return _COLORS[name]
-    hue = zlib.crc32(name.encode()) % 360 / 360
+    # A message's bytes that are no UTF-8 arrive as lone surrogates, which have no encoding of their own.
+    hue = zlib.crc32(name.encode(errors="surrogatepass")) % 360 / 360
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)

@@ -1,7 +1,7 @@
 """The message types that bags are written and read with, known without a ROS installation.
 
-rosbags brings the types of ROS 2 itself; vision_msgs is not among them and stands here.  environment/vision_msgs/msg
-holds the same 16 definitions as files, for building; a test keeps the two equal.
+rosbags brings the types of ROS 2 itself; vision_msgs and foxglove_msgs are not among them and stand here.
+environment/vision_msgs/msg holds the same 16 definitions as files, for building; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -31,14 +31,39 @@ VISION_MSGS = {
     "VisionInfo": "std_msgs/Header header\nstring method\nstring database_location\nint32 database_version\n",
 }
 
+#: Of foxglove_msgs 3 what annotates an image (docs.ros.org/en/api/foxglove_msgs), without comments.  Viewers know the
+#: messages by these names; the definition travels in the file.
+FOXGLOVE_MSGS = {
+    "Color": "float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n",
+    "Point2": "float64 x\nfloat64 y\n",
+    "CircleAnnotation": (
+        "builtin_interfaces/Time timestamp\nfoxglove_msgs/Point2 position\nfloat64 diameter\nfloat64 thickness\n"
+        "foxglove_msgs/Color fill_color\nfoxglove_msgs/Color outline_color\n"
+    ),
+    "PointsAnnotation": (
+        "builtin_interfaces/Time timestamp\nuint8 UNKNOWN=0\nuint8 POINTS=1\nuint8 LINE_LOOP=2\nuint8 LINE_STRIP=3\n"
+        "uint8 LINE_LIST=4\nuint8 type\nfoxglove_msgs/Point2[] points\nfoxglove_msgs/Color outline_color\n"
+        "foxglove_msgs/Color[] outline_colors\nfoxglove_msgs/Color fill_color\nfloat64 thickness\n"
+    ),
+    "TextAnnotation": (
+        "builtin_interfaces/Time timestamp\nfoxglove_msgs/Point2 position\nstring text\nfloat64 font_size\n"
+        "foxglove_msgs/Color text_color\nfoxglove_msgs/Color background_color\n"
+    ),
+    "ImageAnnotations": (
+        "foxglove_msgs/CircleAnnotation[] circles\nfoxglove_msgs/PointsAnnotation[] points\n"
+        "foxglove_msgs/TextAnnotation[] texts\n"
+    ),
+}
+
 
 @cache
 def type_store() -> Typestore:
-    """All message types of ROS 2 Kilted and vision_msgs: makes, serialises and reads messages.
+    """All message types of ROS 2 Kilted and those above: makes, serialises and reads messages.
 
     Message classes are `type_store().types["sensor_msgs/msg/Image"]`.
     """
     store = get_typestore(Stores.ROS2_KILTED)
-    for name, definition in VISION_MSGS.items():
-        store.register(get_types_from_msg(definition, f"vision_msgs/msg/{name}"))
+    for package, messages in (("vision_msgs", VISION_MSGS), ("foxglove_msgs", FOXGLOVE_MSGS)):
+        for name, definition in messages.items():
+            store.register(get_types_from_msg(definition, f"{package}/msg/{name}"))
     return store

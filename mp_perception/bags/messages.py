@@ -6,10 +6,13 @@ Stamps are nanoseconds since 1970.  `BagWriter.write` takes what these functions
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import FieldDesc
 
 from mp_perception.bags.message_types import type_store
 from mp_perception.geometry import CameraIntrinsics
@@ -17,6 +20,8 @@ from mp_perception.geometry import CameraIntrinsics
 #: A message of rosbags' type store.  Its classes are made at run time, so there is no static type.
 Message = Any
 
+#: ROS 2's names of types that NumPy calls otherwise.
+_DTYPES = {"byte": "uint8", "char": "uint8"}
 _FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
 _IMAGE_ENCODINGS = {
     "rgb8": (np.uint8, 3),
@@ -78,13 +83,18 @@ def camera_info_message(
     )
 
 
-def point_cloud_message(points: NDArray[np.floating], frame_id: str, stamp_ns: int) -> Message:
-    """sensor_msgs/PointCloud2 of points (N, 4): x, y, z in metres and intensity, as four float32."""
+def point_cloud_message(
+    points: NDArray[np.floating], frame_id: str, stamp_ns: int, fourth: Literal["intensity", "rgb"] = "intensity"
+) -> Message:
+    """sensor_msgs/PointCloud2 of points (N, 4): x, y, z in metres and `fourth`, as four float32.
+
+    rgb is a colour 0xRRGGBB whose bits stand for a float32, as PCL has it.
+    """
     if points.ndim != 2 or points.shape[1] != 4:
         raise ValueError(f"expected points (N, 4), found {points.shape}")
     fields = [
         new_message("sensor_msgs/msg/PointField", name=name, offset=4 * position, datatype=_FLOAT32, count=1)
-        for position, name in enumerate(("x", "y", "z", "intensity"))
+        for position, name in enumerate(("x", "y", "z", fourth))
     ]
     data = np.ascontiguousarray(points, dtype="<f4")
     return new_message(
@@ -160,9 +170,35 @@ def string_message(text: str) -> Message:
     return new_message("std_msgs/msg/String", data=text)
 
 
+def compressed_image_message(image: NDArray[np.uint8], quality: int, frame_id: str, stamp_ns: int) -> Message:
+    """sensor_msgs/CompressedImage, JPEG, of an RGB image (H, W, 3).  quality: 1..100, as JPEG has it."""
+    good, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert good
+    return new_message(
+        "sensor_msgs/msg/CompressedImage", header=header(frame_id, stamp_ns), format="jpeg", data=data.reshape(-1)
+    )
+
+
 def new_message(type_name: str, **fields: Any) -> Message:
-    """A message of a type such as sensor_msgs/msg/Image, with all its fields."""
-    return type_store().types[type_name](**fields)
+    """A message of a type such as sensor_msgs/msg/Image; fields that are left out are zero or empty."""
+    left_out = {name: kind for name, kind in type_store().fielddefs[type_name][1] if name not in fields}
+    return type_store().types[type_name](**fields, **{name: _zero(kind) for name, kind in left_out.items()})
+
+
+def _zero(kind: FieldDesc) -> Any:
+    """The value of a field that nobody set."""
+    match kind:
+        case (Nodetype.NAME, str(type_name)):
+            return new_message(type_name)
+        case (Nodetype.BASE, (str(base), _)):
+            return {"string": "", "wstring": "", "bool": False, "float32": 0.0, "float64": 0.0}.get(base, 0)
+        case (Nodetype.ARRAY, ((Nodetype.BASE, (str(base), _)), int(length))) if base not in ("string", "wstring"):
+            return np.zeros(length, _DTYPES.get(base, base))
+        case (Nodetype.SEQUENCE, ((Nodetype.BASE, (str(base), _)), _)) if base not in ("string", "wstring"):
+            return np.zeros(0, _DTYPES.get(base, base))
+        case (Nodetype.ARRAY, (element, int(length))):
+            return [_zero(element) for _ in range(length)]
+    return []
 
 
 def header(frame_id: str, stamp_ns: int) -> Message:

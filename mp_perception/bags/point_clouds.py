@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from mp_perception.bags.messages import Message
 from mp_perception.errors import UserError
 
+#: A point has some coordinates and channels.
+MAX_POINT_BYTES = 1 << 16
+
 #: sensor_msgs/PointField's numbers of the types that coordinates have.
 _FLOATS = {7: "f4", 8: "f8"}
 
@@ -28,6 +31,8 @@ def points_of(cloud: Message, where: str) -> NDArray[np.floating]:
     types = {name: np.dtype(order + _FLOATS[field.datatype]) for name, field in offsets.items()}
     if any(field.offset + types[name].itemsize > cloud.point_step for name, field in offsets.items()):
         raise UserError(f"{where}: expected fields within {cloud.point_step} bytes of a point, found one beyond")
+    if cloud.point_step > MAX_POINT_BYTES:
+        raise UserError(f"{where}: expected points of at most {MAX_POINT_BYTES} bytes, found {cloud.point_step}")
     row_bytes, needed = cloud.width * cloud.point_step, cloud.height * cloud.row_step
     if cloud.row_step < row_bytes or len(cloud.data) < needed:
         found = f"{len(cloud.data)} in rows of {cloud.row_step}"

@@ -164,7 +164,9 @@ def _camera_images(
     candidates: Iterable[StampedTopic], topics: Mapping[str, StampedTopic], truth_frames: set[str]
 ) -> str | None:
     fitting = [
-        topic for topic in candidates if topic.kind == "camera" and topic.name.rpartition("/")[2] not in _OWN_PICTURES
+        topic
+        for topic in candidates
+        if topic.kind == "camera" and topic.name.removesuffix("/compressed").rpartition("/")[2] not in _OWN_PICTURES
     ]
 
     def rank(topic: StampedTopic) -> tuple[bool, bool, str]:

@@ -111,10 +111,10 @@ def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None
 
     for name in ("frames", "depth"):
         (out / name).mkdir()
-    with VideoWriter(out / "overlay.mp4", summary["rate_hz"] or 10.0) as video:
+    with VideoWriter(out / "overlay.mp4") as video:
         frames = track(read_published_frames(recording), "pictures", summary["frames"]["processed"])
         for number, frame in enumerate(frames):
-            video.write(np.concatenate([frame.overlay, frame.colored_depth]))
+            video.write(np.concatenate([frame.overlay, frame.colored_depth]), frame.stamp_ns)
             write_png(out / "frames" / f"{number:06d}.png", frame.overlay)
             write_depth_png(out / "depth" / f"{number:06d}.png", frame.depth)
     write_atomically(out / "summary.json", json.dumps(summary, indent=1).encode())

@@ -13,6 +13,7 @@ import numpy as np
 
 from mp_perception.data.frame_sets import FrameCamera, FrameSet
 from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.kitti.raw_frames import EXACT_DEPTH
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.coco_metrics import coco_mean_average_precision
@@ -251,7 +252,7 @@ def describe_ground_truth(data_set: FrameSet) -> str:
     if data_set.ground_truth is not None:
         return data_set.ground_truth
     if data_set.origin == "synthetic":
-        return "exact depth of the drawn scene"
+        return EXACT_DEPTH
     folders = {part for frame in data_set.frames if frame.depth is not None for part in frame.depth.parts[-4:-1]}
     kinds = []
     if folders & {"groundtruth", "groundtruth_depth"}:

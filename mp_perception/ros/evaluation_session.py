@@ -21,6 +21,8 @@ from mp_perception.share import share_folder
 #: A ResNet-50 on a slow disk may take this long to be ready, seconds.
 _START_LIMIT = 120
 _POLL_SECONDS = 0.2
+#: How perception_node's log lines begin when it cannot start; it stays alive then, for somebody to put it right.
+_START_FAILURES = ("cannot configure: ", "cannot activate: ")
 #: A report takes some seconds, more on a busy machine.
 _REPORT_SECONDS = 60.0
 
@@ -80,6 +82,15 @@ def run_evaluation_session(session: EvaluationSession) -> None:
     shutil.rmtree(logs, ignore_errors=True)
 
 
+def start_failure(log: str) -> str | None:
+    """Why perception_node could not start, as its log says it, or None."""
+    for line in log.splitlines():
+        for begin in _START_FAILURES:
+            if begin in line:
+                return f"perception_node: {line[line.index(begin) :].strip()}"
+    return None
+
+
 def _end(signal_number: int, frame: FrameType | None) -> None:
     """SIGTERM unwinds as Ctrl-C does, so that no process is left behind."""
     raise KeyboardInterrupt
@@ -89,6 +100,8 @@ def _wait_for_end(
     evaluation: subprocess.Popen[bytes], others: Mapping[str, subprocess.Popen[bytes]], logs: Path
 ) -> None:
     while evaluation.poll() is None:
+        if failure := start_failure((logs / "perception_node.log").read_text(errors="replace")):
+            raise UserError(failure)
         for name, process in others.items():
             if process.poll() not in (None, 0) or (name == "perception_node" and process.returncode == 0):
                 said = last_line(logs, name)

@@ -22,6 +22,7 @@ import numpy as np
 from mp_perception.data.kitti.boxes_3d import box_corners
 from mp_perception.data.kitti.depth import encode_depth_png
 from mp_perception.data.kitti.labels import KittiLabel, write_labels
+from mp_perception.data.kitti.raw import SYNTHETIC_DATE
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.progress import track
@@ -37,9 +38,6 @@ from mp_perception.synthetic.streets import random_scene
 
 #: KITTI's frame rate.
 FRAMES_PER_SECOND = 10
-
-#: The date that synthetic drives bear; no recording of KITTI's has it.
-DATE = "2026_01_01"
 
 #: Lower than this, in pixels, an object's label becomes DontCare: it is too small to be told.
 LOWEST_LABEL = 10
@@ -70,15 +68,15 @@ def write_raw_drive(
     velodyne_points and label_02 (one label file per frame); <out>/depth/train/<drive>/proj_depth/groundtruth/image_02
     the exact depth.  Raises UserError if out exists and is not empty.
     """
-    drive = f"{DATE}_drive_{seed % 10_000:04d}_sync"
+    drive = f"{SYNTHETIC_DATE}_drive_{seed % 10_000:04d}_sync"
     with _complete_or_absent(out) as folder:
-        recording, depth = folder / DATE / drive, folder / "depth" / "train" / drive
+        recording, depth = folder / SYNTHETIC_DATE / drive, folder / "depth" / "train" / drive
         for path in ("image_02/data", "velodyne_points/data", "label_02"):
             (recording / path).mkdir(parents=True)
         (depth / "proj_depth/groundtruth/image_02").mkdir(parents=True)
         for name, text in raw_calibration_files(camera).items():
-            (folder / DATE / name).write_text(text)
-        date = DATE.replace("_", "-")
+            (folder / SYNTHETIC_DATE / name).write_text(text)
+        date = SYNTHETIC_DATE.replace("_", "-")
         seconds = (divmod(number, FRAMES_PER_SECOND) for number in range(num_frames))
         stamps = [
             f"{date} {12 + second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}."
@@ -88,7 +86,7 @@ def write_raw_drive(
         (recording / "image_02" / "timestamps.txt").write_text("".join(stamps))
         write = partial(_write_raw_frame, recording, depth, seed, num_frames, camera)
         labels = _write_frames(write, num_frames, workers)
-    return Written(out / DATE / drive, num_frames, labels)
+    return Written(out / SYNTHETIC_DATE / drive, num_frames, labels)
 
 
 def write_object_set(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,21 +31,38 @@ def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
         color = class_color(detections.name(i))
         x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[i])
         cv2.rectangle(canvas, (x1, y1), (x2, y2), color, thickness)
-        depth = detections.depth[i]
-        metres = f" {depth:.1f} m" if np.isfinite(depth) else ""
-        text = f"{detections.name(i)} {detections.scores[i]:.2f}{metres}"
-        _draw_label(canvas, text, (x1, y1), color, text_scale)
+        _draw_label(canvas, label_text(detections, i), (x1, y1), color, text_scale)
+
+
+def label_text(detections: Detections, index: int) -> str:
+    """What is written at a detection's box: class, score and, where it is known, distance."""
+    depth = detections.depth[index]
+    metres = f" {depth:.1f} m" if np.isfinite(depth) else ""
+    return f"{detections.name(index)} {detections.scores[index]:.2f}{metres}"
+
+
+def text_color(background: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Black or white, whichever can be read on a colour; RGB 0..255."""
+    red, green, blue = background
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else (255, 255, 255)
+
+
+def draw_true_boxes(canvas: NDArray[np.uint8], boxes: Sequence[tuple[float, float, float, float]]) -> None:
+    """Draw ground truth, x1 y1 x2 y2 in pixels, into an RGB image (H, W, 3): thin white lines with a black rim."""
+    for x1, y1, x2, y2 in ([round(edge) for edge in box] for box in boxes):
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), 3)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), 1)
 
 
 def _draw_label(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], color: tuple[int, int, int], scale: float
 ) -> None:
     """Text on a filled patch above a box's left top corner, or inside the box where the image ends."""
+    # OpenCV's font has only these characters, and a lone surrogate crashes it.
+    text = text.encode("ascii", "replace").decode()
     (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
     patch_height = height + baseline + 2
     left = min(max(corner[0], 0), max(canvas.shape[1] - width - 4, 0))
     top = corner[1] - patch_height if corner[1] >= patch_height else max(corner[1], 0)
     cv2.rectangle(canvas, (left, top), (left + width + 4, top + patch_height), color, -1)
-    bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
-    text_color = (0, 0, 0) if bright else (255, 255, 255)
-    cv2.putText(canvas, text, (left + 2, top + height + 2), _FONT, scale, text_color, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, (left + 2, top + height + 2), _FONT, scale, text_color(color), 1, cv2.LINE_AA)

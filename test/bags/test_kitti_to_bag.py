@@ -17,8 +17,12 @@ from mp_perception.bags.kitti_to_bag import write_raw_drive
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import Storage
 from mp_perception.commands.bag import app
-from mp_perception.data.kitti.raw import RawDrive
+from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
+from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.errors import UserError
+from mp_perception.evaluation.evaluate import describe_ground_truth
+from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
+from mp_perception.synthetic.sensors import camera_of_size
 
 MakeDrive = Callable[..., Path]
 LEFT = "/kitti/camera_color_left/image_raw"
@@ -155,3 +159,12 @@ def test_bag_commands_need_neither_torch_nor_ros(make_raw_drive: MakeDrive, tmp_
     command = [sys.executable, "-c", program, "from-kitti-raw", str(make_raw_drive()), str(tmp_path / "bag")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_drawn_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
+    drawn = write_synthetic_drive(tmp_path / "raw", 2, seed=5, camera=camera_of_size(320, 96)).folder
+    assert drawn.parent.name == SYNTHETIC_DATE
+    write_raw_drive(RawDrive(drawn), tmp_path / "bag")
+    (said,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]
+    assert said[1].data == describe_ground_truth(KittiRaw(drawn)) == "exact depth of the drawn scene"
+    assert KittiRaw(make_raw_drive()).ground_truth is None

@@ -11,6 +11,7 @@ from mp_perception.bags.message_types import type_store
 from mp_perception.bags.messages import (
     camera_info_message,
     image_message,
+    new_message,
     point_cloud_message,
     quaternion,
     transforms_message,
@@ -98,3 +99,25 @@ def test_quaternions_turn_as_their_matrices(values: tuple[float, float, float, f
     found = quaternion(matrix)
     assert abs(found @ [x, y, z, w]) == pytest.approx(1)  # q and -q are the same rotation
     assert found[3] >= 0
+
+
+def test_fields_that_are_left_out_are_zero_or_empty() -> None:
+    marker = new_message("visualization_msgs/msg/Marker", id=7)
+    assert (marker.id, marker.ns, marker.frame_locked, marker.scale.z) == (7, "", False, 0.0)
+    assert (marker.header.stamp.sec, marker.points, marker.texture.data.dtype) == (0, [], np.uint8)
+    assert new_message("geometry_msgs/msg/PoseWithCovariance").covariance.tolist() == [0.0] * 36
+
+
+@pytest.mark.parametrize("name", sorted(type_store().fielddefs))
+def test_a_message_of_every_type_can_be_written_and_read(name: str) -> None:
+    data = type_store().serialize_cdr(new_message(name), name)
+    read = type_store().deserialize_cdr(data, name)
+    assert bytes(type_store().serialize_cdr(read, name)) == bytes(data)
+
+
+def test_colours_of_points_keep_their_bits() -> None:
+    packed = np.array([0x010203, 0xFFFEFD], np.uint32).view(np.float32)
+    points = np.stack([*np.ones((3, 2), np.float32), packed], axis=1)
+    message = point_cloud_message(points, "camera", STAMP, "rgb")
+    assert [field.name for field in message.fields] == ["x", "y", "z", "rgb"]
+    assert message.data.view(np.uint32).reshape(2, 4)[:, 3].tolist() == [0x010203, 0xFFFEFD]

@@ -106,6 +106,35 @@ def assert_equal_figures(live: dict[str, Any], expected: dict[str, Any]) -> None
         assert live[name] == expected[name], name
 
 
+#: Replays a bag through a node whose weights are not there; says the reason and how long it took to find it.
+FAILING_SESSION = """
+import sys, time
+from pathlib import Path
+from mp_perception.errors import UserError
+from mp_perception.ros.evaluation_session import EvaluationSession, run_evaluation_session
+
+start = time.monotonic()
+session = EvaluationSession(
+    bag=Path(sys.argv[1]), image_topic=sys.argv[2], camera_info_topic=None, compressed=False, topics=(sys.argv[2],),
+    rate=1.0, node_parameters={"weights": "/nowhere.safetensors"}, evaluation_parameters={},
+)
+try:
+    run_evaluation_session(session)
+except UserError as error:
+    print(error)
+print(time.monotonic() - start)
+"""
+
+
+def test_a_node_that_cannot_start_ends_the_replay_at_once(bag: Path, dds_environment: dict[str, str]) -> None:
+    command = [sys.executable, "-c", FAILING_SESSION, str(bag), image_topic(2)]
+    done = subprocess.run(command, env=dds_environment, capture_output=True, text=True, timeout=200, check=True)
+    reason, seconds = done.stdout.splitlines()
+    assert reason == "perception_node: cannot configure: /nowhere.safetensors: no such weights file"
+    # It is the replay that gives up after 120 s.
+    assert float(seconds) < 100
+
+
 def test_replay_evaluate_gives_the_figures_of_the_file(
     bag: Path, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PARTS = ("mp_perception", "config", "launch", "weights", "resource", "test")
+PARTS = ("mp_perception", "config", "launch", "weights", "resource", "test", "reliability")
 FILES = ("package.xml", "setup.py", "setup.cfg", "pyproject.toml", "colcon.pkg")
 
 pytestmark = pytest.mark.slow

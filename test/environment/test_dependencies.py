@@ -83,3 +83,10 @@ def test_every_library_that_the_package_requires_is_imported() -> None:
     provided = {name for library in imported_libraries(CHECKOUT / "mp_perception") for name in providers(library)}
     provided |= {"tensorboard", "onnxscript"}  # Lightning's logger and PyTorch's exporter import them for us
     assert set(pins(CHECKOUT / "environment/requirements.txt")) - provided == set()
+
+
+def test_licences_name_every_library_of_the_package() -> None:
+    listed = re.findall(
+        r"^\| `([^`]+)` \| (?!UNKNOWN)\S", (CHECKOUT / "docs" / "licences.md").read_text(), re.MULTILINE
+    )
+    assert {name.lower() for name in listed} == set(pins(CHECKOUT / "environment/requirements.txt"))

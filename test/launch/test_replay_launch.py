@@ -157,6 +157,30 @@ def test_it_ends_by_itself_with_a_report(bag: Path, dds_environment: dict[str, s
     assert text.count("process has finished cleanly") >= 3, text
 
 
+@pytest.mark.dds
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("argument", ["score_threshold:=0.5", "evaluate:=false"])
+def test_a_node_that_cannot_start_ends_everything(
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path, argument: str
+) -> None:
+    _require_installed_package()
+    command = [sys.executable, "-c", LAUNCHER, str(LAUNCH_FILE), f"bag:={bag}", "weights:=/nowhere.safetensors"]
+    # replay_node alone would wait for 120 s and evaluation_node for ever.
+    done = subprocess.run(
+        [*command, argument],
+        cwd=tmp_path,
+        env=dds_environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "perception_node: cannot configure: /nowhere.safetensors: no such weights file" in said
+    assert not (tmp_path / "evaluation.html").exists()
+
+
 def _require_installed_package() -> None:
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 

@@ -1,10 +1,12 @@
 """Overlays: boxes where they belong, labels inside the image."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mp_perception.classes import class_color
 from mp_perception.prediction import Detections, Prediction
-from mp_perception.visualization.overlay import draw_overlay
+from mp_perception.visualization.overlay import draw_detections, draw_overlay, draw_true_boxes, text_color
 
 
 def prediction(boxes, size=(100, 200), depth=10.0):
@@ -52,3 +54,28 @@ def test_depth_that_is_unknown_is_left_out_of_the_label():
     known = draw_overlay(np.zeros((100, 200, 3), np.uint8), prediction([[20, 50, 60, 90]]))
     unknown = draw_overlay(np.zeros((100, 200, 3), np.uint8), prediction([[20, 50, 60, 90]], depth=np.nan))
     assert (known > 0).sum() > (unknown > 0).sum()
+
+
+def test_true_boxes_are_white_lines():
+    canvas = np.full((100, 200, 3), 128, np.uint8)
+    draw_true_boxes(canvas, [(50, 40, 120, 80)])
+    assert tuple(canvas[60, 50]) == (255, 255, 255)
+    assert tuple(canvas[40, 90]) == (255, 255, 255)
+    assert (canvas[50:70, 60:110] == 128).all()
+
+
+def test_text_is_readable_on_its_patch():
+    assert text_color((255, 255, 0)) == (0, 0, 0)
+    assert text_color((40, 0, 90)) == (255, 255, 255)
+
+
+def test_class_names_that_opencv_cannot_draw_become_question_marks():
+    """A lone surrogate ended the process."""
+    odd, plain = (
+        replace(prediction([[50, 40, 120, 80]]).detections, class_names=(name,)) for name in ("a\ud800", "a?")
+    )
+    canvases = [np.zeros((100, 200, 3), np.uint8) for _ in range(2)]
+    for canvas, detections in zip(canvases, (odd, plain), strict=True):
+        draw_detections(canvas, detections)
+    # Patch and text are where they were; only the colour is another.
+    np.testing.assert_array_equal(canvases[0].any(axis=2), canvases[1].any(axis=2))

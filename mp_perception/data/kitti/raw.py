@@ -20,6 +20,9 @@ from mp_perception.errors import UserError
 #: Time between frames where no time stamps are at hand: the drives are recorded at 10 Hz.
 FRAME_PERIOD_NS = 100_000_000
 
+#: The date that synthetic drives bear, in this layout too; no recording of KITTI's has it.
+SYNTHETIC_DATE = "2026_01_01"
+
 _FRAME_NAME = re.compile(r"\d{10}")
 _IMAGE_SUFFIXES = (".png", ".jpg")
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")

@@ -19,11 +19,13 @@ from mp_perception.data.frame_sets import (
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.depth_files import depth_kind, find_depth_map, find_depth_root, find_raw_root
 from mp_perception.data.kitti.labels import KittiLabel, read_labels
-from mp_perception.data.kitti.raw import RawDrive
+from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.errors import UserError
 
 CAMERA = 2
+#: What the depth maps of drawn scenes are, in words.
+EXACT_DEPTH = "exact depth of the drawn scene"
 
 _read_tracklets = cache(read_tracklets)
 
@@ -42,6 +44,8 @@ class KittiRaw(FrameSet):
         self.drives = {drive.name: drive for drive in map(RawDrive, _find_drives(root))}
         frames = [frame for drive in self.drives.values() for frame in _frames(drive)]
         super().__init__("kitti-raw", select_frames(frames, split_file(root, split)), class_names, KITTI_CLASSES)
+        if all(frame.name.startswith(SYNTHETIC_DATE) for frame in self.frames):
+            self.ground_truth = EXACT_DEPTH
 
     def labels(self, index: int) -> list[KittiLabel] | None:
         drive, number = self._place(index)
