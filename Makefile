@@ -7,10 +7,10 @@ PYTHON ?= python3.11
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-fast lint clean
+.PHONY: help environment demo test test-fast lint docs fuzz reliability no-data-lost clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environment:  ## build .venv: ROS 2, requirements, message packages, this package (PYTHON=, TORCH_INDEX=)
 	@$(PYTHON) -c "" 2>/dev/null || { echo "error: $(PYTHON) does not run; install Python 3.11 or name one: make PYTHON=..." >&2; exit 2; }
@@ -30,6 +30,19 @@ lint: environment  ## check format, style and types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
+fuzz: environment  ## fuzz every parser of files and messages (SECONDS= of the processor for each, INPUTS=)
+	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS))
+
+reliability: environment  ## drive the node through a robot's day (SECONDS= of each load, ROUNDS= of kills, WEIGHTS=)
+	.venv/bin/python -m reliability.day $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+no-data-lost: environment  ## kill commands while they write (ROUNDS= of each) and look at what they leave
+	.venv/bin/python -m reliability.no_data_lost $(if $(ROUNDS),--rounds $(ROUNDS))
+
+docs: environment  ## build the documentation's site into site/index.html
+	.venv/bin/mkdocs build --strict --quiet
+
 clean:  ## remove build output, caches and demo_output; .venv stays
-	rm -rf build install log dist demo_output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build site install log dist demo_output fuzzing reliability_report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name .venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -5,10 +5,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mp_perception.inference.predictor import PredictionSettings, Predictor
+
+# Two engines report to their makers over the network and leave an id in the user's folder: OpenVINO whenever it is
+# imported, unless its package for that cannot be; ONNX Runtime (from 1.29 on), unless this variable is set before it is
+# imported.  A robot's node speaks to nobody but its DDS peers.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["PredictionSettings", "Predictor"]

@@ -14,23 +14,35 @@ from numpy.typing import NDArray
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
+#: What a camera's matrices can hold, pixels: beyond, scaling them to an image would overflow or end in zero.
+_LARGEST_VALUE = 1e9
+_LEAST_FOCAL_LENGTH = 1e-3
+
 
 def intrinsics_of(info: Any, width: int, height: int) -> CameraIntrinsics:
     """The camera of an image of width x height pixels.
 
-    Binning and region of interest of the message are taken into account.  Raises UserError if a value is not finite,
-    P and K are both empty, or the message is about an image of another size.
+    Binning and region of interest of the message are taken into account.  Raises UserError if a value is not finite or
+    no camera's, P and K are both empty, or the message is about an image of another size.
     """
-    if not np.isfinite(np.concatenate([info.p, info.k])).all():
+    values = np.concatenate([info.p, info.k])
+    if not np.isfinite(values).all():
         raise UserError("P, K: expected finite numbers, found NaN or infinity")
+    if np.abs(values).max() > _LARGEST_VALUE:
+        raise UserError(f"P, K: expected at most {_LARGEST_VALUE:g} pixels, found {values[np.abs(values).argmax()]:g}")
     region_width, region_height = _region_size(info)
     found_width, found_height = region_width // max(info.binning_x, 1), region_height // max(info.binning_y, 1)
     if (found_width, found_height) != (width, height):
         raise UserError(f"size: expected {width}x{height} as the image has, found {found_width}x{found_height}")
     for matrix in (np.reshape(info.p, (3, 4)), np.reshape(info.k, (3, 3))):
-        if matrix[0, 0] > 0 and matrix[1, 1] > 0:
+        if has_focal_length(matrix):
             return region_camera(info, matrix).scaled(width, height)
     raise UserError(f"P, K: expected a focal length above 0, found {info.p[0]:g} in P and {info.k[0]:g} in K")
+
+
+def has_focal_length(matrix: NDArray[np.float64]) -> bool:
+    """Whether a camera matrix (3, 3) or (3, 4) is one; an empty one holds zeros."""
+    return bool(matrix[0, 0] >= _LEAST_FOCAL_LENGTH and matrix[1, 1] >= _LEAST_FOCAL_LENGTH)
 
 
 def _region_size(info: Any) -> tuple[int, int]:

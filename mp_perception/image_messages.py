@@ -97,13 +97,13 @@ def compressed_to_array(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> Rgb
 
     The size is read from the header and checked before the image is decoded.  Raises UserError if that is not possible.
     """
-    try:
-        with PillowImage.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as header:
-            width, height = header.size
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+    size = encoded_size(message.data, ("JPEG", "PNG"))
+    if size is None:
         raise UserError(
-            f"format {message.format!r}: expected JPEG or PNG, found {len(message.data)} bytes of something else"
-        ) from error
+            f"format {message.format[:40]!r}: expected JPEG or PNG, "
+            f"found {len(message.data)} bytes of something else, or cut off"
+        )
+    width, height = size
     check_image_size(width, height, max_pixels)
     data = np.frombuffer(message.data, dtype=np.uint8)
     try:
@@ -111,8 +111,33 @@ def compressed_to_array(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> Rgb
     except cv2.error:
         decoded = None
     if decoded is None:
-        raise UserError(f"format {message.format!r}: expected {width}x{height} pixels, found data that do not decode")
+        raise UserError(
+            f"format {message.format[:40]!r}: expected {width}x{height} pixels, found data that do not decode"
+        )
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def encoded_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | None:
+    """Width and height in the header of a picture in one of these formats (Pillow's names), or None if it has none.
+
+    Nothing is decoded: a small file may promise gigabytes of pixels.  A PNG that is cut off is none.
+    """
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=formats) as header:
+            return None if header.format == "PNG" and _is_cut_off(data) else header.size
+    # Pillow's readers meet damaged headers with errors of many kinds.
+    except Exception:
+        return None
+
+
+def _is_cut_off(png: bytes) -> bool:
+    """Whether a chunk of a PNG promises more bytes than follow: OpenCV takes memory for all of it before it reads."""
+    place = 8
+    while place + 8 <= len(png):
+        if bytes(png[place + 4 : place + 8]) == b"IEND":
+            return False
+        place += 12 + int.from_bytes(png[place : place + 4], "big")
+    return place > len(png)
 
 
 def depth_to_array(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArray[np.float32]:
@@ -123,7 +148,7 @@ def depth_to_array(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArray[
     """
     check_image_size(message.width, message.height, max_pixels)
     if message.encoding not in DEPTH_ENCODINGS:
-        raise UserError(f"encoding: expected {' or '.join(DEPTH_ENCODINGS)}, found {message.encoding!r}")
+        raise UserError(f"encoding: expected {' or '.join(DEPTH_ENCODINGS)}, found {message.encoding[:40]!r}")
     dtype = np.dtype(np.float32 if message.encoding == "32FC1" else np.uint16)
     check_image_data(message, message.width * dtype.itemsize, message.height)
     stored: NDArray[Any] = np.ndarray(
@@ -153,7 +178,7 @@ def check_image_data(message: Any, row_bytes: int, rows: int) -> None:
     """Raises UserError unless the data hold `rows` rows of `step` bytes, and `step` a row of `row_bytes` bytes."""
     if message.step < row_bytes:
         raise UserError(
-            f"step: expected at least {row_bytes} bytes a row ({message.width} pixels of {message.encoding}),"
+            f"step: expected at least {row_bytes} bytes a row ({message.width} pixels of {message.encoding[:40]!r}),"
             f" found {message.step}"
         )
     if len(message.data) < rows * message.step:

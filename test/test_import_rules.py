@@ -46,12 +46,12 @@ ALLOWED: dict[str, set[str]] = {
 TORCH_ROOMS = (
     *("network", "losses", "training"),
     *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
-    "evaluation/distributed.py",
+    *("evaluation/distributed.py", "benchmark/networks"),
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 
 #: Rooms that may import ROS; all others run without it.
-ROS_ROOMS = ("ros",)
+ROS_ROOMS = ("ros", "benchmark/node")
 ROS_PACKAGES = {"rclpy", "ament_index_python", "cv_bridge", "launch", "launch_ros", "builtin_interfaces"}
 ROS_SUFFIXES = ("_msgs", "_srvs", "_interfaces")
 

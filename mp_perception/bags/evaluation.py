@@ -221,6 +221,10 @@ def _print(result: dict[str, Any], joined: BagScore, outputs: Outputs) -> None:
         style="dim",
         soft_wrap=True,
     )
+    if "runtime" in result:
+        runtime = result["runtime"]
+        text = f"network run by {runtime['name']} on {runtime['device']}, {runtime['precision']}"
+        console.print(text, style="dim", soft_wrap=True, highlight=False)
     if outputs.report is not None:
         console.print(f"report: {outputs.report}", soft_wrap=True, markup=False, highlight=False)
 

@@ -97,9 +97,9 @@ def export(
 
 def _checkpoint(backbone: str | None, file: Path | None) -> Path:
     from mp_perception.errors import UserError
-    from mp_perception.inference.predictor import default_weights
+    from mp_perception.inference.default_weights import default_checkpoint
 
-    path = file if file is not None else default_weights(str(backbone))
+    path = file if file is not None else default_checkpoint(str(backbone))
     if path is None:
         raise UserError(f"no default weights for {backbone}: expected --weights CHECKPOINT.safetensors")
     if not path.is_file():

@@ -9,12 +9,12 @@ import sys
 
 import typer
 
-from mp_perception.commands import bag, data, demo, evaluate, export, predict, synthetic, train
+from mp_perception.commands import bag, benchmark, data, demo, evaluate, export, predict, synthetic, train, weights
 from mp_perception.errors import UserError
 from mp_perception.progress import error_console
 
 app = typer.Typer(
-    help="Objects and their distance from one camera: predict, train, evaluate, export, replay, make test drives.",
+    help="Objects and their distance from one camera: predict, train, evaluate, export, benchmark, replay, make data.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,9 +23,11 @@ app.command()(predict.predict)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(export.export)
+app.command()(benchmark.benchmark)
 app.command()(synthetic.synthetic)
 app.add_typer(data.app, name="data")
 app.add_typer(bag.app, name="bag")
+app.add_typer(weights.app, name="weights")
 app.command()(demo.demo)
 
 

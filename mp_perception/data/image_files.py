@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
+from mp_perception.image_messages import encoded_size
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+#: Photographs have no more pixels than this; a picture of so many takes 300 MB, twice while it is read.
+MAX_FILE_PIXELS = 100_000_000
+#: Pillow's names of the formats that IMAGE_SUFFIXES stand for.
+_PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -34,15 +39,18 @@ class NamedImage:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3), turned upright by EXIF.  Raises UserError if the file is missing or no image."""
+    """RGB uint8 (H, W, 3), turned upright by EXIF.  Raises UserError if the file is missing, no image or too large."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: expected an image, found: {error.strerror}") from error
+    size = encoded_size(content, _PICTURE_FORMATS)
+    if size is not None and size[0] * size[1] > MAX_FILE_PIXELS:
+        raise UserError(f"{path}: expected an image of at most {MAX_FILE_PIXELS} pixels, found {size[0]}x{size[1]}")
     try:
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if size is not None else None
     except cv2.error as error:
-        raise UserError(f"{path}: expected an image of at most 2^30 pixels, found: {error.err}") from error
+        raise UserError(f"{path}: expected an image, found: {error.err}") from error
     if decoded is None:
         raise UserError(f"{path}: expected an image, found a file that cannot be decoded")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -19,13 +19,13 @@ from mp_perception.checkpoint_description import (
 from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
+from mp_perception.inference.default_weights import default_weights
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
 from mp_perception.inference.postprocess import select_detections
 from mp_perception.inference.preprocess import Placement, Preprocessor
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.prediction import Detections, Prediction
-from mp_perception.share import share_folder
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,27 @@ class Predictor:
         """Load a network.
 
         backbone: one of backbone_names(); None takes that of the weights, or mobilenet_v2.
-        weights: a file; None takes the backbone's default weights, and an untrained network where there are none
-        (then `untrained` is true).  input_size: (height, width), multiples of 32, instead of the checkpoint's.
+        weights: a file; None takes the backbone's default weights (default_weights.py says which file), and an
+        untrained network where there are none (then `untrained` is true).
+        input_size: (height, width), multiples of 32, instead of the checkpoint's.
         num_threads: CPU threads, 0 for all cores but one.
         Raises UserError for anything that cannot be had.
         """
         if backbone is not None and backbone not in backbone_names():
             raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(backbone_names())}")
-        path = Path(weights) if weights else default_weights(backbone or BACKBONE_NAMES[0])
-        if path is not None and not path.is_file():
-            raise UserError(f"{path}: no such weights file")
         if input_size is not None:
             try:
                 check_input_size(input_size)
             except ValueError as error:
                 raise UserError(str(error)) from error
+        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device, input_size)
+        path = Path(weights) if weights else default.path if default is not None else None
+        if path is not None and not path.is_file():
+            raise UserError(f"{path}: no such weights file")
         source = NetworkSource(backbone or BACKBONE_NAMES[0], path, input_size)
         loaded = load_runtime(runtime, source, device, precision, num_threads)
+        if default is not None:
+            loaded.reason += f"; {default.reason}"
         found = loaded.description.backbone
         if backbone is not None and found != backbone:
             raise UserError(f"{path}: expected weights of backbone '{backbone}', found '{found}'")
@@ -214,12 +218,6 @@ class Predictor:
         tolerance = 1e-4
         scaled[~((scaled >= low * (1 - tolerance)) & (scaled <= high * (1 + tolerance)))] = np.nan
         return scaled
-
-
-def default_weights(backbone: str) -> Path | None:
-    """The weights file that ships with the package for a backbone, or None where none does."""
-    path = share_folder() / "weights" / f"{backbone}.safetensors"
-    return path if path.is_file() else None
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from mp_perception.camera_messages import region_camera
+from mp_perception.camera_messages import has_focal_length, region_camera
 
 
 def scaled_camera_info(info: CameraInfo, width: int, height: int, header: Header) -> CameraInfo:
@@ -38,7 +38,7 @@ def same_camera(first: CameraInfo, second: CameraInfo) -> bool:
 
 def _scaled_matrix(info: CameraInfo, matrix: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
     """K or P, flat, for the region of interest resized to width x height; an empty matrix stays empty."""
-    if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+    if not has_focal_length(matrix):
         return np.zeros(matrix.size, dtype=np.float64)
     camera = region_camera(info, matrix)
     resized = camera.scaled(width, height)

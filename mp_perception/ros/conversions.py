@@ -32,18 +32,21 @@ def array_to_image(pixels: NDArray[np.generic], encoding: str, header: Header) -
     """Image message of an array (H, W) or (H, W, channels) whose type is the encoding's; little endian, no padding."""
     contiguous = np.ascontiguousarray(pixels)
     height, width = contiguous.shape[:2]
-    # Of the ways into a message this copies once and skips rclpy's check of every element: 0.09 ms for 1.9 MB.
+    # Of the ways into a message this copies once: an array given to the constructor is copied twice more, and so is one
+    # given to a message that does not check its fields.
     data = array.array("B")
     data.frombytes(contiguous.data.cast("B"))
-    return Image(
+    message = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=0,
         step=contiguous.nbytes // height,
-        data=data,
+        check_fields=True,
     )
+    message.data = data
+    return message
 
 
 def depth_to_image(depth: NDArray[np.float32], encoding: str, header: Header) -> Image:
@@ -66,8 +69,8 @@ def _read_with_cv_bridge(message: Image) -> RgbImage:
         pixels = np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8"))
     except Exception as error:  # cv_bridge raises whatever its parts raise
         raise UserError(
-            f"encoding: expected one of {', '.join(CAMERA_ENCODINGS)}, found {message.encoding!r}"
+            f"encoding: expected one of {', '.join(CAMERA_ENCODINGS)}, found {message.encoding[:40]!r}"
         ) from error
     if pixels.dtype != np.uint8 or pixels.shape != (message.height, message.width, 3):
-        raise UserError(f"encoding {message.encoding!r}: cv_bridge gives no RGB image of it")
+        raise UserError(f"encoding {message.encoding[:40]!r}: cv_bridge gives no RGB image of it")
     return pixels

@@ -8,10 +8,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logging_directory
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -31,7 +33,7 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
     """
     signals = StopSignals()
     try:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        _initialise()
         node = create()
     except RuntimeError as error:  # rcl's own kinds of it
         print(f"cannot start: {' '.join(str(error).split())}", file=sys.stderr)
@@ -46,6 +48,8 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
         except ExternalShutdownException:
             pass
         except Exception:
+            if signals.received:
+                return  # the executor was shut down under a callback, and rclpy stumbles over what it took away
             traceback.print_exc()
             crashed.set()
 
@@ -61,6 +65,21 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
         node.destroy_node()
         rclpy.shutdown()
     _end(1 if crashed.is_set() else 0)
+
+
+def _initialise() -> None:
+    """rclpy without its signal handlers; without log files where none can be written: the robot is to move on."""
+    arguments = sys.argv
+    folder = Path(get_logging_directory())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        print(f"{folder}: cannot be written: no log files are kept", file=sys.stderr)
+        arguments = [*arguments, "--ros-args", "--disable-external-lib-logs"]
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
 
 
 def _end(exit_code: int) -> NoReturn:

@@ -190,7 +190,7 @@ def test_another_input_size(checkpoint, image):
 
 
 def test_untrained_networks_are_the_same_everywhere_and_say_so(monkeypatch, image):
-    monkeypatch.setattr("mp_perception.inference.predictor.default_weights", lambda backbone: None)
+    monkeypatch.setattr("mp_perception.inference.predictor.default_weights", lambda *asked: None)
     first, second = Predictor.load("mobilenet_v2"), Predictor.load("mobilenet_v2")
     assert first.untrained
     assert first.weights_sha256 is None

@@ -129,7 +129,7 @@ def test_a_padded_view_can_be_resized_and_copied() -> None:
         ({"width": 0, "height": 0, "step": 0}, "size: expected at least 1x1 pixels, found 0x0"),
         ({"height": 0}, "size: expected at least 1x1 pixels, found 6x0"),
         ({"width": 2**32 - 1, "height": 2**32 - 1}, "expected at most 1000000 pixels"),
-        ({"step": 17}, "step: expected at least 18 bytes a row (6 pixels of rgb8), found 17"),
+        ({"step": 17}, "step: expected at least 18 bytes a row (6 pixels of 'rgb8'), found 17"),
         ({"height": 5}, "data: expected 90 bytes (5 rows of 18), found 72"),
         ({"step": 2**32 - 1}, "found 72"),
         ({"encoding": "rgb9"}, "found 'rgb9'"),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
+from mp_perception.image_messages import MAX_IMAGE_PIXELS, encoded_size
 
 #: Stored value of one metre.
 UNITS_PER_METRE = 256.0
@@ -36,13 +37,16 @@ def write_depth_png(path: Path, depth: NDArray[np.float32]) -> None:
 def read_depth_png(path: Path) -> NDArray[np.float32]:
     """Depth (H, W) float32 metres, NaN where unknown.
 
-    Raises UserError if the file is missing, unreadable or not a 16-bit PNG with one channel.
+    Raises UserError if the file is missing, unreadable, too large or not a 16-bit PNG with one channel.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: expected a 16-bit depth PNG, found: {error.strerror}") from error
-    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    size = encoded_size(content, ("PNG",))
+    if size is not None and size[0] * size[1] > MAX_IMAGE_PIXELS:
+        raise UserError(f"{path}: expected at most {MAX_IMAGE_PIXELS} pixels, found {size[0]}x{size[1]}")
+    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if size is not None else None
     if stored is None:
         raise UserError(f"{path}: expected a 16-bit depth PNG, found a file that cannot be decoded")
     if stored.dtype != np.uint16 or stored.ndim != 2:

@@ -69,7 +69,8 @@ def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
         root = fromstring(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read as tracklets ({error.strerror})") from None
-    except (ParseError, DefusedXmlException) as error:
+    # ValueError and LookupError: an encoding that is named and cannot be read.
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(f"{path}: cannot be read as tracklets ({error})") from None
     tracklets = root.find("tracklets")
     if tracklets is None:

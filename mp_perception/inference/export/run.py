@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,7 @@ def export_model(
     if precision not in MODEL_PRECISIONS:
         raise UserError(f"unknown precision '{precision}': expected one of {', '.join(MODEL_PRECISIONS)}")
     network = read_checkpoint(checkpoint)
+    checkpoint_sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     if not isinstance(network, MultiTaskNetwork):
         raise UserError(f"{checkpoint}: head '{network.description.head}' cannot be exported, it only runs in PyTorch")
     if input_size is not None:
@@ -70,6 +72,8 @@ def export_model(
     with _folder_beside(out) as folder:
         frames = make_frames(network.description.input_size)
         model = _build_model(network, precision, out.suffix, frames)
+        exported = ExportedModel(network.description, precision, checkpoint_sha256)
+        onnx.helper.set_model_props(model, exported.metadata())
         written = folder / out.name
         _write(model, written, precision)
         compared = frames[:: -(-len(frames) // NUM_COMPARED)]
@@ -90,7 +94,6 @@ def _build_model(
     model = trace_network(network, network.description.input_size, half)
     if precision == "int8":
         model = quantise(model, frames)
-    onnx.helper.set_model_props(model, ExportedModel(network.description, precision).metadata())
     return model
 
 

@@ -6,6 +6,7 @@ Metadata may come from anywhere, so its size is bounded and every value is check
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from mp_perception.default_boxes import map_size
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE
 
-#: Metadata entries: the description as JSON, and one of MODEL_PRECISIONS.
+#: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, and the SHA-256 of the checkpoint in hexadecimal.
 DESCRIPTION_KEY = "mp_perception"
 PRECISION_KEY = "mp_perception_precision"
+CHECKPOINT_KEY = "mp_perception_checkpoint_sha256"
 #: Arithmetic a file may have been made for.
 MODEL_PRECISIONS = ("fp32", "fp16", "int8")
 #: Tensors by name: pixels (B, h, w, 3), uint8 RGB, and what RuntimeOutputs holds, float32.
@@ -32,14 +34,22 @@ TensorType = tuple[str, tuple[int | None, ...]]
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What the metadata says.  precision: one of MODEL_PRECISIONS."""
+    """What the metadata says.
+
+    precision: one of MODEL_PRECISIONS.  checkpoint_sha256: of the file it was made of, empty if that is not known.
+    """
 
     description: CheckpointDescription
     precision: str
+    checkpoint_sha256: str = ""
 
     def metadata(self) -> dict[str, str]:
         """The entries that `read_metadata` reads back to an equal model."""
-        return {DESCRIPTION_KEY: self.description.to_json(), PRECISION_KEY: self.precision}
+        return {
+            DESCRIPTION_KEY: self.description.to_json(),
+            PRECISION_KEY: self.precision,
+            CHECKPOINT_KEY: self.checkpoint_sha256,
+        }
 
 
 def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
@@ -56,7 +66,10 @@ def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
         )
     if precision not in MODEL_PRECISIONS:
         raise UserError(f"{path}: expected precision {', '.join(MODEL_PRECISIONS)}, found {precision[:20]!r}")
-    return ExportedModel(CheckpointDescription.from_json(text, str(path)), precision)
+    checkpoint = metadata.get(CHECKPOINT_KEY, "")
+    if re.fullmatch("([0-9a-f]{64})?", checkpoint) is None:
+        raise UserError(f"{path}: expected the checkpoint's SHA-256, found {checkpoint[:20]!r}")
+    return ExportedModel(CheckpointDescription.from_json(text, str(path)), precision, checkpoint)
 
 
 def tensor_types(description: CheckpointDescription) -> tuple[dict[str, TensorType], dict[str, TensorType]]:

@@ -36,9 +36,13 @@ class OnnxRuntime(Runtime):
         assert source.weights is not None
         path = source.weights
         self._session: onnxruntime.InferenceSession | None = _open(path, _providers(device), num_threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            inputs, outputs = _types(self._session.get_inputs()), _types(self._session.get_outputs())
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
         model = read_metadata(metadata, path)
-        check_tensors(path, model.description, _types(self._session.get_inputs()), _types(self._session.get_outputs()))
+        check_tensors(path, model.description, inputs, outputs)
         check_wanted_size(path, model.description, source.input_size)
         if precision not in ("auto", model.precision):
             raise UserError(

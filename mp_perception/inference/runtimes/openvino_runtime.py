@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mp_perception.errors import UserError
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.exported_model import (
+    CHECKPOINT_KEY,
     DESCRIPTION_KEY,
     INPUT_NAME,
     OUTPUT_NAMES,
@@ -43,8 +44,12 @@ class OpenVinoRuntime(Runtime):
             raise UserError(f"device '{device}' is not one of OpenVINO's here: expected auto or cpu")
         core = openvino.Core()
         network = _read(core, path)
-        model = read_metadata(_metadata(network), path)
-        check_tensors(path, model.description, _types(network.inputs), _types(network.outputs))
+        try:
+            metadata, inputs, outputs = _metadata(network), _types(network.inputs), _types(network.outputs)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
+        model = read_metadata(metadata, path)
+        check_tensors(path, model.description, inputs, outputs)
         check_wanted_size(path, model.description, source.input_size)
         # Free batches cost OpenVINO 8 to 25 % of its time.
         network.reshape({INPUT_NAME: [1, *model.description.input_size, 3]})
@@ -82,7 +87,7 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
         raise UserError(f"{path.with_suffix('.bin')}: missing, it holds the weights of {path.name}")
     try:
         return core.read_model(path)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its reader's text may quote bytes that are no text
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {lines[-1][:200]}") from error
 
@@ -91,7 +96,7 @@ def _metadata(network: openvino.Model) -> dict[str, str]:
     """OpenVINO keeps the metadata of an ONNX model under "framework", also when it writes its own format."""
     return {
         key: str(network.get_rt_info(["framework", key]).value)
-        for key in (DESCRIPTION_KEY, PRECISION_KEY)
+        for key in (DESCRIPTION_KEY, PRECISION_KEY, CHECKPOINT_KEY)
         if network.has_rt_info(["framework", key])
     }
 

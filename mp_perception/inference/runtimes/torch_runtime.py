@@ -69,6 +69,11 @@ class TorchRuntime(Runtime):
             torch.cuda.empty_cache()
 
 
+def has_cuda() -> bool:
+    """Whether PyTorch can run on a CUDA device here."""
+    return torch.cuda.is_available()
+
+
 def _load_network(source: NetworkSource) -> Network:
     if source.weights is not None:
         return read_checkpoint(source.weights)

@@ -1,0 +1,33 @@
+"""`mp_perception weights`: whether the weights files are those of the model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Check weights files.", no_args_is_help=True)
+
+
+@app.callback()
+def weights() -> None:
+    """Check weights files."""
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of weights and their README.md; default: those of the package.")
+    ] = None,
+) -> None:
+    """Compare every weights file's SHA-256 with the model card beside it; exit code 2 if one differs or is unknown.
+
+    Example: mp_perception weights verify
+    """
+    from mp_perception.model_card import verify_weights
+    from mp_perception.progress import console
+    from mp_perception.share import share_folder
+
+    for name, digest in verify_weights(folder or share_folder() / "weights").items():
+        console.print(f"{name}: {digest}, as stated", soft_wrap=True, highlight=False)

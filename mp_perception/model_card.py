@@ -1,0 +1,61 @@
+"""The model card of weights files (weights/README.md): which files it names, and whether they are the ones it names."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from mp_perception.errors import UserError
+
+CARD_NAME = "README.md"
+_HEADING = re.compile(r"## (\S+\.\w+)")
+_HASH = re.compile(r"\| SHA-256 \| `([0-9a-f]{64})` \|")
+
+
+def stated_hashes(card: Path) -> dict[str, str]:
+    """File name -> SHA-256 of a model card: a heading `## NAME`, and below it a row `| SHA-256 | `...` |`.
+
+    Raises UserError if the card is missing, or names a file without its hash.
+    """
+    try:
+        lines = card.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{card}: cannot be read as a model card ({error})") from None
+    hashes: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if row := _HASH.fullmatch(line):
+            if name:
+                hashes[name] = row[1]
+        elif line.startswith("## "):
+            named = _HEADING.fullmatch(line)
+            name = named[1] if named else ""
+            if name:
+                hashes[name] = ""
+    for name, stated in hashes.items():
+        if not stated:
+            raise UserError(f"{card}: expected a row SHA-256 below '## {name}', found none")
+    return hashes
+
+
+def verify_weights(folder: Path) -> dict[str, str]:
+    """File name -> SHA-256 of all weights files in a folder, each of which is what the folder's model card states.
+
+    Raises UserError for the first that is missing, unknown to the card, or another one.
+    """
+    card = folder / CARD_NAME
+    stated = stated_hashes(card)
+    if not stated:
+        raise UserError(f"{card}: expected '## NAME' and SHA-256 of weights files, found none")
+    present = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")} - {CARD_NAME}
+    for name in sorted(present - set(stated)):
+        raise UserError(f"{folder / name}: expected a file that {CARD_NAME} names, found an unknown one")
+    for name, wanted in stated.items():
+        if name not in present:
+            raise UserError(f"{folder / name}: missing, expected as {CARD_NAME} names it")
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != wanted:
+            raise UserError(f"{folder / name}: expected SHA-256 {wanted}, found {found}")
+    return stated

@@ -1,0 +1,83 @@
+"""What the node takes from the machine with the default weights: memory after many images, processor time at rest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import psutil
+import pytest
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+pytestmark = [pytest.mark.dds, pytest.mark.slow, pytest.mark.timeout(300)]
+
+NUM_IMAGES = 300
+#: Above an idle process with the same imports, bytes.
+MEMORY_LIMIT = 350e6
+#: What buffers and caches may still grow after the first third of the images, bytes.
+GROWTH_LIMIT = 10e6
+
+_IDLE = """
+import sys, rclpy, openvino
+import mp_perception.ros.perception_node
+rclpy.init()
+rclpy.create_node("idle")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def node_and_robot(start_node: Any) -> Any:
+    process, robot = start_node("/resources", "-p", "runtime:=openvino", "-p", "max_age:=10.0")
+    robot.subscribe(Detection2DArray, "detections")
+    robot.subscribe(Image, "depth/image", 1)
+    robot.wait(lambda: "active: looking at /resources/image" in process.text(), "active node", 60)
+    robot.wait_for_publisher("detections")
+    return process, robot
+
+
+@pytest.fixture
+def idle_memory(dds_environment: dict[str, str]) -> Any:
+    """Resident memory of a node that does nothing, with the same imports, bytes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _IDLE], env=dds_environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        memory = psutil.Process(process.pid).memory_info().rss
+        process.communicate("")
+    assert memory > 50e6
+    return memory
+
+
+def test_memory_stays_small_and_flat(node_and_robot: Any, idle_memory: int) -> None:
+    process, robot = node_and_robot
+    (node,) = process.children()
+    image = robot.image(1242, 375)
+    robot.answer(image)
+    memory = []
+    for _ in range(NUM_IMAGES):
+        robot.answer(image)
+        robot.received["detections"].clear()
+        robot.received["depth/image"].clear()
+        memory.append(node.memory_info().rss)
+    assert "weights mobilenet_v2.onnx" in process.text()
+    third = NUM_IMAGES // 3
+    print(f"idle {idle_memory / 1e6:.0f} MB, node {memory[third] / 1e6:.0f} to {memory[-1] / 1e6:.0f} MB")
+    assert memory[-1] - idle_memory < MEMORY_LIMIT
+    assert memory[-1] - memory[third] < GROWTH_LIMIT
+
+
+def test_a_node_that_waits_leaves_the_processor_alone(node_and_robot: Any) -> None:
+    process, robot = node_and_robot
+    (node,) = process.children()
+    robot.spin(1.0)
+    before, start = node.cpu_times(), time.monotonic()
+    robot.spin(3.0)
+    after, seconds = node.cpu_times(), time.monotonic() - start
+    # Diagnostics once a second are all there is to do; one thread that spins would take all of a core.
+    assert (after.user + after.system - before.user - before.system) / seconds < 0.1

@@ -1,0 +1,128 @@
+"""Which of the files that ship for a backbone is taken, and that they belong together."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from pathlib import Path
+
+import onnx
+import pytest
+
+from mp_perception.errors import UserError
+from mp_perception.inference import default_weights as module
+from mp_perception.inference.default_weights import default_checkpoint, default_weights
+from mp_perception.inference.predictor import Predictor
+from mp_perception.inference.runtimes import registry
+from mp_perception.inference.runtimes.exported_model import CHECKPOINT_KEY, DESCRIPTION_KEY, PRECISION_KEY
+from mp_perception.share import share_folder
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A share folder with a checkpoint and its model, on a machine without CUDA."""
+    (tmp_path / "weights").mkdir()
+    for suffix in (".safetensors", ".onnx"):
+        (tmp_path / "weights" / f"mobilenet_v2{suffix}").touch()
+    monkeypatch.setattr(module, "share_folder", lambda: tmp_path)
+    monkeypatch.setattr(module, "_torch_has_cuda", lambda: False)
+    return tmp_path / "weights"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "device", "input_size", "suffix", "reason"),
+    [
+        ("auto", "auto", None, ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("auto", "cpu", None, ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("openvino", "auto", None, ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("onnxruntime", "cuda:0", None, ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("torch", "auto", None, ".safetensors", "because runtime 'torch' was asked for"),
+        ("auto", "cuda", None, ".safetensors", "because device 'cuda' was asked for"),
+        ("auto", "cpu", (192, 640), ".safetensors", "because another input size was asked for"),
+    ],
+)
+def test_the_file_that_suits_is_taken(shipped, runtime, device, input_size, suffix, reason) -> None:
+    found = default_weights("mobilenet_v2", runtime, device, input_size)
+    assert found is not None
+    assert found.path == shipped / f"mobilenet_v2{suffix}"
+    assert found.reason == f"default weights mobilenet_v2{suffix}, {reason}"
+
+
+def test_a_cuda_device_and_a_machine_without_engines_run_the_checkpoint(shipped, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_torch_has_cuda", lambda: True)
+        found = default_weights("mobilenet_v2", "auto", "auto", None)
+        assert found is not None
+        assert (found.path.suffix, found.reason.partition("because ")[2]) == (".safetensors", "there is a CUDA device")
+        cpu = default_weights("mobilenet_v2", "auto", "cpu", None)
+        assert cpu is not None
+        assert cpu.path.suffix == ".onnx"
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(registry, "find_spec", lambda name: find_spec(name) if name == "torch" else None)
+    found = default_weights("mobilenet_v2", "auto", "auto", None)
+    assert found is not None
+    assert found.path.suffix == ".safetensors"
+    assert found.reason.endswith("because neither openvino nor onnxruntime is installed")
+
+
+def test_without_model_or_checkpoint(shipped) -> None:
+    (shipped / "mobilenet_v2.onnx").unlink()
+    found = default_weights("mobilenet_v2", "auto", "auto", None)
+    assert found is not None
+    assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx is not there"
+    assert default_weights("resnet50", "auto", "auto", None) is None
+
+
+def test_without_a_cuda_driver_there_is_no_device_and_no_torch(monkeypatch) -> None:
+    def no_library(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", no_library)
+    assert not module._driver_sees_device()
+    assert not module._torch_has_cuda()
+
+
+@pytest.mark.parametrize("model", sorted((share_folder() / "weights").glob("*.onnx")), ids=lambda path: path.name)
+def test_a_shipped_model_was_exported_from_the_checkpoint_beside_it(model: Path) -> None:
+    metadata = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+    checkpoint = model.with_suffix(".safetensors")
+    remake = f"remake it: mp_perception export weights/{model.name} --weights weights/{checkpoint.name}"
+    assert metadata[CHECKPOINT_KEY] == hashlib.sha256(checkpoint.read_bytes()).hexdigest(), remake
+    assert metadata[PRECISION_KEY] == "fp32"
+    assert metadata[DESCRIPTION_KEY] == _description(checkpoint), remake
+
+
+def _description(checkpoint: Path) -> str:
+    from mp_perception.network.checkpoint import read_description
+
+    return read_description(checkpoint).to_json()
+
+
+def test_every_shipped_checkpoint_has_its_model() -> None:
+    folder = share_folder() / "weights"
+    assert default_checkpoint("mobilenet_v2") == folder / "mobilenet_v2.safetensors"
+    for checkpoint in folder.glob("*.safetensors"):
+        command = f"mp_perception export weights/{checkpoint.stem}.onnx --weights weights/{checkpoint.name}"
+        assert checkpoint.with_suffix(".onnx").is_file(), f"make it: {command}"
+
+
+def test_the_default_network_says_which_file_and_why() -> None:
+    predictor = Predictor.load("mobilenet_v2", device="cpu", runtime="onnxruntime")
+    assert predictor.weights_path is not None
+    assert predictor.weights_path.name == "mobilenet_v2.onnx"
+    assert predictor.runtime.reason == (
+        "as asked; default weights mobilenet_v2.onnx, exported from mobilenet_v2.safetensors"
+    )
+    named = Predictor.load(weights=predictor.weights_path, device="cpu", runtime="onnxruntime")
+    assert named.runtime.reason == "as asked"
+
+
+def test_a_checkpoint_hash_that_is_none_is_refused(exported, tmp_path) -> None:
+    model = onnx.load(exported.onnx)
+    kept = {entry.key: entry.value for entry in model.metadata_props}
+    assert re.fullmatch("[0-9a-f]{64}", kept[CHECKPOINT_KEY])
+    onnx.helper.set_model_props(model, kept | {CHECKPOINT_KEY: "abc"})
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(UserError, match="expected the checkpoint's SHA-256, found 'abc'"):
+        Predictor.load(weights=tmp_path / "other.onnx", runtime="onnxruntime")
