@@ -122,10 +122,10 @@ def run_evaluation(request: Request, outputs: Outputs) -> None:
             write_json(outputs.json, result)
         for table in result_tables(result):
             console.print(table)
+        console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True, highlight=False)
         seconds = result["run"]["seconds"]
         per_image = seconds / result["images"]["evaluated"]
         console.print(f"{result['images']['evaluated']} images in {seconds:.1f} s, {per_image:.2f} s each", style="dim")
-        console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True, highlight=False)
         if outputs.report is not None:
             console.print(f"report: {outputs.report}", soft_wrap=True, markup=False, highlight=False)
 
