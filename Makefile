@@ -1,4 +1,4 @@
-# Five commands for everybody; `make` lists them.
+# Commands for everybody; `make` lists them.
 
 # The private environment stands alone, also where a ROS installation has been sourced.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE

@@ -44,7 +44,8 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         raise UserError(f"{last}: nothing to resume")
     if not resume and is_first() and out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
-    configuration = _with_network_below(configuration, data_root)
+    given = configuration
+    configuration = _with_network_below(given, data_root)
     lightning.seed_everything(configuration.seed, workers=True, verbose=False)
     data = TrainingData(configuration, data_root)
     training = TwoStageTraining if configuration.network.head == FASTER_RCNN else MultiTaskTraining
@@ -52,7 +53,7 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
     optimisation = configuration.optimisation
     if is_first():
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "configuration.yaml", yaml.safe_dump(_plain(configuration)).encode())
+        write_atomically(out / "configuration.yaml", yaml.safe_dump(_plain(given)).encode())
     trainer = lightning.Trainer(
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),

@@ -58,14 +58,15 @@ def load_runtime(
         raise UserError(f"unknown precision '{precision}': expected one of {', '.join(PRECISIONS)}")
     extension = load_extension("runtimes", name)
     runtime, reason = (extension, "as asked") if extension else _own_runtime(name, source, device)
-    assert isinstance(runtime, type), f"extension '{name}' is no class"
+    if not isinstance(runtime, type):
+        raise UserError(f"extension '{name}': expected a class derived from Runtime, found {runtime!r:.80}")
     loaded: Runtime = runtime(source, device, precision, num_threads or max(1, available_cores() - 1))
     loaded.reason = reason
     return loaded
 
 
 def runtime_names() -> tuple[str, ...]:
-    """ "auto", the names of RUNTIMES, and those of other installed packages, which auto never takes."""
+    """The names of RUNTIMES, before them "auto", and those of other installed packages, which auto never takes."""
     return ("auto", *RUNTIMES, *extension_names("runtimes"))
 
 
