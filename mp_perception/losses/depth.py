@@ -1,8 +1,9 @@
 """Losses of the depth branch, selectable by name: the paper's, and those of the field beside it.
 
 All take a prediction and a target (B, 1, H, W) of the same size, metres.  A target pixel is valid if it is finite and
-above 0; NaN means unknown.  All return a scalar in the target's precision, a mean over what is valid in the batch, so
-that sparse lidar and filled maps give figures of the same order; it is 0, with a gradient of 0, if nothing is valid.
+above 0; NaN means unknown.  All return a scalar in the target's precision: a mean over what is valid in the batch, or
+image by image where it says so, so that sparse lidar and filled maps give figures of the same order; it is 0, with a
+gradient of 0, if nothing is valid.
 All raise ValueError for other shapes.
 
 Losses on logarithms and reciprocals suppose a bounded depth: where a prediction is not positive they stay finite,
@@ -79,14 +80,15 @@ def scale_invariant_log_loss(prediction: Tensor, target: Tensor, weight: float =
 
 
 def log_l1_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of |log p - log d| over valid pixels.
+    """Mean of |log p - log d| over the valid pixels of each image, then over the images that have any.
 
     For sparse lidar and metric depth: an error counts by its ratio, as in rel and the shares below 1.25, at any
     distance; a wrong point at an object's edge pulls no harder than others; and unlike the scale-invariant loss it
-    forgives no scale.
+    forgives no scale.  Image by image, because a drawn street with depth at every pixel would else outweigh five
+    images with a lidar scan.
     """
     prediction, target, valid = _prepare(prediction, target)
-    return _mean((_log(prediction) - target.log()).abs(), valid)
+    return _mean_over_images((_log(prediction) - target.log()).abs(), valid)
 
 
 def dense_depth_loss(prediction: Tensor, target: Tensor, depth_range: tuple[float, float] = (1.0, 80.0)) -> Tensor:
@@ -180,6 +182,13 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of the valid values; 0, with a graph, if there are none."""
     total: Tensor = torch.where(valid, values, 0).sum() / valid.sum().clamp(min=1)
     return total
+
+
+def _mean_over_images(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over images of the mean of their valid values; images without any do not count."""
+    counts = valid.sum(dim=(1, 2, 3))
+    means = torch.where(valid, values, 0).sum(dim=(1, 2, 3)) / counts.clamp(min=1)
+    return _mean(means, counts > 0)
 
 
 def _log(depth: Tensor) -> Tensor:

@@ -23,10 +23,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import distance_box_iou_loss
 
 from mp_perception.errors import UserError
-from mp_perception.network.matching import MatchedTargets, decode_offsets
+from mp_perception.network.matching import MatchedTargets
 
 #: Background default boxes per positive (SSD, section 2.2).
 NEGATIVES_PER_POSITIVE = 3
@@ -36,8 +35,6 @@ _FOCAL_GAMMA = 2.0
 
 #: (class_logits, targets, labelled) -> scalar, as `hard_negatives_loss`.
 ClassificationLoss = Callable[[Tensor, MatchedTargets, Tensor], Tensor]
-#: (box_offsets, targets, default_boxes) -> scalar, as `smooth_l1_loss`.
-LocalisationLoss = Callable[[Tensor, MatchedTargets, Tensor], Tensor]
 
 
 def hard_negatives_loss(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> Tensor:
@@ -84,49 +81,18 @@ def find_classification_loss(name: str) -> ClassificationLoss:
     return CLASSIFICATION_LOSSES[name]
 
 
-def smooth_l1_loss(box_offsets: Tensor, targets: MatchedTargets, default_boxes: Tensor) -> Tensor:
+def smooth_l1_loss(box_offsets: Tensor, targets: MatchedTargets) -> Tensor:
     """The paper's equation (4): smooth L1 of the four offsets (B, N, 4) of the positives, summed over the four.
 
-    default_boxes: (N, 4), of no use here.
+    Positives whose outline is unknown (NaN) take no part.
     Returns a scalar; 0 without positives.  Raises ValueError for wrong shapes.
     """
-    found, wanted, _ = _positive_offsets(box_offsets, targets, default_boxes)
-    return functional.smooth_l1_loss(found, wanted, reduction="sum") / max(1, len(wanted))
-
-
-def distance_iou_loss(box_offsets: Tensor, targets: MatchedTargets, default_boxes: Tensor) -> Tensor:
-    """Distance IoU loss (Zheng et al. 2020) of the positives' decoded boxes, 0 to 2: what average precision
-    asks for, overlap, is minimised itself.
-
-    Arguments, result and errors as `smooth_l1_loss`.
-    """
-    found, wanted, positive_boxes = _positive_offsets(box_offsets, targets, default_boxes)
-    boxes = decode_offsets(found, positive_boxes)
-    total: Tensor = distance_box_iou_loss(boxes, decode_offsets(wanted, positive_boxes), reduction="sum")
-    return total / max(1, len(wanted))
-
-
-#: Localisation losses by name.
-LOCALISATION_LOSSES: dict[str, LocalisationLoss] = {"smooth_l1": smooth_l1_loss, "distance_iou": distance_iou_loss}
-
-
-def find_localisation_loss(name: str) -> LocalisationLoss:
-    """A registered localisation loss; raises UserError that lists the known names."""
-    if name not in LOCALISATION_LOSSES:
-        known = ", ".join(sorted(LOCALISATION_LOSSES))
-        raise UserError(f"unknown localisation loss '{name}': expected one of {known}")
-    return LOCALISATION_LOSSES[name]
-
-
-def _positive_offsets(
-    box_offsets: Tensor, targets: MatchedTargets, default_boxes: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Predicted and wanted offsets (n, 4) of the positives with an exact box, and their default boxes (n, 4)."""
     if box_offsets.shape != targets.offsets.shape:
         raise ValueError(f"expected box offsets {tuple(targets.offsets.shape)}, found {tuple(box_offsets.shape)}")
     positive = (targets.classes > 0) & ~targets.offsets.isnan().any(dim=2)
     wanted = targets.offsets[positive]
-    return box_offsets[positive].to(wanted.dtype), wanted, default_boxes[positive.nonzero()[:, 1]]
+    found = box_offsets[positive].to(wanted.dtype)
+    return functional.smooth_l1_loss(found, wanted, reduction="sum") / max(1, len(wanted))
 
 
 def _roles(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> tuple[Tensor, Tensor]:

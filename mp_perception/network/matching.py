@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_area, box_iou
 
-from mp_perception.default_boxes import CENTRE_VARIANCE, MAX_SIZE_CHANGE, SIZE_VARIANCE
+from mp_perception.default_boxes import CENTRE_VARIANCE, SIZE_VARIANCE
 
 #: A default box that overlaps an object more than this (intersection over union) answers for it.
 IOU_THRESHOLD = 0.5
@@ -41,14 +41,6 @@ def encode_offsets(boxes: Tensor, default_boxes: Tensor) -> Tensor:
     shifts = (boxes[:, :2] + boxes[:, 2:] - default_boxes[:, :2] - default_boxes[:, 2:]) / 2
     scales = (boxes[:, 2:] - boxes[:, :2]) / default_sizes
     return torch.cat([shifts / default_sizes / CENTRE_VARIANCE, scales.log() / SIZE_VARIANCE], dim=1)
-
-
-def decode_offsets(offsets: Tensor, default_boxes: Tensor) -> Tensor:
-    """`default_boxes.decode_offsets` for tensors, differentiable: boxes (n, 4) from offsets (n, 4)."""
-    default_sizes = default_boxes[:, 2:] - default_boxes[:, :2]
-    centres = (default_boxes[:, :2] + default_boxes[:, 2:]) / 2 + offsets[:, :2] * CENTRE_VARIANCE * default_sizes
-    half_sizes = default_sizes * (offsets[:, 2:] * SIZE_VARIANCE).clamp(max=MAX_SIZE_CHANGE).exp() / 2
-    return torch.cat([centres - half_sizes, centres + half_sizes], dim=1)
 
 
 def match_default_boxes(

@@ -90,14 +90,13 @@ class DataConfiguration:
 class LossConfiguration:
     """What is minimised.
 
-    depth, classification, localisation: names in the registries of `losses`.
+    depth, classification: names in the registries of `losses`.
     Weights are those of the sum; with `learned` they are found by homoscedastic uncertainty instead.
     object_depth_weight: of the weak target from labelled objects.
     """
 
     depth: str = "log_l1"
     classification: str = "hard_negatives"
-    localisation: str = "smooth_l1"
     learned: bool = False
     depth_weight: float = 2.0
     classification_weight: float = 1.0
@@ -113,7 +112,8 @@ class OptimisationConfiguration:
     warm_up: share of the epochs' steps.  gradient_clip: largest norm, 0 for none.
     average_decay: of the weights' exponential moving average, which is what is validated and kept; 0 for none.
     frozen_stride: the backbone's layers up to the map of this stride (2, 4, 8, ...) stay as they are; 0 trains all.
-    freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it.
+    freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it;
+    bf16 on a processor without it becomes fp32.
     activation_checkpointing: compute the backbone's activations again in the backward pass, which saves memory.
     images_per_update: task ("depth", "detection") -> labelled images after which the parameters of its own are
     updated (UberNet's asynchronous updates); empty updates all of them at every step.

@@ -21,7 +21,7 @@ from mp_perception.evaluation.evaluate import evaluate, headline_figures
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
-from mp_perception.losses.detection import find_classification_loss, find_localisation_loss
+from mp_perception.losses.detection import find_classification_loss, smooth_l1_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.network.backbones import load_backbone_weights
 from mp_perception.network.checkpoint import Network, build_network, read_checkpoint
@@ -52,7 +52,6 @@ class MultiTaskTraining(lightning.LightningModule):
         losses = configuration.losses
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
-        self._localisation_loss = find_localisation_loss(losses.localisation)
         self.weighting: nn.Module = (
             UncertaintyWeights(["depth", "localisation", "object_depth"], ["classification"])
             if losses.learned
@@ -95,7 +94,7 @@ class MultiTaskTraining(lightning.LightningModule):
         if batch.labelled_classes.any():
             targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored, batch.exact)
             losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
-            losses["localisation"] = self._localisation_loss(outputs.box_offsets, targets, self.default_boxes)
+            losses["localisation"] = smooth_l1_loss(outputs.box_offsets, targets)
         wanted = self.configuration.losses.learned or self.configuration.losses.object_depth_weight > 0
         if wanted and any(depths.isfinite().any() for depths in batch.object_depths):
             in_depth_pixels = [boxes / 2 for boxes in batch.boxes]

@@ -143,6 +143,13 @@ def test_log_l1_by_hand():
     assert float(log_l1_loss(torch.tensor([[[[20.0, 1, 10]]]]), target)) == pytest.approx(math.log(8) / 2)
 
 
+def test_log_l1_counts_images_alike_however_many_pixels_they_know():
+    dense, sparse, unknown = [20.0] * 4, [10.0, NAN, NAN, NAN], [NAN] * 4
+    target = torch.tensor([dense, sparse, unknown])[:, None, None]
+    prediction = torch.tensor([[20.0] * 4, [80.0, 1, 1, 1], [5.0] * 4])[:, None, None]
+    assert float(log_l1_loss(prediction, target)) == pytest.approx(math.log(8) / 2)
+
+
 @pytest.mark.parametrize("invalid", [0.0, 0.3])
 def test_dense_depth_agrees_with_loops(invalid):
     prediction, target = random_maps(2, (2, 1, 13, 16), invalid)

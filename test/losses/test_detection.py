@@ -9,14 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from mp_perception.default_boxes import CENTRE_VARIANCE
 from mp_perception.errors import UserError
 from mp_perception.losses.detection import (
     CLASSIFICATION_LOSSES,
-    LOCALISATION_LOSSES,
-    distance_iou_loss,
     find_classification_loss,
-    find_localisation_loss,
     focal_loss,
     hard_negatives_loss,
     smooth_l1_loss,
@@ -193,42 +189,28 @@ def test_localisation_by_hand():
     targets = MatchedTargets(torch.tensor([[2, 1, 0]]), wanted, torch.zeros(1, 3, dtype=torch.bool))
     offsets = torch.tensor([[[0.5, -0.5, 3.0, 0.0], [1, 1, 1, -1], [0, 0, 0, 0]]])
     expected = (0.125 + 0.125 + 2.5 + 0 + 1.5) / 2
-    assert float(smooth_l1_loss(offsets, targets, BOXES[:3])) == pytest.approx(expected)
+    assert float(smooth_l1_loss(offsets, targets)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("loss", LOCALISATION_LOSSES.values())
-def test_unknown_outlines_take_no_part(loss):
+def test_unknown_outlines_take_no_part():
     wanted = torch.tensor([[[0.3, 0.2, 0.1, 0.4], [torch.nan] * 4]])
     both = MatchedTargets(torch.tensor([[2, 1]]), wanted, torch.zeros(1, 2, dtype=torch.bool))
     first = both._replace(classes=torch.tensor([[2, 0]]))
     offsets = torch.zeros(1, 2, 4, requires_grad=True)
-    value = loss(offsets, both, BOXES[:2])
+    value = smooth_l1_loss(offsets, both)
     value.backward()
-    assert value == loss(offsets, first, BOXES[:2])
+    assert value == smooth_l1_loss(offsets, first)
     assert value > 0
     assert (offsets.grad[0, 1] == 0).all()
 
 
-def test_distance_iou_by_hand():
-    """1 - IoU + (distance of centres / diagonal of the hull)^2."""
-    wanted, shifted = torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)
-    # A tenth of the width: boxes of 20x10 at 2 px from each other.
-    shifted[0, 0, 0] = 0.1 / CENTRE_VARIANCE
-    targets = MatchedTargets(torch.tensor([[1, 0]]), wanted, torch.zeros(1, 2, dtype=torch.bool))
-    expected = 1 - 18 / 22 + 2**2 / (22**2 + 10**2)
-    boxes = torch.tensor([[0.0, 0, 20, 10], [5, 5, 9, 9]])
-    assert float(distance_iou_loss(shifted, targets, boxes)) == pytest.approx(expected, abs=1e-5)
-    assert float(distance_iou_loss(wanted, targets, boxes)) == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("loss", LOCALISATION_LOSSES.values())
-def test_localisation_gradients_and_no_positives(loss):
+def test_localisation_gradients_and_no_positives():
     generator = torch.Generator().manual_seed(0)
     wanted = 2 * torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
     targets = MatchedTargets(torch.tensor([[1, 0, 0, 2, 0], [0] * 5]), wanted, torch.zeros(2, 5, dtype=torch.bool))
     offsets = torch.randn(2, 5, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda o: loss(o, targets, BOXES.double()), [offsets])
-    value = loss(offsets, targets._replace(classes=torch.zeros(2, 5, dtype=torch.int64)), BOXES.double())
+    assert torch.autograd.gradcheck(lambda o: smooth_l1_loss(o, targets), [offsets])
+    value = smooth_l1_loss(offsets, targets._replace(classes=torch.zeros(2, 5, dtype=torch.int64)))
     value.backward()
     assert value == 0
     assert (offsets.grad == 0).all()
@@ -251,13 +233,10 @@ def test_wrong_inputs_are_refused(loss):
 
 def test_wrong_offsets_are_refused():
     with pytest.raises(ValueError, match=r"expected box offsets \(1, 2, 4\), found \(1, 3, 4\)"):
-        smooth_l1_loss(torch.zeros(1, 3, 4), make_targets(torch.tensor([[1, 0]])), BOXES[:2])
+        smooth_l1_loss(torch.zeros(1, 3, 4), make_targets(torch.tensor([[1, 0]])))
 
 
 def test_losses_by_name():
     assert find_classification_loss("focal") is focal_loss
     with pytest.raises(UserError, match="unknown classification loss 'soft': expected one of focal, hard_negatives"):
         find_classification_loss("soft")
-    assert find_localisation_loss("distance_iou") is distance_iou_loss
-    with pytest.raises(UserError, match="unknown localisation loss 'l2': expected one of distance_iou, smooth_l1"):
-        find_localisation_loss("l2")

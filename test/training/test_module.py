@@ -18,6 +18,7 @@ from mp_perception.training.configuration import (
     TrainingConfiguration,
 )
 from mp_perception.training.module import MultiTaskTraining, network_of, start_network
+from mp_perception.training.run import usable_precision
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 NETWORK = NetworkConfiguration(input_size=(64, 96), focal_length=100.0)
@@ -153,3 +154,12 @@ def test_a_training_goes_on_from_a_checkpoint_with_its_network(tmp_path):
     assert second.description == replace(first.network.description, depth_error=0.0, metrics={})
     for (name, one), (_, other) in zip(first.network.state_dict().items(), second.state_dict().items(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_is_not_imitated_by_a_processor_without_it(monkeypatch, capsys, has_bf16):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
+    assert usable_precision("bf16-mixed", "cpu") == ("bf16-mixed" if has_bf16 else "32-true")
+    assert ("no bf16 arithmetic" in capsys.readouterr().err) is not has_bf16
+    assert usable_precision("32-true", "cpu") == "32-true"
+    assert usable_precision("16-mixed", "cpu") == "16-mixed"
