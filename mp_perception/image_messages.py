@@ -112,7 +112,8 @@ def compressed_to_array(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> Rgb
         decoded = None
     if decoded is None:
         raise UserError(
-            f"format {message.format[:40]!r}: expected {width}x{height} pixels, found data that do not decode"
+            f"format {message.format[:40]!r}: expected {width}x{height} pixels, found data that do not decode, "
+            "or no memory for them"
         )
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 

@@ -6,10 +6,12 @@ Publishes images and camera info until a signal ends it, then prints how many im
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import rclpy
 import typer
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -27,6 +29,9 @@ def main(
     frame: Annotated[str, typer.Option()] = "camera",
     focal_length: Annotated[float, typer.Option(help="Pixels.")] = 500.0,
     best_effort: Annotated[bool, typer.Option()] = False,
+    clock: Annotated[
+        Path | None, typer.Option(help="File with the seconds by which the camera's clock is off, read for each image.")
+    ] = None,
 ) -> None:
     """Publish grey images of one size."""
     signals = StopSignals()
@@ -45,7 +50,8 @@ def main(
     start = next_time = time.monotonic()
     sent = 0
     while signals.sleep_until(next_time):
-        image.header.stamp = info.header.stamp = node.get_clock().now().to_msg()
+        off = Duration(seconds=float(clock.read_text())) if clock else Duration()
+        image.header.stamp = info.header.stamp = (node.get_clock().now() + off).to_msg()
         image.header.frame_id = info.header.frame_id = frame
         infos.publish(info)
         images.publish(image)

@@ -16,7 +16,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from mp_perception.inference.predictor import Predictor
-from mp_perception.inference.runtimes.registry import available_cores
+from mp_perception.machine import spare_cores
 from mp_perception.ros.parameters import NodeParameters
 
 #: What happens to images, every one of which ends as exactly one of the others (or still waits).
@@ -63,7 +63,7 @@ class Statistics:
         self._snapshot_time = time.monotonic()
         self._last_received = time.monotonic()
         self._stages: deque[Mapping[str, float]] = deque(maxlen=_WINDOW)
-        self._ages: deque[float] = deque(maxlen=_WINDOW)
+        self._ages: deque[float | None] = deque(maxlen=_WINDOW)
         self._last_problem = ""
 
     def count(self, name: str, number: int = 1) -> None:
@@ -87,8 +87,7 @@ class Statistics:
         with self._lock:
             self._counts["processed"] += 1
             self._stages.append(stages)
-            if age is not None:
-                self._ages.append(age)
+            self._ages.append(age)
 
     def problem(self, text: str) -> None:
         """Remember the last thing that went wrong, for the diagnostics."""
@@ -106,6 +105,7 @@ class Statistics:
         """The statistics now; `recent` of the next snapshot starts here."""
         with self._lock:
             now = time.monotonic()
+            ages = [age for age in self._ages if age is not None]
             counts = {name: self._counts[name] for name in (*FRAME_COUNTS, *sorted(self._counts))}
             recent = {name: counts[name] - self._counts_before[name] for name in counts}
             snapshot = Snapshot(
@@ -113,7 +113,7 @@ class Statistics:
                 recent=recent,
                 seconds=now - self._snapshot_time,
                 stages=_percentiles(self._stages),
-                age=float(np.median(self._ages)) if self._ages else None,
+                age=float(np.median(ages)) if ages else None,
                 silence=now - self._last_received,
                 last_problem=self._last_problem,
             )
@@ -179,7 +179,7 @@ def describe_network(predictor: Predictor, parameters: NodeParameters) -> dict[s
         "reason for runtime": predictor.runtime.reason,
         "precision": predictor.runtime.precision,
         "device": predictor.runtime.device,
-        "threads": str(parameters.num_threads or max(1, available_cores() - 1)),
+        "threads": str(parameters.num_threads or spare_cores()),
         "input size": f"{width}x{height}",
         "score threshold": f"{parameters.effective_score_threshold(description):g}",
         "depth range (m)": f"{low:g} to {high:g}",
@@ -201,7 +201,7 @@ def _warnings(snapshot: Snapshot, health: Health) -> list[str]:
     found = []
     received, dropped = snapshot.recent["received"], snapshot.recent["overwritten"] + snapshot.recent["stale"]
     if dropped > _MAX_DROPPED_SHARE * max(received, 1):
-        found.append(f"{dropped} of {received} images dropped")
+        found.append(f"{dropped} of {received} images dropped{_why_dropped(snapshot, health)}")
     if snapshot.silence > _MAX_SILENCE:
         found.append(f"no image for {snapshot.silence:.0f} s{_why_silent(health)}")
     if health.max_age > 0 and snapshot.age is not None and snapshot.age > health.max_age / 2:
@@ -209,6 +209,12 @@ def _warnings(snapshot: Snapshot, health: Health) -> list[str]:
     if snapshot.recent["malformed"]:
         found.append(f"{snapshot.recent['malformed']} images refused: {snapshot.last_problem}")
     return found
+
+
+def _why_dropped(snapshot: Snapshot, health: Health) -> str:
+    """Too old is more than slow: where no output comes at all, the clocks of two computers disagree by seconds."""
+    stale = snapshot.recent["stale"]
+    return f", {stale} of them older than max_age ({health.max_age:g} s) by their stamps" if stale else ""
 
 
 def _why_silent(health: Health) -> str:

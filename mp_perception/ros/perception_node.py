@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import psutil
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump  # type: ignore[attr-defined]
+from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -39,7 +39,7 @@ from mp_perception.ros.parameters import (
 )
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.running import run_node
-from mp_perception.ros.worker import FrameWorker, ReceivedImage
+from mp_perception.ros.worker import LOG_INTERVAL, STEADY_CLOCK, FrameWorker, ReceivedImage
 
 #: Images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
@@ -71,10 +71,9 @@ class PerceptionNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_changes)
         self.add_post_set_parameters_callback(self._take_changes)
         # Simulated time may stand still: starting and diagnostics must not.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._start_timer = self.create_timer(0.0, self._start, clock=steady)
+        self._start_timer = self.create_timer(0.0, self._start, clock=STEADY_CLOCK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
-        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics, clock=STEADY_CLOCK)
         self._network_failed = self.create_guard_condition(self._recover)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._forget_after_jump)
@@ -261,7 +260,9 @@ class PerceptionNode(LifecycleNode):
         if self._settings.process_every_frame:
             self._statistics.count("overflowed")
             self.get_logger().error(
-                f"image lost: {QUEUE_CAPACITY} images wait already; play the bag slower", throttle_duration_sec=5.0
+                f"image lost: {QUEUE_CAPACITY} images wait already; play the bag slower",
+                throttle_duration_sec=LOG_INTERVAL,
+                throttle_time_source_type=STEADY_CLOCK,
             )
         else:
             self._statistics.count("overwritten")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.clock import Clock
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -32,7 +32,12 @@ from mp_perception.ros.publishing import OutputPublishers, ProcessedFrame
 
 #: So many failures of the network in a row, and the worker gives up.
 MAX_FAILURES_IN_A_ROW = 3
-_THROTTLE = 5.0
+#: Seconds between two log lines about the same thing.
+LOG_INTERVAL = 5.0
+#: The same for clocks that disagree: that harms nothing, and lasts as long as a bag is played.
+_CLOCK_LOG_INTERVAL = 60.0
+#: Goes on whatever happens to the system's clock; by that one rclpy would be silent for an hour when it is set back.
+STEADY_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,14 @@ class FrameWorker:
                 self._refuse(str(error))
             except Exception as error:  # out of memory, a lost GPU, a closed context: the runtime's own kinds
                 self._failures += 1
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
                 self._statistics.count("errors")
                 self._statistics.problem(reason)
-                self._logger.error(f"the network failed on an image: {reason}", throttle_duration_sec=_THROTTLE)
+                self._logger.error(
+                    f"the network failed on an image: {reason}",
+                    throttle_duration_sec=LOG_INTERVAL,
+                    throttle_time_source_type=STEADY_CLOCK,
+                )
                 if self._failures >= MAX_FAILURES_IN_A_ROW:
                     self._on_failure(reason)
                     return
@@ -144,14 +153,20 @@ class FrameWorker:
         text = f"{self._topic}: {reason}"
         self._statistics.count("malformed")
         self._statistics.problem(text)
-        self._logger.warning(f"image refused: {text}", throttle_duration_sec=_THROTTLE)
+        self._logger.warning(
+            f"image refused: {text}", throttle_duration_sec=LOG_INTERVAL, throttle_time_source_type=STEADY_CLOCK
+        )
 
     def _is_stale(self, message: Image | CompressedImage, parameters: NodeParameters) -> bool:
         age = self._age(message)
         if age is None:
             self._statistics.count("clock_mismatch")
             stamp, now = _nanoseconds(message), self._clock.now().nanoseconds
-            self._logger.warning(describe_clock_mismatch(stamp, now, self._topic), once=True)
+            self._logger.warning(
+                describe_clock_mismatch(stamp, now, self._topic),
+                throttle_duration_sec=_CLOCK_LOG_INTERVAL,
+                throttle_time_source_type=STEADY_CLOCK,
+            )
             return False
         return not parameters.process_every_frame and 0 < parameters.max_age < age
 
@@ -198,7 +213,7 @@ class _CameraWatch:
             text = f"camera info of {self._topic}: {error}"
             self._statistics.count("bad_camera_info")
             self._statistics.problem(text)
-            self._logger.warning(text, throttle_duration_sec=_THROTTLE)
+            self._logger.warning(text, throttle_duration_sec=LOG_INTERVAL, throttle_time_source_type=STEADY_CLOCK)
             return None
         scaling = (
             "the weights know no focal length, so depth is not scaled by it"

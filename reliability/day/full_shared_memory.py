@@ -11,12 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reliability.day.stage import Stage, check_accounts, in_words, outputs_go_on, stop_camera
+from reliability.day.stage import NotPossibleHereError, Stage, check_accounts, in_words, outputs_go_on, stop_camera
 
 _UNSHARE = ["unshare", "--mount", "--map-root-user"]
 
 
-def may_mount() -> bool:
+def _may_mount() -> bool:
     """Whether this process can make such a namespace."""
     command = [*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]
     try:
@@ -26,7 +26,12 @@ def may_mount() -> bool:
 
 
 def full_shared_memory(weights: Path, megabytes: int) -> str:
-    """What a node, a camera and a robot's side do with a /dev/shm of so many megabytes."""
+    """What a node, a camera and a robot's side do with a /dev/shm of so many megabytes.
+
+    Raises NotPossibleHereError without the right to mount.
+    """
+    if not _may_mount():
+        raise NotPossibleHereError("no right to mount here")
     mount = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm"
     inner = f"{mount} && exec {sys.executable} -m reliability.day.full_shared_memory {weights.resolve()}"
     result = subprocess.run([*_UNSHARE, "sh", "-c", inner], capture_output=True, text=True, timeout=400, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from reliability.day.stage import Resources, Stage, check_accounts, in_words, outputs_go_on, stop_camera
@@ -9,6 +10,8 @@ from reliability.robot import Robot
 
 #: Growth that is no leak: buffers that reach their size, discovery of one more participant.
 _MEGABYTES, _FILES, _THREADS = 60, 4, 2
+#: Seconds in which buffers reach their size.
+_LONGEST_WARM_UP = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def run_load(stage: Stage, load: Load, seconds: float) -> str:
     for _, robot in pairs:
         outputs_go_on(robot, limit=60)
     for _, robot in pairs:
-        robot.spin(max(2.0, seconds / 10) / load.cameras)
+        robot.spin(min(max(2.0, seconds / 10), _LONGEST_WARM_UP) / load.cameras)
     processes = [node.children()[0] for node, _ in pairs]
     before = [Resources.of(process) for process in processes]
     ages = _ages(pairs[0][1], seconds)
@@ -67,8 +70,9 @@ def run_load(stage: Stage, load: Load, seconds: float) -> str:
 def _ages(robot: Robot, seconds: float) -> str:
     """Median and largest age of the outputs of so many seconds, as the node itself measured it."""
     ages = []
-    for _ in range(max(1, int(seconds / 2))):
-        robot.spin(2.0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        robot.spin(min(2.0, seconds))
         robot.received["detections"].clear()
         age = robot.diagnostics()["age at publishing (s)"]
         if age != "unknown":

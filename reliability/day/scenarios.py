@@ -13,6 +13,8 @@ from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
+from reliability.day.clock import clock_is_set
+from reliability.day.failures import memory_runs_out, memory_runs_out_in_the_middleware, runtime_fails
 from reliability.day.stage import (
     Resources,
     Stage,
@@ -214,4 +216,8 @@ SCENARIOS: tuple[Callable[[Stage], str], ...] = (
     weights_deleted_and_replaced,
     log_folder_cannot_be_written,
     garbage_among_the_images,
+    clock_is_set,
+    runtime_fails,
+    memory_runs_out,
+    memory_runs_out_in_the_middleware,
 )

@@ -25,6 +25,10 @@ from reliability.robot import NodeProcess, Robot
 START_LIMIT = 120.0
 
 
+class NotPossibleHereError(Exception):
+    """What this machine lacks for something to be tried on it."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a process holds.  segments: Fast DDS's shared memory that it has mapped."""

@@ -40,7 +40,12 @@ def test_all_is_well() -> None:
     ("arguments", "level", "words"),
     [
         ({"recent": {"overwritten": 2}}, DiagnosticStatus.OK, "active"),
-        ({"recent": {"overwritten": 2, "stale": 1}}, DiagnosticStatus.WARN, "3 of 10 images dropped"),
+        ({"recent": {"overwritten": 3}}, DiagnosticStatus.WARN, "3 of 10 images dropped"),
+        (
+            {"recent": {"overwritten": 2, "stale": 1}},
+            DiagnosticStatus.WARN,
+            "3 of 10 images dropped, 1 of them older than max_age (0.5 s) by their stamps",
+        ),
         ({"silence": 2.5}, DiagnosticStatus.WARN, "no image for 2 s"),
         (
             {"silence": 3, "health": replace(ACTIVE, image_topic="/image", publishers={"/image": 0})},
@@ -99,3 +104,13 @@ def test_stage_times_are_median_and_99th_percentile_of_the_last_100_images() -> 
     statistics.restart()
     after = statistics.snapshot()
     assert (after.stages, after.age, after.counts["processed"]) == ({}, None, 110)
+
+
+def test_ages_are_forgotten_once_the_clocks_disagree() -> None:
+    statistics = Statistics()
+    statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=0.1)
+    for _ in range(99):
+        statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=None)
+    assert statistics.snapshot().age == 0.1
+    statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=None)
+    assert statistics.snapshot().age is None

@@ -1,9 +1,10 @@
-"""A network that fails: reported, given up after three images in a row, and loaded once more."""
+"""What goes wrong while the node runs: a network that fails is given up and loaded once more; clocks that disagree."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
+from mp_perception.ros import worker
 from mp_perception.ros.perception_node import PerceptionNode
+from reliability.fuzzing.seeds import SEEDS
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
@@ -22,8 +25,8 @@ pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 class Stage:
     """The node and a camera in one executor; nothing runs but what `spin_until` runs."""
 
-    def __init__(self, context: rclpy.Context) -> None:
-        overrides = [Parameter("input_size", value=[32, 64]), Parameter("diagnostics_period", value=0.1)]
+    def __init__(self, context: rclpy.Context, parameter: Parameter) -> None:
+        overrides = [parameter, Parameter("diagnostics_period", value=0.1)]
         self.node = PerceptionNode(context=context, namespace="/recovery", parameter_overrides=overrides)
         self.camera = rclpy.create_node("camera", context=context, namespace="/recovery")
         self.executor = SingleThreadedExecutor(context=context)
@@ -40,13 +43,14 @@ class Stage:
         self.levels.append(message.status[0].level[0])
         self.messages.append(message.status[0].message)
 
-    def send_until(self, condition: Callable[[], Any]) -> None:
+    def send_until(self, condition: Callable[[], Any], seconds_ahead: int = 0) -> None:
         """Publish images one after the other until the condition holds."""
         image = Image(height=32, width=64, encoding="mono8", step=64, data=bytes(32 * 64))
         deadline = time.monotonic() + 40
         while not condition():
             assert time.monotonic() < deadline
             image.header.stamp = self.camera.get_clock().now().to_msg()
+            image.header.stamp.sec += seconds_ahead
             self.publisher.publish(image)
             for _ in range(5):
                 self.executor.spin_once(timeout_sec=0.02)
@@ -67,9 +71,22 @@ class Stage:
 
 @pytest.fixture
 def stage(ros_domain_id: int) -> Iterator[Stage]:
+    yield from running(Parameter("input_size", value=[32, 64]))
+
+
+@pytest.fixture
+def small_stage(ros_domain_id: int, tmp_path: Path) -> Iterator[Stage]:
+    """With a network that costs nothing."""
+    weights = tmp_path / "small.onnx"
+    weights.write_bytes(SEEDS["onnx_model"]()[0])
+    yield from running(Parameter("weights", value=str(weights)))
+
+
+def running(parameter: Parameter) -> Iterator[Stage]:
+    """A stage whose node has that parameter, from its start to its end."""
     context = rclpy.Context()
     rclpy.init(context=context)
-    stage = Stage(context)
+    stage = Stage(context, parameter)
     yield stage
     assert stage.node.close(10)
     stage.executor.shutdown()
@@ -100,3 +117,21 @@ def test_a_failing_network_is_loaded_once_more_and_again_only_after_success(stag
     stage.node.trigger_configure()
     stage.node.trigger_activate()
     assert stage.processes()
+
+
+def test_clocks_that_disagree_are_named_again_after_a_while(
+    small_stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker, "_CLOCK_LOG_INTERVAL", 0.5)
+    said = ""
+
+    def count(words: str) -> int:
+        nonlocal said
+        said += capfd.readouterr().err
+        return said.count(words)
+
+    small_stage.send_until(
+        lambda: count("stamps are 90 seconds in the future: synchronise the clocks"), seconds_ahead=90
+    )
+    assert small_stage.processes()
+    small_stage.send_until(lambda: count("stamps are 3 hours old"), seconds_ahead=-3 * 3600)

@@ -1,0 +1,70 @@
+"""config/sros2_policy.xml against running nodes: what it allows is what they use, name by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from reliability.security_policy import NODE, running_nodes
+
+POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
+#: How sros2 turns a permission into names of DDS topics that are written and read (its permissions.xsl).
+WRITTEN = {"publish": "rt{}", "reply": "rr{}Reply", "request": "rq{}Request"}
+READ = {"subscribe": "rt{}", "reply": "rq{}Request", "request": "rr{}Reply"}
+
+
+@pytest.fixture(scope="module")
+def policy() -> ElementTree.Element:
+    return ElementTree.parse(POLICY).getroot()
+
+
+def dds_topics(policy: ElementTree.Element, patterns: dict[str, str], namespace: str) -> set[str]:
+    """Names that the policy's one profile allows in a namespace."""
+    prefixes = {"~": f"{namespace}/{NODE}", "/": ""}
+    allowed = set()
+    for permissions in policy.iterfind("enclaves/enclave/profiles/profile/*"):
+        for rule in set(permissions.attrib) & set(patterns):
+            for name in permissions:
+                assert name.text is not None
+                full = prefixes.get(name.text[0], f"{namespace}/") + name.text.removeprefix("~")
+                allowed.add(patterns[rule].format(full))
+    return allowed
+
+
+def test_it_has_the_form_of_sros2s_schema(policy: ElementTree.Element) -> None:
+    assert (policy.tag, policy.attrib) == ("policy", {"version": "0.2.0"})
+    assert [(element.tag, element.attrib) for element in policy.iterfind("enclaves/*")] == [
+        ("enclave", {"path": f"/{NODE}"})
+    ]
+    (profile,) = policy.iterfind("enclaves/enclave/profiles/profile")
+    assert profile.attrib == {"ns": "/", "node": NODE}
+    rules = [(permissions.tag, permissions.attrib) for permissions in profile]
+    assert rules == [
+        ("topics", {"subscribe": "ALLOW"}),
+        ("topics", {"publish": "ALLOW"}),
+        ("services", {"reply": "ALLOW"}),
+    ]
+    for permissions in profile:
+        names = [name.text for name in permissions]
+        assert {name.tag for name in permissions} == {permissions.tag.removesuffix("s")}
+        assert len(names) == len(set(names)) > 0
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_nothing_is_missing_and_nothing_superfluous(policy: ElementTree.Element, ros_domain_id: int) -> None:
+    with running_nodes() as (observer, namespaces):
+        unused_reads = []
+        for namespace in namespaces:
+            written = {name for name, _ in observer.get_publisher_names_and_types_by_node(NODE, namespace, True)}
+            read = {name for name, _ in observer.get_subscriber_names_and_types_by_node(NODE, namespace, True)}
+            assert written == dds_topics(policy, WRITTEN, namespace)
+            allowed = dds_topics(policy, READ, namespace)
+            assert read <= allowed
+            unused_reads.append({name.replace(namespace, "", 1) for name in allowed - read})
+    # Each node takes one kind of image, and one of them the time.
+    assert set.intersection(*unused_reads) == set()
+    assert set.union(*unused_reads) == {"rt/image", "rt/image/compressed", "rt/clock"}
