@@ -7,7 +7,7 @@ PYTHON ?= python3.11
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-fast lint docs fuzz reliability no-data-lost clean
+.PHONY: help environment demo test test-fast lint docs fuzz reliability no-data-lost release-check clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,15 @@ lint: environment  ## check format, style and types
 fuzz: environment  ## fuzz every parser of files and messages (SECONDS= of the processor for each, INPUTS=)
 	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS))
 
-reliability: environment  ## drive the node through a robot's day (SECONDS= of each load, ROUNDS= of kills, WEIGHTS=)
+reliability: environment  ## drive the node through a robot's day (SECONDS= of loads, ROUNDS= of kills, ONLY=, WEIGHTS=)
 	.venv/bin/python -m reliability.day $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
-	  $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 no-data-lost: environment  ## kill commands while they write (ROUNDS= of each) and look at what they leave
 	.venv/bin/python -m reliability.no_data_lost $(if $(ROUNDS),--rounds $(ROUNDS))
+
+release-check: environment  ## build source archive and wheel into dist/ and run the demo from them, in a new environment
+	.venv/bin/python environment/release_check.py
 
 docs: environment  ## build the documentation's site into site/index.html
 	.venv/bin/mkdocs build --strict --quiet

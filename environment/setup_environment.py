@@ -197,10 +197,10 @@ def run(command: list[str]) -> None:
         raise SetupError(f"{Path(command[0]).name} failed with status {process.returncode}; its output is in {log}")
 
 
-def clean_environment() -> dict[str, str]:
-    """Variables for programs of the environment: it stands alone, and its own cmake and ninja come first."""
+def clean_environment(venv: Path = VENV) -> dict[str, str]:
+    """Variables for programs of an environment: it stands alone, and its own cmake and ninja come first."""
     variables = {name: value for name, value in os.environ.items() if name not in _FOREIGN_VARIABLES}
-    variables["PATH"] = f"{VENV / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    variables["PATH"] = f"{venv / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     return variables
 
 

@@ -32,8 +32,8 @@ from mp_perception.bags.transforms import TRANSFORMS_TYPE
 from mp_perception.checkpoint_description import backbone_names
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
-from mp_perception.ros.evaluation_node import READY
 from mp_perception.ros.evaluation_session import start_failure
+from mp_perception.ros.evaluation_topics import READY
 from mp_perception.share import share_folder
 
 #: Arguments that are passed on to perception.launch.py under the same name.

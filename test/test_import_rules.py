@@ -30,6 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "bags": {"inference", "evaluation", "data", "visualization"},
     "ros": {"inference", "visualization"},
     "ros/evaluation_node.py": {"inference", "visualization", "evaluation", "bags"},
+    "ros/evaluation_topics.py": {"inference", "visualization", "evaluation", "bags"},
+    "ros/evaluation_parameters.py": {"evaluation"},
     "ros/replay_node.py": {"inference", "visualization", "evaluation", "bags"},
     "ros/record_node.py": {"inference", "visualization", "evaluation", "bags"},
     "benchmark": {

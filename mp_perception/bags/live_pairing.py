@@ -2,7 +2,7 @@
 
 The bag says which messages belong to a frame; here they are waited for, with what the node publishes for it (exactly
 the image's stamp), and kept as they came: serialised.  Every frame ends in one of two ways: it is taken with all of
-its messages, once, or it is dropped for a reason that is counted.  Not here: DDS (ros/evaluation_node.py) and scoring
+its messages, once, or it is dropped for a reason that is counted.  Not here: DDS (ros/evaluation_topics.py) and scoring
 (live_scoring.py).
 """
 

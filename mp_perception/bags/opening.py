@@ -26,12 +26,12 @@ def read_bag(path: Path, workspace: Path, read: Callable[[BagReader], Value]) ->
             return read(reader), None
     except DamagedBagError as error:
         copy = workspace / f"{len(list(workspace.iterdir()))}-{path.name}"
-        count = salvage(path, copy)
-        if count == 0:
+        found = salvage(path, copy)
+        if found.num_messages == 0:
             raise
         with BagReader(copy) as reader:
             value = read(reader)
-        return value, f"{str(error).removeprefix(f'{path}: ')}; {count} messages can be read, these are taken"
+        return value, f"{str(error).removeprefix(f'{path}: ')}; {found}"
 
 
 def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -> BagContents:
