@@ -5,8 +5,6 @@ An argument that is left empty does not overrule the parameter file.
 
 from __future__ import annotations
 
-import os
-
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -16,16 +14,11 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from mp_perception.checkpoint_description import backbone_names
 from mp_perception.inference.runtimes.registry import runtime_names
+from mp_perception.ros.large_images import large_image_environment
 from mp_perception.share import share_folder
 
 #: Arguments that are parameters of the node under the same name, and are passed on if they are not empty.
 PARAMETER_ARGUMENTS = ("backbone", "weights", "device", "runtime", "image_transport")
-#: Variables by which a user has already said how Fast DDS is to transport messages.
-FAST_DDS_VARIABLES = (
-    "FASTDDS_DEFAULT_PROFILES_FILE",
-    "FASTRTPS_DEFAULT_PROFILES_FILE",
-    "FASTDDS_BUILTIN_TRANSPORTS",
-)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -57,6 +50,12 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             "use_sim_time", default_value="false", choices=["true", "false"], description="take the time from /clock"
         ),
         DeclareLaunchArgument(
+            "respawn",
+            default_value="false",
+            choices=["true", "false"],
+            description="start the node again, after two seconds, when it ends: killed, out of memory, crashed",
+        ),
+        DeclareLaunchArgument(
             "log_level",
             default_value="info",
             choices=["debug", "info", "warn", "error", "fatal"],
@@ -74,10 +73,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
 
 def large_image_settings() -> list[SetEnvironmentVariable]:
     """The Fast DDS profile that lets images through, unless the user has settings or a middleware of their own."""
-    other_middleware = "fastrtps" not in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-    if other_middleware or any(os.environ.get(name) for name in FAST_DDS_VARIABLES):
-        return []
-    return [SetEnvironmentVariable(FAST_DDS_VARIABLES[0], str(share_folder() / "config" / "fastdds_large_images.xml"))]
+    return [SetEnvironmentVariable(name, value) for name, value in large_image_environment().items()]
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:
@@ -96,6 +92,8 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         parameters=[values["params_file"], {**given, "use_sim_time": use_sim_time}],
         remappings=topics,
         ros_arguments=["--log-level", values["log_level"]],
+        respawn=values["respawn"] == "true",
+        respawn_delay=2.0,
         output="screen",
     )
     rviz = Node(

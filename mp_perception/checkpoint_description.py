@@ -1,7 +1,7 @@
 """What a checkpoint is: everything needed to build its network and to read its outputs.  NumPy-free, torch-free.
 
-It travels as JSON in the metadata of a safetensors file (and, later, of exported models).  Reading treats that JSON
-as untrusted: every value is checked and bounded before anything is built from it.
+It travels as JSON in the metadata of a safetensors file and of an exported model.  Reading treats that JSON as
+untrusted: every value is checked and bounded before anything is built from it.
 """
 
 from __future__ import annotations

@@ -97,12 +97,17 @@ def box_areas(boxes: Floats) -> Floats:
     return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
 
 
-def box_iou(first: Floats, second: Floats) -> Floats:
-    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x1 y1 x2 y2; 0 where both are empty."""
+def box_intersections(first: Floats, second: Floats) -> Floats:
+    """Areas (N, M) in square pixels that boxes (N, 4) and (M, 4), x1 y1 x2 y2, share."""
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
     sides = np.clip(right_bottom - left_top, 0, None)
-    intersection = sides[..., 0] * sides[..., 1]
+    return np.asarray(sides[..., 0] * sides[..., 1])
+
+
+def box_iou(first: Floats, second: Floats) -> Floats:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x1 y1 x2 y2; 0 where both are empty."""
+    intersection = box_intersections(first, second)
     union = box_areas(first)[:, None] + box_areas(second)[None, :] - intersection
     return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
 

@@ -10,10 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Item = TypeVar("Item")
 
+# Texts are shown as they are: paths and names come from users, and rich would read their brackets as styles.
 #: Where commands print results.
-console = Console()
+console = Console(markup=False, highlight=False)
 #: Where commands print progress, warnings and errors, so that results can be piped.
-error_console = Console(stderr=True)
+error_console = Console(stderr=True, markup=False, highlight=False)
+
+
+def warn(text: str) -> None:
+    """One line that the user should know, on standard error."""
+    error_console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
@@ -22,7 +28,7 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     total: number of items, where len(items) cannot tell.  Without a terminal nothing is drawn.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mp_perception.bags.message_index import Place, index_messages
 from mp_perception.bags.messages import Message
-from mp_perception.bags.pairing import BagFrame, pair_messages
+from mp_perception.bags.pairing import MAX_SCAN_OFFSET_NS, BagFrame, pair_messages
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import (
     LABEL_INFO_TYPE,
@@ -142,7 +142,8 @@ def _notes_on_pairs(contents: BagContents, places: Mapping[str, Sequence[Place]]
             continue
         unpaired = len(places[topic]) - sum(getattr(frame, kind) is not None for frame in contents.frames)
         if unpaired:
-            rule = "were taken within 50 ms of an image" if kind == "scan" else "have the stamp of an image"
+            near = f"were taken within {MAX_SCAN_OFFSET_NS / 1e6:g} ms of an image"
+            rule = near if kind == "scan" else "have the stamp of an image"
             notes.append(f"{topic}: {unpaired} of {len(places[topic])} messages are not used: the others {rule}")
     return notes
 

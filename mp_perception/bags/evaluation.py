@@ -7,24 +7,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.frames import known_truth
 from mp_perception.bags.opening import open_contents
-from mp_perception.bags.scoring import BagScore, Network, ScoringTask, score, tasks_of
+from mp_perception.bags.scoring import BagScore, ScoringTask, score, tasks_of
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.workers import on_cluster, on_this_machine
 from mp_perception.errors import UserError
+from mp_perception.evaluation.coco_metrics import missing_libraries
 from mp_perception.evaluation.files import describe_origin, describe_versions, result_folder, write_json
 from mp_perception.evaluation.report.latency import FrameCounts
 from mp_perception.evaluation.report.printed import printed_table, result_tables
-from mp_perception.evaluation.run import Outputs, load_predictor
-from mp_perception.inference.runtimes.registry import available_cores
-from mp_perception.progress import console, error_console, track
+from mp_perception.evaluation.run import NetworkChoice, Outputs, load_predictor
+from mp_perception.machine import available_cores, spare_cores
+from mp_perception.progress import console, track, warn
 
 if TYPE_CHECKING:
     from mp_perception.inference.predictor import Predictor
@@ -42,7 +42,7 @@ class BagRequest:
 
     bags: tuple[Path, ...]
     topics: ChosenTopics
-    network: Network | None
+    network: NetworkChoice | None
     score_threshold: float | None = None
     num_resamples: int = 0
     processes: int = 1
@@ -105,11 +105,11 @@ def open_bags(request: BagRequest, workspace: Path) -> tuple[list[BagContents], 
             if len(request.bags) == 1:
                 raise
             unusable[str(path)] = str(error)
-            _warn(str(error))
+            warn(str(error))
             continue
         bags.append(bag)
         for note in bag.notes:
-            _warn(f"{path}: {note}")
+            warn(f"{path}: {note}")
     if not bags:
         raise UserError(f"none of {len(request.bags)} bags can be used; the first: {next(iter(unusable.values()))}")
     return bags, unusable
@@ -118,19 +118,15 @@ def open_bags(request: BagRequest, workspace: Path) -> tuple[list[BagContents], 
 def _score(request: BagRequest, outputs: Outputs, bags: Sequence[BagContents]) -> tuple[dict[str, Any], BagScore]:
     """The result, without what the bags are, and what it was made from."""
     start = time.perf_counter()
-    network = request.network
+    network, predictor = request.network, None
     if network is not None:
-        threads = network.num_threads or max(1, available_cores() - 1)
-        if request.processes > 1 and not network.num_threads:
-            threads = max(1, available_cores() // request.processes)
+        shared = spare_cores() if request.processes == 1 else max(1, available_cores() // request.processes)
         # Workers may stand in another folder.
         weights = None if network.weights is None else network.weights.absolute()
-        network = Network(network.backbone, weights, network.device, threads)
-    predictor = (
-        None
-        if network is None
-        else load_predictor(network.backbone, network.weights, "eigen", network.device, network.num_threads)
-    )
+        network = replace(network, weights=weights, num_threads=network.num_threads or shared)
+        # Each process loads its own; this one says what is wrong with it, and what it is.
+        predictor = load_predictor(network)
+        predictor.close()
     threshold = _threshold(request, bags, predictor)
     with_pictures = outputs.plots is not None or outputs.report is not None
     tasks = tasks_of(bags, known_truth(bags), network, threshold, with_pictures)
@@ -139,9 +135,9 @@ def _score(request: BagRequest, outputs: Outputs, bags: Sequence[BagContents]) -
     joined = parts[0]
     for part in parts[1:]:
         joined.merge(part)
-    missing = [name for name in ("torchmetrics", "pycocotools") if find_spec(name) is None]
+    missing = missing_libraries()
     if missing:
-        _warn(f"COCO's figures are left out: {' and '.join(missing)} not installed")
+        warn(f"COCO's figures are left out: {' and '.join(missing)} not installed")
     return {
         **joined.evaluation.result(request.num_resamples, with_coco=not missing),
         "latency_ms": joined.latency.figures(),
@@ -210,7 +206,7 @@ def _print(result: dict[str, Any], joined: BagScore, outputs: Outputs) -> None:
     for table in [*result_tables(result), *([printed_table(joined.latency.table())] if len(joined.latency) else [])]:
         console.print(table)
     for kind, (count, example) in joined.problems.items():
-        _warn(f"{kind} in {count} frames; the first: {example}")
+        warn(f"{kind} in {count} frames; the first: {example}")
     frames = result["frames"]
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in frames["dropped"].items())
     seconds = result["run"]["seconds"]
@@ -224,10 +220,6 @@ def _print(result: dict[str, Any], joined: BagScore, outputs: Outputs) -> None:
     if "runtime" in result:
         runtime = result["runtime"]
         text = f"network run by {runtime['name']} on {runtime['device']}, {runtime['precision']}"
-        console.print(text, style="dim", soft_wrap=True, highlight=False)
+        console.print(text, style="dim", soft_wrap=True)
     if outputs.report is not None:
-        console.print(f"report: {outputs.report}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _warn(text: str) -> None:
-    error_console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"report: {outputs.report}", soft_wrap=True)

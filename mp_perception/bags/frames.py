@@ -150,7 +150,7 @@ class BagFrames(FrameSet):
         truth_topic = bag.topics.labels or bag.topics.detections or bag.topics.detections_3d
         labels = self._optional(bag, truth_topic, frame, lambda: self._labels(bag, frame, intrinsics))
         if labels is not None and frame.labels is not None and to_camera is None:
-            labels = [box_only(label) for label in labels]
+            labels = [_box_only(label) for label in labels]
         return _Content(image, camera, depth, None if labels is None else self._labelled(labels))
 
     def _optional(
@@ -243,7 +243,7 @@ def known_truth(bags: Sequence[BagContents]) -> KnownTruth:
     return KnownTruth(frozenset(set.intersection(*told) if told else ()), depth)
 
 
-def box_only(label: KittiLabel) -> KittiLabel:
+def _box_only(label: KittiLabel) -> KittiLabel:
     """The label without its box in space."""
     return replace(label, dimensions=(-1, -1, -1), location=(-1000, -1000, -1000), rotation_y=-10, alpha=-10)
 

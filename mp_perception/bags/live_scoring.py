@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from mp_perception.bags.reading import BagMessage, BagReader
 from mp_perception.bags.recorded_outputs import detections_of
 from mp_perception.bags.scoring import BagScore
 from mp_perception.errors import UserError
+from mp_perception.evaluation.coco_metrics import missing_libraries
 from mp_perception.evaluation.evaluate import start_evaluation
 from mp_perception.evaluation.files import describe_versions
 from mp_perception.evaluation.report.latency import Latency
@@ -100,12 +100,11 @@ class LiveScoring:
         dropped = self.dropped(counts)
         evaluation = self.score.evaluation
         received = evaluation.num_images + sum(dropped.values())
-        missing = [name for name in ("torchmetrics", "pycocotools") if find_spec(name) is None]
         score = BagScore(
             evaluation, self.score.latency, self.score.gallery, received, dropped, dict(self.score.problems)
         )
         return {
-            **evaluation.result(with_coco=not missing),
+            **evaluation.result(with_coco=not missing_libraries()),
             "latency_ms": score.latency.figures(),
             "frames": {
                 "received": received,

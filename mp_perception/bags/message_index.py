@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from mp_perception.bags.reading import BagReader
+from mp_perception.bags.reading import IMAGE_TYPES, BagReader
 from mp_perception.bags.topic_choice import (
+    CAMERA_INFO_TYPE,
     DETECTIONS_3D_TYPE,
     DETECTIONS_TYPE,
     LABEL_INFO_TYPE,
@@ -19,9 +20,8 @@ from mp_perception.bags.transforms import frame_name
 from mp_perception.errors import UserError
 
 _STAMPED_TYPES = (
-    "sensor_msgs/msg/Image",
-    "sensor_msgs/msg/CompressedImage",
-    "sensor_msgs/msg/CameraInfo",
+    *IMAGE_TYPES,
+    CAMERA_INFO_TYPE,
     SCAN_TYPE,
     DETECTIONS_TYPE,
     DETECTIONS_3D_TYPE,

@@ -18,6 +18,8 @@ from mp_perception.prediction import Detections, Prediction
 
 #: Where zz stands in the 6x6 covariance of a pose.
 _ZZ = 14
+#: No pixel and no score is larger; what is infinite or no number is neither.
+_LARGEST_NUMBER = 1e9
 
 
 def predicted_classes(bag: BagContents) -> tuple[str, ...]:
@@ -55,22 +57,27 @@ def detections_of(message: Message, class_names: Sequence[str], where: str) -> D
 
     Classes are named, or numbered as class_names.  Raises UserError for an object that is none of the node's.
     """
+    class_numbers = {str(i): i for i in range(len(class_names))} | {name: i for i, name in enumerate(class_names)}
     objects = []
     for number, detection in enumerate(message.detections):
         if not detection.results:
             raise UserError(f"{where}: object {number}: expected a hypothesis, found none")
         result, box = detection.results[0], detection.bbox
-        class_id = result.hypothesis.class_id
-        named = class_id in class_names
-        if not named and not (class_id.isdecimal() and int(class_id) < len(class_names)):
-            raise UserError(f"{where}: object {number}: expected one of {', '.join(class_names)}, found {class_id!r}")
+        class_id, score = result.hypothesis.class_id, result.hypothesis.score
+        if class_id not in class_numbers:
+            names = ", ".join(class_names)
+            raise UserError(f"{where}: object {number}: expected one of {names}, found {class_id[:80]!r}")
         x, y, half_width, half_height = box.center.position.x, box.center.position.y, box.size_x / 2, box.size_y / 2
+        edges = (x - half_width, y - half_height, x + half_width, y + half_height)
+        if not all(abs(value) <= _LARGEST_NUMBER for value in (*edges, score)):
+            found = f"{box.size_x:g}x{box.size_y:g} at {x:g}, {y:g} with {score:g}"
+            raise UserError(f"{where}: object {number}: expected a box and a score, found {found}")
         position, spread = result.pose.pose.position, result.pose.covariance[_ZZ]
         objects.append(
             (
-                (x - half_width, y - half_height, x + half_width, y + half_height),
-                result.hypothesis.score,
-                class_names.index(class_id) if named else int(class_id),
+                edges,
+                score,
+                class_numbers[class_id],
                 np.sqrt(spread) if spread >= 0 else np.nan,
                 (position.x, position.y, position.z),
             )

@@ -6,9 +6,8 @@ A part is scored wherever it likes (this process, another one, another machine),
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mp_perception.bags.contents import BagContents
@@ -18,6 +17,7 @@ from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.evaluate import Evaluation, ImageObserver, evaluate, start_evaluation
 from mp_perception.evaluation.report.latency import Latency
+from mp_perception.evaluation.run import NetworkChoice
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Prediction
 
@@ -26,20 +26,6 @@ if TYPE_CHECKING:
 
 #: Frames of one task: so few that several processes have equal work, so many that a task is worth its while.
 FRAMES_PER_TASK = 50
-
-
-@dataclass(frozen=True)
-class Network:
-    """What predicts; arguments of Predictor.load."""
-
-    backbone: str | None
-    weights: Path | None
-    device: str = "auto"
-    num_threads: int = 0
-
-    def load(self) -> Predictor:
-        """The network, loaded once in a process."""
-        return _load(self)
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class ScoringTask:
 
     bag: BagContents
     known: KnownTruth
-    network: Network | None
+    network: NetworkChoice | None
     score_threshold: float
     with_pictures: bool
 
@@ -89,7 +75,7 @@ class BagScore:
 def tasks_of(
     bags: Sequence[BagContents],
     known: KnownTruth,
-    network: Network | None,
+    network: NetworkChoice | None,
     score_threshold: float,
     with_pictures: bool,
 ) -> list[ScoringTask]:
@@ -123,7 +109,7 @@ def score(task: ScoringTask) -> BagScore:
     try:
         if task.network is not None:
             evaluation = evaluate(
-                task.network.load(), frames, score_threshold=task.score_threshold, indices=usable, observe=observe
+                _loaded(task.network), frames, score_threshold=task.score_threshold, indices=usable, observe=observe
             )
         else:
             evaluation = _score_recorded(task, frames, usable, dropped, observe)
@@ -183,5 +169,6 @@ def _new_gallery(task: ScoringTask) -> FrameGallery | None:
 
 
 @lru_cache(maxsize=1)
-def _load(network: Network) -> Predictor:
-    return Predictor.load(network.backbone, network.weights, device=network.device, num_threads=network.num_threads)
+def _loaded(network: NetworkChoice) -> Predictor:
+    """The network, loaded once in a process."""
+    return Predictor.load(**asdict(network))

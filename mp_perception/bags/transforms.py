@@ -125,7 +125,7 @@ def _read_moving(reader: BagReader, topics: list[str], tree: TransformTree, want
 
 
 def _messages(reader: BagReader, topics: list[str]) -> Iterator[tuple[str, Message]]:
-
+    """Topic and content of the messages that can be read."""
     for message in reader.messages(topics):
         try:
             decoded = reader.decode(message)

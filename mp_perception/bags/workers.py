@@ -5,12 +5,11 @@ Both give the results in the order of the tasks, so that what is joined from the
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from mp_perception.data.parallel_files import worker_processes
 from mp_perception.errors import UserError
 
 Task = TypeVar("Task")
@@ -25,12 +24,8 @@ def on_this_machine(
     if processes == 1:
         yield lambda tasks: map(work, tasks)
         return
-    # Fresh processes: a forked one would inherit locks of libraries whose threads it does not have.
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    try:
+    with worker_processes(processes) as pool:
         yield lambda tasks: pool.map(work, tasks)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -68,10 +68,14 @@ class BagWriter:
     def __enter__(self) -> Self:
         try:
             self._workspace = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.resolve().parent))
+        except OSError as error:
+            raise self._disk_error(error) from error
+        try:
             # The files inside a bag carry its name, hence a folder of that name in the hidden one.
             self._writer = Writer(self._workspace / self.path.name, version=9, storage_plugin=self._plugin)
             self._writer.open()
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
+            shutil.rmtree(self._workspace, ignore_errors=True)
             raise self._disk_error(error) from error
         return self
 

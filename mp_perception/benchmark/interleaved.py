@@ -72,19 +72,20 @@ class _CompetitorProcess:
         self._process = context.Process(target=_serve, args=(pickle.dumps(competitor.build), theirs), daemon=True)
         self._process.start()
         theirs.close()
+
+    def wait_until_built(self) -> None:
+        """Until it is ready to run."""
         self._answer()
 
     def run(self) -> tuple[float, float]:
         """Milliseconds of one run: wall clock, processor time."""
         time.sleep(_PAUSE)
-        self._connection.send("run")
-        wall, processor = self._answer()
+        wall, processor = self._ask("run")
         return wall, processor
 
     def memory_mib(self) -> float:
         """What it holds now beyond a bare Python, MiB."""
-        self._connection.send("memory")
-        return float(self._answer())
+        return float(self._ask("memory"))
 
     def end(self) -> None:
         """The process is gone afterwards."""
@@ -92,6 +93,12 @@ class _CompetitorProcess:
         self._process.join(timeout=2)
         self._process.kill()
         self._process.join()
+
+    def _ask(self, question: str) -> Any:
+        # Where the process has ended, there is nobody to ask, and perhaps a reason why left to be read.
+        with contextlib.suppress(OSError):
+            self._connection.send(question)
+        return self._answer()
 
     def _answer(self) -> Any:
         failure = "it ended without an answer"
@@ -103,7 +110,7 @@ class _CompetitorProcess:
                 failure = answer
             else:
                 failure = f"no answer within {_PATIENCE:g} s"
-        except EOFError:
+        except (EOFError, OSError):
             pass
         raise UserError(f"benchmark: {self._name}: {failure}")
 
@@ -112,6 +119,7 @@ class _CompetitorProcess:
 def _started(competitor: Competitor) -> Iterator[_CompetitorProcess]:
     process = _CompetitorProcess(competitor)
     try:
+        process.wait_until_built()
         yield process
     finally:
         process.end()

@@ -6,17 +6,15 @@ import importlib
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mp_perception.benchmark.charts import SectionResult
 from mp_perception.benchmark.conditions import Conditions
+from mp_perception.machine import available_cores, library_versions, processor_name
 
 _ROOM = "mp_perception.benchmark.sections"
 #: Section -> (module, function); imported when asked for, so that the node's needs ROS and the others do not.
@@ -48,13 +46,13 @@ def run_sections(
 def machine() -> dict[str, Any]:
     """Where and with what the figures were taken, and how busy the machine is with other things."""
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": processor_name(),
+        "cores": available_cores(),
         "memory, GiB": round(psutil.virtual_memory().total / 2**30, 1),
         "load, 1 min": round(os.getloadavg()[0], 2),
         "system": platform.system(),
         "python": platform.python_version(),
-        "libraries": {name: found for name in _LIBRARIES if (found := _version(name)) is not None},
+        "libraries": library_versions(_LIBRARIES),
     }
 
 
@@ -74,19 +72,3 @@ def to_json(results: Mapping[str, SectionResult], conditions: Conditions, before
         "sections": {name: [table.to_json() for table in result.tables] for name, result in results.items()},
     }
     return json.dumps(content, indent=1, allow_nan=False).encode()
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if sys.platform == "linux" and information.is_file():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None

@@ -77,12 +77,13 @@ def benchmark(
     from mp_perception.benchmark.conditions import Conditions
     from mp_perception.benchmark.plots import check_picture_name, write_plot
     from mp_perception.benchmark.run import machine, run_sections, to_json
+    from mp_perception.checkpoint_description import BACKBONE_NAMES
     from mp_perception.errors import UserError
+    from mp_perception.inference.default_weights import default_checkpoint
     from mp_perception.progress import console, error_console
-    from mp_perception.share import share_folder
 
-    checkpoint = weights or share_folder() / "weights" / "mobilenet_v2.safetensors"
-    if checkpoint.suffix != ".safetensors" or not checkpoint.is_file():
+    checkpoint = weights or default_checkpoint(BACKBONE_NAMES[0])
+    if checkpoint is None or checkpoint.suffix != ".safetensors" or not checkpoint.is_file():
         raise UserError(f"{checkpoint}: expected a checkpoint (.safetensors) that is there")
     if plot is not None:
         check_picture_name(plot)
@@ -98,11 +99,11 @@ def benchmark(
 
     def report(name: str, result: SectionResult) -> None:
         for table in result.tables:
-            console.print(table.to_markdown(), markup=False, highlight=False, soft_wrap=True)
+            console.print(table.to_markdown(), soft_wrap=True)
             console.print()
         error_console.print(f"{names.index(name) + 1} of {len(names)} done: {name}", style="dim")
 
-    console.print(f"{caption}.\n", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{caption}.\n", soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="mp_perception_benchmark_") as folder:
         conditions = Conditions(
             checkpoint=checkpoint,

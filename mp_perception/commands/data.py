@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
 
-Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes; 0: as many as the machine has cores.")]
+Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes; 0: as many as there are cores.")]
 
 
 @app.command("complete-depth")
@@ -27,26 +27,24 @@ def complete_depth(
 
     Example: mp_perception data complete-depth kitti/object filled --dataset kitti-object --split train
     """
-    import os
     from functools import partial
 
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.data.depth_completion import complete_depth_file
     from mp_perception.data.parallel_files import make_missing
     from mp_perception.errors import UserError
+    from mp_perception.machine import available_cores
     from mp_perception.progress import console
 
-    frames = [frame for frame in open_data_set(dataset, root, split).frames if frame.depth is not None]
-    if not frames:
+    tasks = {}
+    for frame in open_data_set(dataset, root, split).frames:
+        if frame.depth is not None:
+            target = out / f"{frame.name}.png"
+            tasks[target] = partial(complete_depth_file, frame.image, frame.depth, target)
+    if not tasks:
         raise UserError(f"{root}: expected frames with depth maps, found none")
-    tasks = {
-        target: partial(complete_depth_file, frame.image, frame.depth, target)
-        for frame in frames
-        if frame.depth is not None
-        for target in (out / f"{frame.name}.png",)
-    }
-    made = make_missing(tasks, workers or os.cpu_count() or 1, "filling")
-    console.print(f"{out}: {made} maps filled, {len(tasks) - made} were there", highlight=False, soft_wrap=True)
+    made = make_missing(tasks, workers or available_cores(), "filling")
+    console.print(f"{out}: {made} maps filled, {len(tasks) - made} were there", soft_wrap=True)
 
 
 @app.command("project-lidar")
@@ -62,13 +60,12 @@ def project_lidar(
 
     Example: mp_perception data project-lidar raw/2011_09_26/2011_09_26_drive_0005_sync --out depth
     """
-    import os
-
     from mp_perception.data.kitti.projected_scans import projection_tasks
     from mp_perception.data.kitti.raw import RawDrive
     from mp_perception.data.parallel_files import make_missing
+    from mp_perception.machine import available_cores
     from mp_perception.progress import console
 
     tasks = {path: task for drive in drives for path, task in projection_tasks(RawDrive(drive), out).items()}
-    made = make_missing(tasks, workers or os.cpu_count() or 1, "projecting")
-    console.print(f"{out}: {made} maps written, {len(tasks) - made} were there", highlight=False, soft_wrap=True)
+    made = make_missing(tasks, workers or available_cores(), "projecting")
+    console.print(f"{out}: {made} maps written, {len(tasks) - made} were there", soft_wrap=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mp_perception.commands.network_options import Weights, split_weights
+
 if TYPE_CHECKING:
     from mp_perception.data.kitti.raw import RawDrive
 
@@ -15,9 +17,7 @@ def demo(
     drive: Annotated[
         Path | None, typer.Option(help="A KITTI raw drive (..._sync folder); without it a synthetic one is made.")
     ] = None,
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
         "demo_output"
     ),
@@ -34,7 +34,6 @@ def demo(
     from mp_perception.bags.kitti_to_bag import write_raw_drive
     from mp_perception.bags.node_recording import read_headers, summarise
     from mp_perception.bags.topics import camera_info_topic, image_topic
-    from mp_perception.commands.predict import split_weights
     from mp_perception.data.kitti.raw import RawDrive
     from mp_perception.inference.predictor import Predictor
     from mp_perception.progress import console
@@ -48,7 +47,7 @@ def demo(
         known = Predictor.load(weights=file)
         parameters = {"backbone": known.description.backbone, "weights": str(file.resolve())}
         known.close()
-    _empty_folder(out)
+    empty_folder(out, drive)
     if source is None:
         source = _synthetic_drive(out / "synthetic_drive", frames)
     session = ReplaySession(
@@ -72,28 +71,36 @@ def demo(
 
 
 def _synthetic_drive(folder: Path, num_frames: int) -> RawDrive:
-    import os
-
     from mp_perception.data.kitti.raw import RawDrive
+    from mp_perception.machine import available_cores
     from mp_perception.synthetic.drive import write_raw_drive
 
-    written = write_raw_drive(folder, num_frames, seed=8, workers=os.cpu_count() or 1)
+    written = write_raw_drive(folder, num_frames, seed=8, workers=available_cores())
     return RawDrive(written.folder)
 
 
-def _empty_folder(folder: Path) -> None:
-    """Make the output folder, or empty the one of an earlier demo; anything else in the way is the user's."""
+def empty_folder(folder: Path, drive: Path | None) -> None:
+    """Make the output folder, or empty the one of an earlier demo; anything else in the way is the user's.
+
+    drive: what is played, which must stay.  Raises UserError, and changes nothing, if that is not possible.
+    """
     import shutil
 
+    from mp_perception.atomic_files import make_folder
     from mp_perception.errors import UserError
 
-    known = {"drive_bag", "recording", "logs", "frames", "depth", "synthetic_drive", "overlay.mp4", "summary.json"}
-    if folder.exists():
-        foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
+    first = {"synthetic_drive", "drive_bag"}
+    known = first | {"recording", "logs", "frames", "depth", "overlay.mp4", "summary.json"}
+    if drive is not None and folder.resolve() in (drive.resolve(), *drive.resolve().parents):
+        raise UserError(f"{folder}: expected a folder that does not hold the drive {drive}")
+    if folder.is_dir():
+        found = sorted(entry.name for entry in folder.iterdir())
+        # Folders with frames and depth are not only made here; one of the first is in every demo's.
+        foreign = [name for name in found if name not in known] or ([] if first & {*found} else found)
         if foreign:
             raise UserError(f"{folder}: expected no folder or an earlier demo's, found '{foreign[0]}' in it")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    make_folder(folder)
 
 
 def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None:
@@ -144,5 +151,4 @@ def _print_summary(summary: dict[str, Any]) -> None:
         f"{summary['rate_hz']} Hz, headers {equal}; {network['backbone']}, weights {network['weights']}, "
         f"{network['runtime']} on {network['device']}, {network['threads']} threads",
         soft_wrap=True,
-        highlight=False,
     )

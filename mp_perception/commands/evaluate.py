@@ -10,7 +10,14 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.predict import PrecisionName, RuntimeName
+from mp_perception.commands.network_options import (
+    Device,
+    NumThreads,
+    PrecisionName,
+    RuntimeName,
+    Weights,
+    split_weights,
+)
 
 app = typer.Typer(
     help="Score a network on a data set; `tables` prints the paper's tables.",
@@ -33,8 +40,6 @@ class Protocol(StrEnum):
 Dataset = Annotated[str | None, typer.Option(help="kitti-object, kitti-depth, kitti-raw, synthetic, ... (see docs).")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data set.")]
 Split = Annotated[str | None, typer.Option(help="Split file, or its name in ROOT/ImageSets; all images without.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-NumThreads = Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: all cores but one.")]
 
 
 @app.callback()
@@ -43,9 +48,7 @@ def evaluate(
     dataset: Dataset = None,
     root: Root = None,
     split: Split = None,
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     protocol: Annotated[Protocol, typer.Option(help="How depth maps are scored.")] = Protocol.eigen,
     json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML file: all of it in one page to read and send on.")] = None,
@@ -72,27 +75,13 @@ def evaluate(
     """
     if context.invoked_subcommand is not None:
         return
-    from mp_perception.commands.predict import split_weights
     from mp_perception.errors import UserError
-    from mp_perception.evaluation.run import Outputs, Request, run_evaluation
+    from mp_perception.evaluation.run import NetworkChoice, Outputs, Request, run_evaluation
 
     if dataset is None or root is None:
         raise UserError(f"evaluate: expected {'--dataset NAME' if dataset is None else '--root FOLDER'}, found none")
-    backbone, file = split_weights(weights)
-    request = Request(
-        dataset,
-        root,
-        split,
-        backbone,
-        file,
-        protocol=protocol.value,
-        score_threshold=score_threshold,
-        num_resamples=resamples,
-        device=device,
-        runtime=runtime,
-        precision=precision,
-        num_threads=num_threads,
-    )
+    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
+    request = Request(dataset, root, split, network, protocol.value, score_threshold, resamples)
     command = shlex.join(["mp_perception", *sys.argv[1:]])
     run_evaluation(request, Outputs(json, report, plots, save_detections, save_depth, command))
 
@@ -115,16 +104,16 @@ def tables(
 
     Example: mp_perception evaluate tables --weights mobilenet_v2 --weights resnet50 --root kitti/object --split val
     """
-    from mp_perception.commands.predict import split_weights
     from mp_perception.data.data_sets import open_data_set
-    from mp_perception.evaluation.run import load_predictor
+    from mp_perception.evaluation.run import NetworkChoice, load_predictor
     from mp_perception.evaluation.tables import measure_network, paper_tables
     from mp_perception.progress import console
 
     data_set = None if root is None else open_data_set(dataset, root, split)
     networks = []
     for name in weights:
-        predictor = load_predictor(*split_weights(name), "paper", device, num_threads, runtime, precision)
+        network = NetworkChoice(*split_weights(name), device, runtime, precision, num_threads)
+        predictor = load_predictor(network, "paper")
         networks.append(measure_network(predictor, data_set))
         predictor.close()
     for table in paper_tables(networks):

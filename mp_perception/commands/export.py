@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mp_perception.commands.network_options import split_weights
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -60,7 +62,6 @@ def export(
     --split train --validation-split val
     """
     from mp_perception.checkpoint_description import check_input_size
-    from mp_perception.commands.predict import split_weights
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.errors import UserError
     from mp_perception.progress import console

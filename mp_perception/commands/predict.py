@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mp_perception.commands.network_options import (
+    Device,
+    NumThreads,
+    PrecisionName,
+    RuntimeName,
+    Weights,
+    split_weights,
+)
+
 if TYPE_CHECKING:
     from mp_perception.geometry import CameraIntrinsics
-
-RuntimeName = Annotated[
-    str, typer.Option(help="What executes the network: auto, openvino, onnxruntime or torch; auto: by weights file.")
-]
-PrecisionName = Annotated[str, typer.Option(help="Arithmetic of the network: auto, fp32, bf16, fp16 or int8.")]
 
 
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders that hold them.")],
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     intrinsics: Annotated[
         tuple[float, float, float, float] | None,
@@ -29,10 +31,10 @@ def predict(
     score_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score to report; default: the checkpoint's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
-    num_threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: all cores but one.")] = 0,
+    num_threads: NumThreads = 0,
 ) -> None:
     """Detect objects and estimate depth in images, folders or videos.
 
@@ -43,7 +45,7 @@ def predict(
     """
     from mp_perception.data.image_files import count_images, find_images, read_images
     from mp_perception.inference.predictor import PredictionSettings, Predictor
-    from mp_perception.progress import console, error_console, track
+    from mp_perception.progress import console, track, warn
     from mp_perception.visualization.prediction_files import write_prediction
 
     files = find_images(paths)
@@ -53,11 +55,7 @@ def predict(
         backbone, file, runtime=runtime, device=device, precision=precision, num_threads=num_threads
     )
     if predictor.untrained:
-        error_console.print(
-            f"warning: no trained weights for {backbone}: the network is untrained and its results mean nothing",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"no trained weights for {backbone}: the network is untrained and its results mean nothing")
     settings = PredictionSettings(score_threshold=score_threshold)
     num_images = num_objects = 0
     for named in track(read_images(files), "predict", total):
@@ -67,14 +65,7 @@ def predict(
         num_images += 1
         num_objects += len(prediction.detections)
     console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
-    console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True, highlight=False)
-
-
-def split_weights(weights: str) -> tuple[str | None, Path | None]:
-    """What --weights names: (backbone, None), or (None, file) where the file decides the backbone."""
-    from mp_perception.checkpoint_description import backbone_names
-
-    return (weights, None) if weights in backbone_names() else (None, Path(weights))
+    console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True)
 
 
 def _camera(intrinsics: tuple[float, float, float, float] | None, width: int, height: int) -> CameraIntrinsics | None:

@@ -25,7 +25,7 @@ def synthetic(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     size: Annotated[str, typer.Option(help="Image size WIDTHxHEIGHT, pixels; KITTI's field of view.")] = "1242x375",
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that draw; 0: as many as the machine has cores.")
+        int, typer.Option(min=0, max=256, help="Processes that draw; 0: as many as there are cores.")
     ] = 0,
 ) -> None:
     """Make street scenes with exact depth, boxes and laser scans.
@@ -39,26 +39,23 @@ def synthetic(
 
     Example: mp_perception synthetic street --frames 60
     """
-    import os
-
+    from mp_perception.machine import available_cores
     from mp_perception.progress import console
     from mp_perception.synthetic.drive import write_object_set, write_raw_drive
     from mp_perception.synthetic.sensors import camera_of_size
 
     camera = camera_of_size(*_width_and_height(size))
     write = write_raw_drive if layout is Layout.raw else write_object_set
-    written = write(out, frames, seed, camera, workers or os.cpu_count() or 1)
+    written = write(out, frames, seed, camera, workers or available_cores())
     counts = ", ".join(f"{count} {label}" for label, count in sorted(written.labels.items()))
-    console.print(
-        f"{written.folder}: {written.num_frames} frames; labels: {counts or 'none'}", soft_wrap=True, highlight=False
-    )
+    console.print(f"{written.folder}: {written.num_frames} frames; labels: {counts or 'none'}", soft_wrap=True)
 
 
 def _width_and_height(size: str) -> tuple[int, int]:
     from mp_perception.errors import UserError
 
     width, separator, height = size.lower().partition("x")
-    if not (separator and width.isdigit() and height.isdigit()):
+    if not (separator and width.isdecimal() and height.isdecimal()):
         raise UserError(f"--size {size}: expected WIDTHxHEIGHT, for example 1242x375")
     if len(size) > 11 or min(int(width), int(height)) < 32 or int(width) * int(height) > 2_100_000:
         raise UserError(f"--size {size}: expected at least 32 pixels each way and at most 1920x1080 in all")

@@ -30,4 +30,4 @@ def verify(
     from mp_perception.share import share_folder
 
     for name, digest in verify_weights(folder or share_folder() / "weights").items():
-        console.print(f"{name}: {digest}, as stated", soft_wrap=True, highlight=False)
+        console.print(f"{name}: {digest}, as stated", soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +12,9 @@ from mp_perception.data.coco_classes import box_label, from_coco, labelled_in_co
 from mp_perception.data.frame_sets import Frame, FrameSet
 from mp_perception.data.kitti.labels import KittiLabel
 from mp_perception.errors import UserError
+
+#: No image has so many pixels along a side; JSON's numbers have no limit.
+_LARGEST_COORDINATE = 1e9
 
 
 class CocoFolder(FrameSet):
@@ -85,7 +87,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: expected JSON, found: {error.msg}") from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    # ValueError: no text, or a number of thousands of digits.
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as COCO annotations ({error})") from None
     if not isinstance(content, dict):
         raise UserError(
@@ -121,9 +124,9 @@ def _box(annotation: dict[str, Any], where: str) -> tuple[float, float, float, f
     if not (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in box)
+        and all(isinstance(value, int | float) and abs(value) <= _LARGEST_COORDINATE for value in box)
         and min(box[2:]) >= 0
     ):
-        raise UserError(f"{where}: expected a bbox [x, y, width, height], found {box!r}")
+        raise UserError(f"{where}: expected a bbox [x, y, width, height], found {box!r:.100}")
     x, y, width, height = (float(value) for value in box)
     return (x, y, x + width, y + height) if min(width, height) > 0 else None

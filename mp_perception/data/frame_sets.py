@@ -130,7 +130,7 @@ class FrameSet(ABC, Sequence[Sample]):
         labels = self.labels(index)
         if labels is None:
             return Sample(frame.name, self.origin, image, self.class_names, depth=depth, intrinsics=intrinsics)
-        objects, ignored = select_objects(labels, self.class_names)
+        objects, ignored = _select_objects(labels, self.class_names)
         boxes, inside = _visible_boxes(objects, width, height)
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
         object_depths: NDArray[np.float64] = np.full(len(objects), np.nan)
@@ -152,7 +152,7 @@ class FrameSet(ABC, Sequence[Sample]):
         )
 
 
-def select_objects(
+def _select_objects(
     labels: Sequence[KittiLabel], class_names: Sequence[str]
 ) -> tuple[list[KittiLabel], list[KittiLabel]]:
     """The labels of the classes, and those that mark unknown regions: DontCare, and neighbours that are no class.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 
-from mp_perception.errors import UserError
+from mp_perception.atomic_files import make_folder
 from mp_perception.progress import track
 
 
@@ -21,21 +22,25 @@ def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, descrip
     """
     missing = {path: task for path, task in tasks.items() if not path.exists()}
     for folder in {path.parent for path in missing}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+        make_folder(folder)
     if workers == 1:
         for task in track(missing.values(), description, len(missing)):
             task()
         return len(missing)
+    with worker_processes(workers) as pool:
+        running = [pool.submit(task) for task in missing.values()]
+        for finished in track(as_completed(running), description, len(running)):
+            finished.result()
+    return len(missing)
+
+
+@contextmanager
+def worker_processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes, each with one thread of OpenCV's; what has not begun when the block ends is given up."""
     # Fresh processes: a forked one would inherit locks of libraries whose threads it does not have.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     try:
-        running = [pool.submit(task) for task in missing.values()]
-        for finished in track(as_completed(running), description, len(running)):
-            finished.result()
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-    return len(missing)

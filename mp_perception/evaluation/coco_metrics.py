@@ -6,6 +6,7 @@ The only module of evaluation that needs PyTorch, and only when its function is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,14 @@ import numpy as np
 from mp_perception.data.kitti.labels import KittiLabel
 from mp_perception.errors import UserError
 from mp_perception.prediction import Detections
+
+#: What computes the figures.
+_LIBRARIES = ("torchmetrics", "pycocotools")
+
+
+def missing_libraries() -> list[str]:
+    """Which of the libraries that the figures need are not installed; nothing is imported."""
+    return [name for name in _LIBRARIES if find_spec(name) is None]
 
 
 def coco_mean_average_precision(

@@ -110,9 +110,9 @@ class KittiDetectionScorer:
         curves = []
         for i, (class_name, min_iou, difficulty) in enumerate(self._keys):
             matches = [self._images[name][i] for name in names]
-            thresholds, precision = precision_by_recall(matches, everything)
+            thresholds, precision = _precision_by_recall(matches, everything)
             counted = sum(match.counted for match in matches)
-            ap40, ap11 = average_precisions(precision[0]) if counted else (math.nan, math.nan)
+            ap40, ap11 = _average_precisions(precision[0]) if counted else (math.nan, math.nan)
             intervals = _bootstrap_intervals(matches, weights)
             kept = thresholds[0][~np.isnan(thresholds[0])]
             curves.append(
@@ -148,12 +148,12 @@ def _precision_and_recall(matches: Sequence[ImageMatches]) -> tuple[tuple[float,
     return tuple(rows)
 
 
-def average_precisions(precision: Floats) -> tuple[Any, Any]:
+def _average_precisions(precision: Floats) -> tuple[Any, Any]:
     """AP40 and AP11, percent, of precisions (..., 41)."""
     return precision[..., 1:].mean(axis=-1) * 100, precision[..., ::4].mean(axis=-1) * 100
 
 
-def precision_by_recall(matches: Sequence[ImageMatches], weights: Integers) -> tuple[Floats, Floats]:
+def _precision_by_recall(matches: Sequence[ImageMatches], weights: Integers) -> tuple[Floats, Floats]:
     """Thresholds and precisions, both (R, 41), of R weightings of the images.
 
     matches: of n images.  weights: (R, n) how often each image is taken.  Thresholds are NaN beyond the kept ones.
@@ -227,9 +227,9 @@ def _bootstrap_intervals(
         return None, None
     chunk = max(1, _MAX_NUMBERS // (1 + sum(len(match.scores) for match in matches)))
     precision = np.concatenate(
-        [precision_by_recall(matches, weights[start : start + chunk])[1] for start in range(0, len(weights), chunk)]
+        [_precision_by_recall(matches, weights[start : start + chunk])[1] for start in range(0, len(weights), chunk)]
     )
-    ap40, ap11 = (np.percentile(values, [2.5, 97.5]) for values in average_precisions(precision))
+    ap40, ap11 = (np.percentile(values, [2.5, 97.5]) for values in _average_precisions(precision))
     return (float(ap40[0]), float(ap40[1])), (float(ap11[0]), float(ap11[1]))
 
 

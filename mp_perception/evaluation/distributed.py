@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from mp_perception.inference.runtimes.registry import available_cores
+from mp_perception.machine import available_cores, spare_cores
 
 Part = TypeVar("Part")
 
@@ -47,7 +47,7 @@ def threads_per_process(wanted: int) -> int:
     if wanted:
         return wanted
     if num_processes() == 1:
-        return max(1, available_cores() - 1)
+        return spare_cores()
     return max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -15,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from mp_perception import __version__
-from mp_perception.atomic_files import write_atomically
+from mp_perception.atomic_files import make_folder, write_atomically
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.depth import write_depth_png
 from mp_perception.data.kitti.labels import KittiLabel, write_labels
 from mp_perception.errors import UserError
-from mp_perception.evaluation.tables import count_parameters
 from mp_perception.inference.predictor import Predictor
+from mp_perception.machine import library_versions
 from mp_perception.prediction import Detections, Prediction
 
 #: Libraries whose versions may change a figure.
-_LIBRARIES = ("numpy", "opencv-python-headless", "torch")
+_LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch")
 
 
 def check_result_folder(path: Path) -> None:
@@ -107,20 +106,21 @@ def write_depth(folder: Path, name: str, prediction: Prediction) -> None:
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
     """Write figures as JSON; the file appears whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    make_folder(path.parent)
     write_atomically(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
 
 
 def describe_origin(predictor: Predictor) -> dict[str, Any]:
-    """Where figures come from: the weights with their hash and description, what ran them, versions."""
+    """Where figures come from: the weights with their hash and description, what ran them, versions.
+
+    `parameters` is left out where the weights do not tell their number.
+    """
+    parameters = predictor.runtime.num_parameters
     return {
         "weights": {
             "file": None if predictor.weights_path is None else predictor.weights_path.name,
             "sha256": predictor.weights_sha256,
-            "parameters": None if predictor.weights_path is None else count_parameters(predictor.weights_path),
+            **({} if parameters is None else {"parameters": parameters}),
             "untrained": predictor.untrained,
             "description": json.loads(predictor.description.to_json()),
         },
@@ -135,25 +135,12 @@ def describe_origin(predictor: Predictor) -> dict[str, Any]:
 
 def describe_versions() -> dict[str, Any]:
     """The versions of all that may change a figure, as `versions`."""
-    return {"versions": {"mp_perception": __version__, "python": platform.python_version(), **_library_versions()}}
-
-
-def _library_versions() -> dict[str, str]:
-    """Versions of the libraries that are installed as packages."""
-    versions = {}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    own = {"mp_perception": __version__, "python": platform.python_version()}
+    return {"versions": own | library_versions(_LIBRARIES)}
 
 
 def _place(folder: Path, name: str, suffix: str) -> Path:
     """The file of an image; names with folders in them (drives) keep those."""
     path = folder / f"{name}{suffix}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    make_folder(path.parent)
     return path

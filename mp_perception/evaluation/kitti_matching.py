@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.data.frame_sets import NEIGHBOURS
 from mp_perception.data.kitti.labels import KittiLabel
-from mp_perception.geometry import box_areas, box_iou
+from mp_perception.geometry import box_areas, box_intersections, box_iou
 from mp_perception.prediction import Detections
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ DIFFICULTIES = (
 )
 
 #: Class -> the type so like it that finding one is neither a hit nor a false alarm.
-NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
+_NEIGHBOUR_OF = {name: neighbour for neighbour, name in NEIGHBOURS.items()}
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class ImageOverlaps:
         """Indices of the labels that are matched, in file order, and which of those are ignored."""
         indices, ignored = [], []
         for i, label in enumerate(self._labels):
-            if label.type not in (class_name, NEIGHBOURS.get(class_name)):
+            if label.type not in (class_name, _NEIGHBOUR_OF.get(class_name)):
                 continue
             indices.append(i)
             ignored.append(
@@ -163,9 +164,6 @@ def _label_boxes(labels: Sequence[KittiLabel]) -> Floats:
 
 def _largest_covered_share(boxes: Floats, areas: Floats) -> Floats:
     """(N,) the largest share of each box that one of the areas covers."""
-    left_top = np.maximum(boxes[:, None, :2], areas[None, :, :2])
-    right_bottom = np.minimum(boxes[:, None, 2:], areas[None, :, 2:])
-    sides = np.clip(right_bottom - left_top, 0, None)
-    covered = (sides[..., 0] * sides[..., 1]).max(axis=1, initial=0.0)
+    covered = box_intersections(boxes, areas).max(axis=1, initial=0.0)
     own = box_areas(boxes)
     return np.asarray(np.divide(covered, own, out=np.zeros_like(covered), where=own > 0))

@@ -6,7 +6,6 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
+from mp_perception.evaluation.coco_metrics import missing_libraries
 from mp_perception.evaluation.distributed import (
     device_of_process,
     from_first,
@@ -39,7 +39,7 @@ from mp_perception.evaluation.report.latency import Latency
 from mp_perception.evaluation.report.printed import result_tables
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Prediction
-from mp_perception.progress import console, error_console, track
+from mp_perception.progress import console, track, warn
 
 if TYPE_CHECKING:
     from mp_perception.evaluation.detection_metrics import Curve
@@ -77,25 +77,32 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class NetworkChoice:
+    """Which network, and what runs it: arguments of Predictor.load."""
+
+    backbone: str | None
+    weights: Path | None
+    device: str = "auto"
+    runtime: str = "auto"
+    precision: str = "auto"
+    num_threads: int = 0
+
+
+@dataclass(frozen=True)
 class Request:
     """What to score.
 
-    dataset, root, split: as data_sets.open_data_set has them.  backbone, weights, device, num_threads, runtime,
-    precision: as Predictor.load.  protocol, score_threshold: as evaluate.  num_resamples: for intervals, 0 for none.
+    dataset, root, split: as data_sets.open_data_set has them.  protocol, score_threshold: as evaluate.
+    num_resamples: for intervals, 0 for none.
     """
 
     dataset: str
     root: Path
     split: str | None
-    backbone: str | None
-    weights: Path | None
+    network: NetworkChoice
     protocol: str = "eigen"
     score_threshold: float | None = None
     num_resamples: int = 0
-    device: str = "auto"
-    num_threads: int = 0
-    runtime: str = "auto"
-    precision: str = "auto"
 
 
 def run_evaluation(request: Request, outputs: Outputs) -> None:
@@ -105,15 +112,7 @@ def run_evaluation(request: Request, outputs: Outputs) -> None:
     """
     outputs.check()
     data_set = open_data_set(request.dataset, request.root, request.split)
-    predictor = load_predictor(
-        request.backbone,
-        request.weights,
-        request.protocol,
-        request.device,
-        request.num_threads,
-        request.runtime,
-        request.precision,
-    )
+    predictor = load_predictor(request.network, request.protocol)
     check_protocol(request.protocol, data_set, predictor)
     result = _score_and_write(request, outputs, data_set, predictor)
     if result is not None:
@@ -122,39 +121,29 @@ def run_evaluation(request: Request, outputs: Outputs) -> None:
             write_json(outputs.json, result)
         for table in result_tables(result):
             console.print(table)
-        console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True, highlight=False)
+        console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True)
         seconds = result["run"]["seconds"]
         per_image = seconds / result["images"]["evaluated"]
         console.print(f"{result['images']['evaluated']} images in {seconds:.1f} s, {per_image:.2f} s each", style="dim")
         if outputs.report is not None:
-            console.print(f"report: {outputs.report}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"report: {outputs.report}", soft_wrap=True)
 
 
-def load_predictor(
-    backbone: str | None,
-    weights: Path | None,
-    protocol: str,
-    device: str,
-    num_threads: int,
-    runtime: str = "auto",
-    precision: str = "auto",
-) -> Predictor:
+def load_predictor(network: NetworkChoice, protocol: str = "eigen") -> Predictor:
     """The network on this process's device, with the input that the protocol needs; warns if it is untrained."""
     predictor = Predictor.load(
-        backbone,
-        weights,
-        runtime=runtime,
-        device=device_of_process(device),
-        precision=precision,
-        num_threads=threads_per_process(num_threads),
+        network.backbone,
+        network.weights,
+        runtime=network.runtime,
+        device=device_of_process(network.device),
+        precision=network.precision,
+        num_threads=threads_per_process(network.num_threads),
         input_size=INPUT_SIZE if protocol == "paper" else None,
     )
     if predictor.untrained and is_first():
-        error_console.print(
-            f"warning: no trained weights for {predictor.description.backbone}: the network is untrained and its "
-            "figures mean nothing",
-            style="yellow",
-            soft_wrap=True,
+        warn(
+            f"no trained weights for {predictor.description.backbone}: the network is untrained and its figures mean "
+            "nothing"
         )
     return predictor
 
@@ -208,7 +197,7 @@ def _score_and_write(
         result = _result(request, evaluation, predictor)
         result["run"] = {
             "processes": num_processes(),
-            "threads_per_process": threads_per_process(request.num_threads),
+            "threads_per_process": threads_per_process(request.network.num_threads),
             "seconds": round(seconds, 3),
         }
         if gallery is not None:
@@ -217,9 +206,9 @@ def _score_and_write(
 
 
 def _result(request: Request, evaluation: Evaluation, predictor: Predictor) -> dict[str, Any]:
-    missing = [name for name in ("torchmetrics", "pycocotools") if find_spec(name) is None]
+    missing = missing_libraries()
     if missing:
-        error_console.print(f"warning: COCO's figures are left out: {' and '.join(missing)} not installed")
+        warn(f"COCO's figures are left out: {' and '.join(missing)} not installed")
     return {
         **evaluation.result(request.num_resamples, with_coco=not missing),
         "score_threshold": evaluation.score_threshold,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
-from safetensors import SafetensorError, safe_open
 
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.evaluation.depth_metrics import SIX_METRICS
@@ -23,18 +20,16 @@ from mp_perception.inference.predictor import Predictor
 #: Of the paper: backbone -> frames per second on an RTX 2080 Ti (timing method unknown) and parameters.  The numbers
 #: of its Tables 2 and 3 are not known.
 PAPER_TABLE_1 = {"mobilenet_v2": (36.7, "~2.4 M"), "resnet50": (29.1, "~75.1 M")}
-NOT_KNOWN = "not\nknown"
+_NOT_KNOWN = "not\nknown"
 
 _NUM_RUNS = 10
-#: Tensors of a checkpoint that are statistics, not parameters.
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
 class NetworkFigures:
     """A row of the tables.
 
-    name: the weights'.  num_parameters: of the backbone and the depth branch, None if they are not in a file.
+    name: the weights'.  num_parameters: as Runtime has it.
     network_rate, whole_rate: images per second, the network alone and all of Predictor.predict.
     measured_on: device, threads and input.  result: what Evaluation.result gives by protocol `paper`, or None.
     """
@@ -65,23 +60,12 @@ def measure_network(predictor: Predictor, data_set: FrameSet | None) -> NetworkF
     name = predictor.description.backbone if path is None else path.stem
     return NetworkFigures(
         name=f"{name} (untrained)" if predictor.untrained else name,
-        num_parameters=None if path is None else count_parameters(path),
+        num_parameters=predictor.runtime.num_parameters,
         network_rate=1 / statistics.median(network),
         whole_rate=1 / statistics.median(whole),
         measured_on=f"{predictor.runtime.device}, {predictor.runtime.precision}, {width}x{height}, one image at a time",
         result=None if data_set is None else evaluate(predictor, data_set, protocol="paper").result(),
     )
-
-
-def count_parameters(path: Path) -> int | None:
-    """Parameters of backbone and depth branch in a checkpoint, what the paper counts; None if it is no checkpoint."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = [name for name in file.keys() if name.startswith(("backbone.", "decoder."))]  # noqa: SIM118
-            shapes = [file.get_slice(name).get_shape() for name in names if not name.endswith(_STATISTICS)]
-            return int(sum(math.prod(shape) for shape in shapes))
-    except (OSError, SafetensorError):
-        return None
 
 
 def paper_tables(networks: Sequence[NetworkFigures]) -> list[Table]:
@@ -146,7 +130,7 @@ def _comparison(title: str, counted: str) -> Table:
     """A table whose first rows are the paper's own."""
     table = _table(title, ["network", counted, *SIX_METRICS])
     for backbone in PAPER_TABLE_1:
-        table.add_row(f"paper, {backbone}", *([NOT_KNOWN] * (1 + len(SIX_METRICS))))
+        table.add_row(f"paper, {backbone}", *([_NOT_KNOWN] * (1 + len(SIX_METRICS))))
     table.add_section()
     return table
 

@@ -225,8 +225,7 @@ def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for part in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
         with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 

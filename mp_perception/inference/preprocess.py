@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.geometry import letterbox_size
+from mp_perception.geometry import clip_boxes, letterbox_size
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Placement:
         """Boxes (N, 4) in network pixels -> image pixels, cut to the image."""
         height, width = self.image_size
         scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], dtype=np.float32)
-        return np.clip(boxes / scale, 0, np.array([width, height, width, height], dtype=np.float32))
+        return np.asarray(clip_boxes(boxes / scale, width, height), dtype=np.float32)
 
 
 class Preprocessor:

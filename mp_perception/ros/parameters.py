@@ -17,6 +17,7 @@ from rclpy.node import Node
 
 from mp_perception.checkpoint_description import CheckpointDescription, backbone_names, check_input_size
 from mp_perception.errors import UserError
+from mp_perception.image_messages import MAX_IMAGE_PIXELS
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
@@ -138,7 +139,7 @@ class NodeParameters:
         "raw", _one_of("raw", "compressed"), "Subscribe to `image` (raw) or `image/compressed` (JPEG, PNG)."
     )
     max_image_pixels: int = _parameter(
-        33177600, _between(1, 2**31 - 1), "Images with more pixels than this are refused.", True
+        MAX_IMAGE_PIXELS, _between(1, 2**31 - 1), "Images with more pixels than this are refused.", True
     )
     publish_point_cloud: bool = _parameter(False, _ANYTHING, "Publish `points` while somebody subscribes.", True)
     autostart: bool = _parameter(True, _ANYTHING, "Configure and activate at start, and once more after a failure.")

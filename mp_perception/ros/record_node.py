@@ -44,9 +44,9 @@ class WritingThread:
     def __init__(self, bag: BagWriter) -> None:
         self._bag = bag
         self._queue: queue.Queue[tuple[str, int, bytes] | None] = queue.Queue(_MESSAGES_QUEUED)
+        self.error: UserError | None = None
         self._thread = threading.Thread(target=self._write, name="bag_writing", daemon=True)
         self._thread.start()
-        self.error: UserError | None = None
 
     def put(self, topic: str, time_ns: int, data: bytes) -> bool:
         """Queue a message; False if the disk is so far behind that there is no room."""

@@ -248,7 +248,7 @@ def _qos(transient_local: bool) -> QoSProfile:
 
 def _topic_and_count(text: str) -> tuple[str, int]:
     name, _, count = text.partition(":")
-    if count and not count.isdigit():
+    if count and not count.isdecimal():
         raise UserError(f"--wait-for-subscribers {text}: expected TOPIC or TOPIC:COUNT")
     return name, int(count) if count else 1
 

@@ -24,7 +24,7 @@ from mp_perception.errors import UserError
 from mp_perception.progress import track
 from mp_perception.ros import qos
 from mp_perception.ros.diagnostics import FRAME_COUNTS
-from mp_perception.share import share_folder
+from mp_perception.ros.large_images import large_image_environment
 
 #: Topics of the node that a session records; all of its outputs but the point cloud, which is off by default.
 RECORDED_TOPICS = (
@@ -42,6 +42,8 @@ _START_LIMIT = 120.0
 #: The last frames are through the node after this, seconds.
 _END_LIMIT = 10.0
 _DIAGNOSTICS_PERIOD = 0.5
+#: The perception node's, as its diagnostics bear it.
+_NODE_NAME = "perception"
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,7 @@ def run_replay_session(session: ReplaySession, duration: float) -> SessionResult
     session.log_folder.mkdir(parents=True, exist_ok=True)
     summary = session.log_folder / "replay_summary.json"
     with contextlib.ExitStack() as stack:
-        environment = session_environment()
-        os.environ.update(environment)
+        os.environ.update(session_environment())
         watcher = stack.enter_context(_watch_node())
         recorder = stack.enter_context(
             node_process(
@@ -109,20 +110,14 @@ def run_replay_session(session: ReplaySession, duration: float) -> SessionResult
             raise UserError(f"replay_node failed: {last_line(session.log_folder, 'replay_node')}")
         diagnostics = watcher.wait_until_all_frames_are_accounted_for()
         for name, process in (("perception_node", node), ("record_node", recorder)):
-            process.send_signal(signal.SIGINT)
-            if process.wait(timeout=_END_LIMIT) != 0:
-                raise UserError(f"{name} ended with code {process.returncode}: {last_line(session.log_folder, name)}")
+            end_process(process, name, session.log_folder)
     return SessionResult(json.loads(summary.read_text()), diagnostics)
 
 
 def session_environment() -> dict[str, str]:
-    """Variables for processes that exchange images on this machine; a user's own settings stay.
-
-    Fast DDS's default shared memory is smaller than one image; the profile that ships with the package is not.
-    """
-    profile = share_folder() / "config" / "fastdds_large_images.xml"
-    defaults = {"FASTDDS_DEFAULT_PROFILES_FILE": str(profile), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    return {name: os.environ.get(name, value) for name, value in defaults.items()}
+    """Variables for processes that exchange images on this machine; a user's own settings stay."""
+    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    return {discovery: os.environ.get(discovery, "LOCALHOST"), **large_image_environment()}
 
 
 def _node_arguments(session: ReplaySession) -> list[str]:
@@ -164,6 +159,17 @@ def node_process(
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+def end_process(process: subprocess.Popen[bytes], name: str, log_folder: Path, patience: float = _END_LIMIT) -> None:
+    """End a process by SIGINT.  Raises UserError if it fails, or takes longer than `patience` seconds."""
+    process.send_signal(signal.SIGINT)
+    try:
+        code = process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{name} has not ended {patience:g} s after SIGINT: {last_line(log_folder, name)}") from None
+    if code != 0:
+        raise UserError(f"{name} ended with code {code}: {last_line(log_folder, name)}")
 
 
 class _Watcher:
@@ -215,10 +221,12 @@ class _Watcher:
         raise UserError(f"perception_node: images are missing after {_END_LIMIT:g} s: {self._values}")
 
     def _take(self, message: DiagnosticArray) -> None:
-        status = message.status[0]
-        self._level, self._message = status.level, status.message
-        self._values = {value.key: value.value for value in status.values}
-        self._count += 1
+        # Other nodes of the robot speak on this topic, too.
+        for status in message.status:
+            if status.name == _NODE_NAME:
+                self._level, self._message = status.level, status.message
+                self._values = {value.key: value.value for value in status.values}
+                self._count += 1
 
 
 @contextlib.contextmanager

@@ -6,11 +6,10 @@ everything in it is complete.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -19,10 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mp_perception.data.coco_classes import box_label
 from mp_perception.data.kitti.boxes_3d import box_corners
 from mp_perception.data.kitti.depth import encode_depth_png
 from mp_perception.data.kitti.labels import KittiLabel, write_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE
+from mp_perception.data.parallel_files import worker_processes
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.progress import track
@@ -113,7 +114,7 @@ def label_of(seen: RenderedObject, camera: CameraIntrinsics) -> KittiLabel:
     """
     x1, y1, x2, y2 = (float(edge) for edge in seen.box)
     if seen.occlusion == 3 or y2 - y1 < LOWEST_LABEL:
-        return KittiLabel("DontCare", -1, -1, -10, (x1, y1, x2, y2), (-1, -1, -1), (-1000, -1000, -1000), -10)
+        return box_label("DontCare", (x1, y1, x2, y2))
     height, width, length = (float(measure) for measure in seen.dimensions)
     # Labels count from camera 0, the picture is camera 2's.
     x, y, z = (float(value) for value in seen.location - CAMERA_SHIFTS[2])
@@ -172,17 +173,10 @@ def _write_frames(write: Callable[[int], list[str]], num_frames: int, workers: i
         for number in track(range(num_frames), "drawing"):
             count(write(number))
         return counts
-    # Fresh processes: a forked one would inherit locks of libraries whose threads it does not have.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(workers, num_frames), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
-    )
-    try:
+    with worker_processes(min(workers, num_frames)) as pool:
         tasks = [pool.submit(write, number) for number in range(num_frames)]
         for task in track(as_completed(tasks), "drawing", num_frames):
             count(task.result())
-    finally:
-        pool.shutdown(cancel_futures=True)
     return counts
 
 

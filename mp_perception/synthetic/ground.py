@@ -26,7 +26,7 @@ class Road:
     curvature: 1/m, positive bends to the right.  half_width: middle line to kerb, metres.  pavement: breadth of the
     footway on each side; beyond lies grass or, if paved is set, more pavement.  lanes: number of lanes (marks between
     them).  parking: breadth of the parking strips inside the kerbs, 0 none.  zebra: s of a pedestrian crossing, None
-    without.  wear: 0 new asphalt, 1 patched and cracked.  seed: chooses the texture.
+    without.  asphalt: its reflectance, 0..1.  wear: 0 new asphalt, 1 patched and cracked.  seed: chooses the texture.
     """
 
     curvature: float

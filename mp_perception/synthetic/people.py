@@ -53,7 +53,8 @@ class Person:
 
     height: metres.  girth: breadth of body and limbs against the average.  pace: steps per second (two make a full
     cycle), 0 stands still.  phase: place in the cycle at time 0, radians.  top, trousers, hair, skin, shoes, bag_color:
-    sRGB 0..1.  sleeves, skirt, coat, backpack, bag, hat: what is worn.  long_hair: to the shoulders.
+    sRGB 0..1.  pattern: of the top, 1 striped, 2 checked, else plain.  sleeves, short_trousers, skirt, coat, backpack,
+    bag, hat: what is worn.  long_hair: to the shoulders.
     """
 
     height: float
@@ -131,7 +132,7 @@ def shoulders_and_hips(hips: Floats, chest: Floats, unit: float, girth: float) -
     return shoulder, socket
 
 
-def walking_posture(person: Person, time: float) -> Posture:
+def _walking_posture(person: Person, time: float) -> Posture:
     """The gait at a time: legs and arms swing against each other; the lower foot stands on the ground."""
     unit = person.height
     swing = person.phase + np.pi * person.pace * time
@@ -259,5 +260,5 @@ def _head(builder: ModelBuilder, person: Person, posture: Posture) -> None:
 def pedestrian(person: Person, time: float) -> Model:
     """The person on foot at a time, seconds."""
     builder = ModelBuilder()
-    dress(builder, person, walking_posture(person, time))
+    dress(builder, person, _walking_posture(person, time))
     return builder.build()

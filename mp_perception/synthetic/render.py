@@ -99,7 +99,7 @@ def render(scene: Scene, camera: CameraIntrinsics = KITTI_CAMERA, time: float = 
     ]
     generator = np.random.default_rng([scene.seed, round(time * 1000)])
     return RenderedFrame(
-        develop(color, scene.look, scene.light, generator),
+        _develop(color, scene.look, scene.light, generator),
         np.where(np.isfinite(depth), depth, np.nan).astype(np.float32),
         instance_map,
         tuple(objects),
@@ -262,7 +262,7 @@ def _describe(
     )
 
 
-def develop(color: Floats, look: CameraLook, light: Light, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _develop(color: Floats, look: CameraLook, light: Light, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Image (H, W, 3), RGB, from linear light (H, W, 3): exposure, curve, rain, blur, noise, JPEG."""
     exposed = np.clip(color * look.exposure * np.array(look.balance), 0, None)
     values = np.clip(exposed, 0, 1) ** (1 / 2.2)

@@ -35,7 +35,7 @@ def sky_color(light: Light, directions: Floats, heading: float) -> Floats:
     color = clear * (1 - mask) + clouds * mask
     glow = np.clip((directions @ _to_sun_in_camera(light, heading)) / length, 0, 1) ** 24
     color = color + glow[:, None] * light.sun * _triple(0.5, 0.45, 0.35)
-    brightness = 1.25 if light.sun > 0.6 else 1.0 * light.sky
+    brightness = 1.25 if light.sun > 0.6 else light.sky
     result: Floats = color * brightness * (1 + 0.4 * (light.sun > 0.6))
     return result
 

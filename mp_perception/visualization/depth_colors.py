@@ -27,12 +27,6 @@ def color_depth(
     return colors
 
 
-def depth_color(depth: float, min_depth: float = 1.0, max_depth: float = 80.0) -> tuple[int, int, int]:
-    """The RGB colour 0..255 of one depth, metres; the same scale as color_depth."""
-    red, green, blue = _colors(np.array([[depth]], dtype=np.float32), min_depth, max_depth)[0, 0]
-    return int(red), int(green), int(blue)
-
-
 def _colors(depth: NDArray[np.float32], min_depth: float, max_depth: float) -> NDArray[np.uint8]:
     known = np.isfinite(depth) & (depth > 0)
     clipped = np.clip(np.where(known, depth, max_depth), min_depth, max_depth).astype(np.float32)

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.atomic_files import write_atomically
+from mp_perception.atomic_files import make_folder, write_atomically
 from mp_perception.data.kitti.depth import write_depth_png
-from mp_perception.errors import UserError
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.visualization.overlay import draw_overlay
 
@@ -24,10 +23,7 @@ def write_prediction(stem: Path, source: str, image: NDArray[np.uint8], predicti
     comes last, so where it is the others are too.
     Raises UserError if the folder cannot be written.
     """
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{stem.parent}: cannot be made: {error.strerror}") from error
+    make_folder(stem.parent)
     write_png(stem.with_name(stem.name + "_overlay.png"), draw_overlay(image, prediction))
     write_depth_png(stem.with_name(stem.name + "_depth.png"), prediction.depth)
     text = json.dumps(prediction_to_dictionary(prediction, source), indent=1, allow_nan=False)

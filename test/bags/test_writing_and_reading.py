@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -255,6 +257,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, storage: Sto
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert re.fullmatch(rf"{tmp_path}/bag: cannot be written \(.+\)\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("full")]
+)
+def test_a_disk_that_is_full_at_the_start_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(self: Writer) -> None:
+        raise failure
+
+    monkeypatch.setattr(Writer, "open", fail)
+    with pytest.raises(UserError, match=r"new: cannot be written \(.+\)$"), BagWriter(tmp_path / "new"):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 

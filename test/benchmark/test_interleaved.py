@@ -6,6 +6,7 @@ What the processes build must be found by name there, so it is of Python's own l
 from __future__ import annotations
 
 import os
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -63,3 +64,9 @@ def test_failure_is_one_line_with_the_name_and_no_process_stays(build: partial[o
 def test_a_process_that_dies_is_named() -> None:
     with pytest.raises(UserError, match="benchmark: dying: it ended without an answer"):
         measure("death", [Competitor("dying", calls(os._exit, 3))], 1)
+
+
+def test_a_process_that_dies_between_two_runs_is_named() -> None:
+    dying = Competitor("dying", calls(signal.setitimer, signal.ITIMER_REAL, 0.05))
+    with pytest.raises(UserError, match="benchmark: dying: it ended without an answer"):
+        measure("death", [dying, Competitor("waiting", calls(time.sleep, 0.5))], 1)

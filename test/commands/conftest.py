@@ -1,7 +1,13 @@
-"""Six drawn streets, and a network whose heads have learned them: its figures are neither perfect nor nothing."""
+"""The command line as a user calls it, six drawn streets, and a network whose heads have learned them.
+
+That network's figures are neither perfect nor nothing.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +26,17 @@ from mp_perception.synthetic.sensors import camera_of_size
 NUM_STREETS = 6
 SIZE = (640, 192)
 STEPS = 25
+
+
+@pytest.fixture(scope="session")
+def mp_perception() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `mp_perception ARGUMENTS` in the folder cwd, for `timeout` seconds at most."""
+
+    def run(*arguments: object, cwd: Path, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mp_perception.commands.main", *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +76,7 @@ def street_weights(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for _ in range(STEPS):
         outputs = [head(feature_map) for head, feature_map in zip(network.heads, inputs, strict=True)]
         logits, offsets = (torch.cat(parts, dim=1) for parts in zip(*outputs, strict=True))
-        loss = hard_negatives_loss(logits, targets, labelled) + smooth_l1_loss(offsets, targets, default_boxes)
+        loss = hard_negatives_loss(logits, targets, labelled) + smooth_l1_loss(offsets, targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

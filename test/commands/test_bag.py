@@ -111,6 +111,20 @@ def test_two_bags_in_two_processes_give_the_figures_of_one(
 
 
 @pytest.mark.slow
+def test_runtime_and_precision_are_those_of_the_user(street_bag: Path, tmp_path: Path) -> None:
+    options = ("--runtime", "onnxruntime", "--precision", "fp32", "--num-threads", 1)
+    result = figures("bag", "evaluate", street_bag, *options, out=tmp_path / "bag.json")
+    assert result["runtime"] == {"name": "onnxruntime", "device": "cpu", "precision": "fp32"}
+    assert result["frames"]["scored"] == 6
+    shown = run("bag", "render", street_bag, tmp_path / "street.mp4", *options)
+    assert (shown.exit_code, (tmp_path / "street.mp4").exists()) == (0, True), shown.output
+    for command in (("evaluate", street_bag), ("render", street_bag, tmp_path / "other.mp4")):
+        refused = run("bag", *command, "--precision", "int8")
+        assert isinstance(refused.exception, UserError)
+        assert "expected a quantised model for precision int8, found fp32" in str(refused.exception)
+
+
+@pytest.mark.slow
 def test_a_bag_that_cannot_be_used_is_left_out_of_many(street_bag: Path, street_weights: Path, tmp_path: Path) -> None:
     part = split_bag(street_bag, tmp_path / "part", 0, 1)
     (tmp_path / "broken").mkdir()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mp_perception.benchmark.run import SECTIONS
 from mp_perception.commands.benchmark import Section
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 #: A busy test machine may need minutes to start the processes.
 LIMIT = 580
@@ -32,9 +35,9 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def benchmark(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mp_perception.commands.main", "benchmark", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False)
+@pytest.fixture(scope="module")
+def benchmark(mp_perception: Command) -> Command:
+    return partial(mp_perception, "benchmark", timeout=LIMIT)
 
 
 def check_json(path: Path, sections: set[str]) -> dict[str, Any]:
@@ -65,7 +68,9 @@ def check_json(path: Path, sections: set[str]) -> dict[str, Any]:
         (["--json", "absent/figures.json"], "absent/figures.json: expected a folder that is there for it"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(
+    benchmark: Command, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     done = benchmark(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -79,7 +84,7 @@ def test_every_section_can_be_named() -> None:
     assert [section.value for section in Section] == list(SECTIONS)
 
 
-def test_help_teaches(tmp_path: Path) -> None:
+def test_help_teaches(benchmark: Command, tmp_path: Path) -> None:
     done = benchmark("--help", cwd=tmp_path)
     assert done.returncode == 0
     for word in ("Example", "runtimes", "arithmetic limit", "peers", "processor", "lock-step", "--rounds", "--plot"):
@@ -88,7 +93,7 @@ def test_help_teaches(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT + 10)
-def test_ratios_are_printed_drawn_and_kept(small_weights: Path, tmp_path: Path) -> None:
+def test_ratios_are_printed_drawn_and_kept(benchmark: Command, small_weights: Path, tmp_path: Path) -> None:
     files = ["--json", "figures.json", "--plot", "figures.png"]
     arguments = ["--weights", small_weights, "--rounds", 2, "--threads", 1, *files]
     done = benchmark("runtimes", "sharing", "growth", *arguments, cwd=tmp_path)
@@ -115,7 +120,7 @@ def test_ratios_are_printed_drawn_and_kept(small_weights: Path, tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.dds
 @pytest.mark.timeout(LIMIT + 10)
-def test_the_node_is_measured_over_dds(small_weights: Path, tmp_path: Path) -> None:
+def test_the_node_is_measured_over_dds(benchmark: Command, small_weights: Path, tmp_path: Path) -> None:
     arguments = ["--weights", small_weights, "--seconds", 3, "--rate", 5, "--json", "figures.json"]
     done = benchmark("node", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from mp_perception.inference.predictor import Predictor
-
-
-def mp_perception(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mp_perception.commands.main", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +18,7 @@ def mp_perception(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[
         (["m.onnx", "--input-size", "100", "640"], "--input-size: expected an input size"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(street_weights, tmp_path, arguments, message) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(mp_perception, street_weights, tmp_path, arguments, message) -> None:
     weights = [] if "--weights" in arguments else ["--weights", street_weights]
     done = mp_perception("export", *arguments, *weights, cwd=tmp_path)
     assert done.returncode == 2
@@ -38,7 +29,7 @@ def test_bad_input_is_one_line_and_exit_code_2(street_weights, tmp_path, argumen
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_teaches(tmp_path) -> None:
+def test_help_teaches(mp_perception, tmp_path) -> None:
     done = mp_perception("export", "--help", cwd=tmp_path)
     assert done.returncode == 0
     for word in ("Example", "int8", "calibrate", "--validation-split", ".onnx"):
@@ -46,7 +37,7 @@ def test_help_teaches(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_an_eight_bit_model_is_written_scored_and_used(streets, street_weights, tmp_path) -> None:
+def test_an_eight_bit_model_is_written_scored_and_used(mp_perception, streets, street_weights, tmp_path) -> None:
     """Calibrated and scored on the streets it was trained on, it finds about what its network finds."""
     (streets / "ImageSets").mkdir(exist_ok=True)
     (streets / "ImageSets" / "some.txt").write_text("000000\n000003\n")
@@ -63,7 +54,7 @@ def test_an_eight_bit_model_is_written_scored_and_used(streets, street_weights, 
 
 
 @pytest.mark.slow
-def test_without_a_data_set_streets_are_drawn(street_weights, tmp_path) -> None:
+def test_without_a_data_set_streets_are_drawn(mp_perception, street_weights, tmp_path) -> None:
     arguments = ["--weights", street_weights, "--input-size", "96", "320"]
     done = mp_perception("export", "small.onnx", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

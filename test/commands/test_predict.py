@@ -1,17 +1,10 @@
 """`mp_perception predict` as a user calls it: a process, its files, its exit code."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
-
-
-def mp_perception(*arguments, cwd):
-    command = [sys.executable, "-m", "mp_perception.commands.main", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture
@@ -24,7 +17,7 @@ def street(tmp_path):
     return folder
 
 
-def test_a_folder_gives_three_files_per_image(street, tmp_path):
+def test_a_folder_gives_three_files_per_image(mp_perception, street, tmp_path):
     done = mp_perception("predict", street, "--intrinsics", 144, 144, 122, 34, "--score-threshold", 0, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 images" in done.stdout
@@ -47,7 +40,7 @@ def test_a_folder_gives_three_files_per_image(street, tmp_path):
         (["street", "--intrinsics", "0", "1", "2", "3"], "--intrinsics: focal lengths and image size must be positive"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(street, tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(mp_perception, street, tmp_path, arguments, message):
     done = mp_perception("predict", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -57,7 +50,7 @@ def test_bad_input_is_one_line_and_exit_code_2(street, tmp_path, arguments, mess
     assert not (tmp_path / "predictions").exists()
 
 
-def test_help_teaches(tmp_path):
+def test_help_teaches(mp_perception, tmp_path):
     done = mp_perception("predict", "--help", cwd=tmp_path)
     assert done.returncode == 0
     for word in ("Example", "metres x 256", "--intrinsics", "_overlay.png"):

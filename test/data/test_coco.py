@@ -83,6 +83,9 @@ def changed(key: str, number: int, **values: object) -> dict[str, Any]:
         (changed("annotations", 0, bbox=[1, 2, 3]), r"annotations\[0\]: expected a bbox"),
         (changed("annotations", 0, bbox=[1, 2, -3, 4]), r"annotations\[0\]: expected a bbox"),
         (changed("annotations", 0, bbox=[1, 2, float("nan"), 4]), r"annotations\[0\]: expected a bbox"),
+        (changed("annotations", 0, bbox=[1, 2, 10**400, 4]), r"annotations\[0\]: expected a bbox"),
+        (changed("annotations", 0, bbox=[1, 2, float("inf"), 4]), r"annotations\[0\]: expected a bbox"),
+        ('{"images": ' + "9" * 5000 + "}", "mine.json: cannot be read as COCO annotations"),
     ],
 )
 def test_wrong_entries_are_named(tmp_path: Path, data: object, message: str) -> None:

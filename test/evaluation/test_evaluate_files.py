@@ -14,8 +14,14 @@ from mp_perception.data.kitti.labels import read_labels
 from mp_perception.errors import UserError
 from mp_perception.evaluation.depth_by_distance import DepthByDistance, mean_relative_error
 from mp_perception.evaluation.distributed import process_number, share_of_images, threads_per_process
-from mp_perception.evaluation.files import check_result_folder, result_folder, write_depth, write_detections
-from mp_perception.evaluation.tables import count_parameters, measure_network, paper_tables
+from mp_perception.evaluation.files import (
+    check_result_folder,
+    describe_origin,
+    result_folder,
+    write_depth,
+    write_detections,
+)
+from mp_perception.evaluation.tables import measure_network, paper_tables
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
 from mp_perception.network.checkpoint import write_checkpoint
@@ -132,10 +138,9 @@ def printed(tables: list) -> str:
 def test_the_papers_first_table_counts_what_the_paper_counts(tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     write_checkpoint(path, MultiTaskNetwork(describe_network("mobilenet_v2")))
-    assert count_parameters(path) == 2_439_024
-    (tmp_path / "other.bin").write_bytes(b"no checkpoint")
-    assert count_parameters(tmp_path / "other.bin") is None
-    figures = measure_network(Predictor.load(weights=path, input_size=(96, 320), num_threads=1), None)
+    predictor = Predictor.load(weights=path, input_size=(96, 320), num_threads=1)
+    assert describe_origin(predictor)["weights"]["parameters"] == 2_439_024
+    figures = measure_network(predictor, None)
     text = printed(paper_tables([figures]))
     for word in ("36.7", "29.1", "~2.4 M", "~75.1 M", "2,439,024", "here, network alone", "320x96", "RTX 2080 Ti"):
         assert word in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -14,33 +13,13 @@ from typing import Any
 
 import pytest
 
+from mp_perception.ros.large_images import FAST_DDS_VARIABLES
+
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
 ARGUMENTS = {
     "backbone", "weights", "device", "runtime", "image", "camera_info", "image_transport", "namespace", "params_file",
-    "use_sim_time", "log_level", "rviz", "fixed_frame",
+    "use_sim_time", "respawn", "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
-
-try:
-    import launch
-    import launch_ros  # noqa: F401
-except ImportError as error:
-    pytest.skip(f"launch and launch_ros come with a ROS installation, not from PyPI: {error}", allow_module_level=True)
-
-#: Runs a launch file with arguments name:=value, as `ros2 launch` does.
-LAUNCHER = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-arguments = [tuple(argument.split(":=", 1)) for argument in sys.argv[2:]]
-service = LaunchService(argv=sys.argv[2:])
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(
-    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
-)
-sys.exit(service.run())
-"""
 
 #: Publishes images until a detection comes; prints its frame and the metres of its objects.  Only rclpy and messages.
 CAMERA = """
@@ -65,16 +44,6 @@ print(received[0].header.frame_id if received else "nothing received")
 """
 
 
-@pytest.fixture(scope="module")
-def launch_file() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("perception_launch", LAUNCH_FILE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     assert {argument.name for argument in arguments} == ARGUMENTS
@@ -96,9 +65,14 @@ def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
     ],
 )
 def test_the_profile_for_large_images_is_never_set_over_the_users_own(
-    launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch, variable: str | None, value: str, set_by_us: bool
+    launch: ModuleType,
+    launch_file: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    value: str,
+    set_by_us: bool,
 ) -> None:
-    for name in (*launch_file.FAST_DDS_VARIABLES, "RMW_IMPLEMENTATION"):
+    for name in (*FAST_DDS_VARIABLES, "RMW_IMPLEMENTATION"):
         monkeypatch.delenv(name, raising=False)
     if variable:
         monkeypatch.setenv(variable, value)
@@ -110,7 +84,7 @@ def test_the_profile_for_large_images_is_never_set_over_the_users_own(
         assert Path(context.environment["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
 
 
-def test_a_wrong_choice_is_refused(launch_file: ModuleType) -> None:
+def test_a_wrong_choice_is_refused(launch: ModuleType, launch_file: ModuleType) -> None:
     description = launch_file.generate_launch_description()
     argument = next(a for a in description.get_launch_arguments() if a.name == "backbone")
     context = launch.LaunchContext()
@@ -122,8 +96,9 @@ def test_a_wrong_choice_is_refused(launch_file: ModuleType) -> None:
 @pytest.mark.dds
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50"])
-def test_launched_node_takes_its_arguments(backbone: str, dds_environment: dict[str, str], tmp_path: Path) -> None:
-    _require_installed_package()
+def test_launched_node_takes_its_arguments(
+    launch_command: list[str], backbone: str, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
     environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
     del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file's task
     log = tmp_path / "launch.txt"
@@ -132,17 +107,7 @@ def test_launched_node_takes_its_arguments(backbone: str, dds_environment: dict[
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [
-                "timeout",
-                "--foreground",
-                "--kill-after=5",
-                "100",
-                sys.executable,
-                "-c",
-                LAUNCHER,
-                LAUNCH_FILE,
-                *arguments,
-            ],
+            ["timeout", "--foreground", "--kill-after=5", "100", *launch_command, *arguments],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -169,12 +134,3 @@ def test_launched_node_takes_its_arguments(backbone: str, dds_environment: dict[
                 os.killpg(process.pid, signal.SIGKILL)
     text = log.read_text(errors="replace")
     assert "process has finished cleanly" in text, text
-
-
-def _require_installed_package() -> None:
-    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-
-    try:
-        get_package_prefix("mp_perception")
-    except (PackageNotFoundError, LookupError):
-        pytest.skip("mp_perception is in no ament prefix: build it with colcon and source the workspace")

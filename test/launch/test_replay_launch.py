@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,38 +27,6 @@ ARGUMENTS = {
 }  # fmt: skip
 NUM_FRAMES = 3
 
-try:
-    import launch
-    import launch_ros
-except ImportError as error:
-    pytest.skip(f"launch and launch_ros come with a ROS installation, not from PyPI: {error}", allow_module_level=True)
-
-#: Runs a launch file with arguments name:=value, as `ros2 launch` does.
-LAUNCHER = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-arguments = [tuple(argument.split(":=", 1)) for argument in sys.argv[2:]]
-service = LaunchService(argv=sys.argv[2:])
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(
-    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
-)
-sys.exit(service.run())
-"""
-
-
-@pytest.fixture(scope="module")
-def launch_file() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("replay_launch", LAUNCH_FILE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,7 +38,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def actions(launch_file: ModuleType, bag: Path, **given: str) -> list[Any]:
     """What the launch file starts with these arguments."""
-    context = launch.LaunchContext()
+    from launch import LaunchContext
+
+    context = LaunchContext()
     context.launch_configurations["bag"] = str(bag)
     context.launch_configurations.update(given)
     for argument in launch_file.declare_arguments():
@@ -82,8 +50,11 @@ def actions(launch_file: ModuleType, bag: Path, **given: str) -> list[Any]:
 
 def words(action: Any) -> list[str]:
     """The command of a process, as far as it is known before it starts."""
-    context = launch.LaunchContext()
-    return [launch.utilities.perform_substitutions(context, part) for part in action.cmd]
+    from launch import LaunchContext
+    from launch.utilities import perform_substitutions
+
+    context = LaunchContext()
+    return [perform_substitutions(context, part) for part in action.cmd]
 
 
 def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
@@ -106,8 +77,10 @@ def test_ros2_bag_play_is_taken_where_it_is_installed(
 
 
 def test_evaluation_can_be_left_out(launch_file: ModuleType, bag: Path) -> None:
+    from launch_ros.actions import Node
+
     def executables(**given: str) -> set[str]:
-        nodes = [action for action in actions(launch_file, bag, **given) if isinstance(action, launch_ros.actions.Node)]
+        nodes = [action for action in actions(launch_file, bag, **given) if isinstance(action, Node)]
         return {str(node.node_executable) for node in nodes}
 
     assert executables(evaluate="false") == {"replay_node"}
@@ -117,8 +90,9 @@ def test_evaluation_can_be_left_out(launch_file: ModuleType, bag: Path) -> None:
 
 @pytest.mark.dds
 @pytest.mark.timeout(240)
-def test_it_ends_by_itself_with_a_report(bag: Path, dds_environment: dict[str, str], tmp_path: Path) -> None:
-    _require_installed_package()
+def test_it_ends_by_itself_with_a_report(
+    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "net.safetensors"
     write_checkpoint(weights, MultiTaskNetwork(describe_network("mobilenet_v2", input_size=(96, 320))))
@@ -128,7 +102,7 @@ def test_it_ends_by_itself_with_a_report(bag: Path, dds_environment: dict[str, s
     arguments = [f"bag:={bag}", f"weights:={weights}", "device:=cpu", "rate:=0.05", "json:=live.json"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER, str(LAUNCH_FILE), *arguments],
+            [*launch_command, *arguments],
             cwd=tmp_path,
             env=environment,
             stdout=output,
@@ -161,13 +135,11 @@ def test_it_ends_by_itself_with_a_report(bag: Path, dds_environment: dict[str, s
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("argument", ["score_threshold:=0.5", "evaluate:=false"])
 def test_a_node_that_cannot_start_ends_everything(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path, argument: str
+    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path, argument: str
 ) -> None:
-    _require_installed_package()
-    command = [sys.executable, "-c", LAUNCHER, str(LAUNCH_FILE), f"bag:={bag}", "weights:=/nowhere.safetensors"]
     # replay_node alone would wait for 120 s and evaluation_node for ever.
     done = subprocess.run(
-        [*command, argument],
+        [*launch_command, f"bag:={bag}", "weights:=/nowhere.safetensors", argument],
         cwd=tmp_path,
         env=dds_environment,
         capture_output=True,
@@ -179,14 +151,3 @@ def test_a_node_that_cannot_start_ends_everything(
     assert done.returncode == 1, said
     assert "perception_node: cannot configure: /nowhere.safetensors: no such weights file" in said
     assert not (tmp_path / "evaluation.html").exists()
-
-
-def _require_installed_package() -> None:
-    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-
-    try:
-        prefix = Path(get_package_prefix("mp_perception"))
-    except (PackageNotFoundError, LookupError):
-        pytest.skip("mp_perception is in no ament prefix: build it with colcon and source the workspace")
-    if not (prefix / "lib" / "mp_perception" / "evaluation_node").exists():
-        pytest.skip(f"{prefix} holds an older mp_perception without evaluation_node: build it again")

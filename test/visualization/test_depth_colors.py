@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mp_perception.visualization.depth_colors import color_depth, depth_color
+from mp_perception.visualization.depth_colors import color_depth
 
 
 def test_unknown_is_black_and_ends_are_cut():
@@ -16,7 +16,7 @@ def test_unknown_is_black_and_ends_are_cut():
 
 
 def test_near_is_warm_and_far_is_cold():
-    near, middle, far = depth_color(2), depth_color(9), depth_color(50)
+    near, middle, far = color_depth(np.array([[2, 9, 50]], dtype=np.float32), scale_bar=False)[0].tolist()
     assert near[0] > near[2]
     assert middle[1] > max(middle[0], middle[2])
     assert far[2] > far[0]

@@ -12,13 +12,12 @@ from mp_perception.bags.contents import BagContents
 from mp_perception.bags.opening import open_contents
 from mp_perception.bags.recorded_outputs import predicted_classes
 from mp_perception.bags.render.frames import FrameSource, RenderedBag, RenderedFrame
-from mp_perception.bags.scoring import Network
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.checkpoint_description import CheckpointDescription
 from mp_perception.errors import UserError
 from mp_perception.evaluation.files import check_can_be_written
-from mp_perception.evaluation.run import load_predictor
-from mp_perception.progress import console, error_console, track
+from mp_perception.evaluation.run import NetworkChoice, load_predictor
+from mp_perception.progress import console, track, warn
 
 Writer = Callable[[Path, RenderedBag, Iterable[RenderedFrame]], None]
 
@@ -35,7 +34,7 @@ class RenderRequest:
     bag: Path
     out: Path
     topics: ChosenTopics
-    network: Network | None
+    network: NetworkChoice | None
     score_threshold: float | None
 
 
@@ -51,23 +50,17 @@ def run_render(request: RenderRequest) -> None:
                 f"{request.bag}: expected recorded outputs (detections, with depth/image beside), found none"
             )
         for note in contents.notes:
-            _warn(f"{request.bag}: {note}")
-        with (
-            nullcontext()
-            if network is None
-            else closing(
-                load_predictor(network.backbone, network.weights, "eigen", network.device, network.num_threads)
-            ) as predictor
-        ):
+            warn(f"{request.bag}: {note}")
+        with nullcontext() if network is None else closing(load_predictor(network)) as predictor:
             bag = _describe(contents, None if predictor is None else predictor.description, request.score_threshold)
             source = FrameSource(contents, predictor, bag.score_threshold)
             write(request.out, bag, track(source, "render", len(source)))
     for kind, (count, example) in source.problems.items():
-        _warn(f"{kind} in {count} frames; the first: {example}")
+        warn(f"{kind} in {count} frames; the first: {example}")
     if source.without_output:
-        _warn(f"{source.without_output} of {len(source)} frames have no recorded output")
+        warn(f"{source.without_output} of {len(source)} frames have no recorded output")
     megabytes = request.out.stat().st_size / 1e6
-    console.print(f"{request.out}: {len(source)} frames, {megabytes:.1f} MB", soft_wrap=True, highlight=False)
+    console.print(f"{request.out}: {len(source)} frames, {megabytes:.1f} MB", soft_wrap=True)
 
 
 def _writer(out: Path) -> Writer:
@@ -119,7 +112,3 @@ def _describe(
         score_threshold=known if asked_threshold is None else asked_threshold,
         depth_range=depth_range,
     )
-
-
-def _warn(text: str) -> None:
-    error_console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 import rclpy
@@ -32,15 +32,14 @@ class Camera:
 
     def stream(self, rate: float, seconds: float) -> None:
         """Start to publish; does not wait."""
-        self._connection.send((rate, seconds))
+        with suppress(OSError):  # of a process that has ended, which `published` says
+            self._connection.send((rate, seconds))
 
     def published(self, seconds: float) -> int | None:
         """How many images a stream that has ended held; None if none ends within so many seconds."""
-        if not self._connection.poll(seconds):
-            return None
         try:
-            return int(self._connection.recv())
-        except EOFError:
+            return int(self._connection.recv()) if self._connection.poll(seconds) else None
+        except (EOFError, OSError):
             raise UserError("benchmark: the camera's process ended") from None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -81,7 +80,7 @@ class Observer:
         age = self._node.get_clock().now() - Time.from_msg(message.header.stamp)
         self.ages.append(age.nanoseconds / 1e9)
 
-    def _take_diagnostics(self, message: Any) -> None:
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name.startswith(self._namespace.lstrip("/")):
                 self._status = status

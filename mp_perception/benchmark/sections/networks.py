@@ -15,7 +15,7 @@ from mp_perception.benchmark.measurement import Measurement, spread
 from mp_perception.benchmark.networks.exporting import export_network
 from mp_perception.benchmark.networks.flops import count_gflop
 from mp_perception.benchmark.tables import Cell, Table, measured_row
-from mp_perception.checkpoint_description import INPUT_SIZE_MULTIPLE, CheckpointDescription
+from mp_perception.checkpoint_description import BACKBONE_NAMES, INPUT_SIZE_MULTIPLE, CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
@@ -85,7 +85,7 @@ def _descriptions(conditions: Conditions) -> Iterator[tuple[str, CheckpointDescr
     scaled = [_scaled(ours.input_size, scale) for scale in _SCALES]
     for size in [ours.input_size, *(size for size in scaled if size != ours.input_size)]:
         yield f"{ours.backbone}, {size}", replace(ours, input_size=size)
-    for backbone in ("mobilenet_v2", "resnet50"):
+    for backbone in BACKBONE_NAMES:
         # The paper's networks.
         description = describe_network(backbone, "deconvolution", "plain", input_size=ours.input_size)
         yield f"{backbone} as in the paper, {ours.input_size}", description

@@ -21,11 +21,10 @@ from mp_perception.benchmark.node.observer import Observer, observe
 from mp_perception.benchmark.tables import Cell, Table
 from mp_perception.errors import UserError
 from mp_perception.progress import track
+from mp_perception.ros.diagnostics import STAGES
 from mp_perception.ros.replay_session import last_line, node_process, session_environment
 
 _NAMESPACE = "/mp_perception_benchmark"
-#: The stages of `ros.diagnostics`, as they follow each other.
-_STAGES = ("wait", "convert", "preprocess", "inference", "postprocess", "publish")
 #: Seconds of images before anything counts.
 _WARM_UP = 2.0
 #: What a node holds before it has a network: the same imports, in an idle rclpy process.
@@ -127,7 +126,7 @@ def _result(conditions: Conditions, phases: list[Phase]) -> SectionResult:
             "stage, ms": stage,
             **{f"{kind}, {phase.name}": phase.stage(stage, kind) for phase in phases for kind in ("median", "p99")},
         }
-        for stage in (*_STAGES, "total")
+        for stage in STAGES
     ]
     idle_memory = _idle_memory_mib(values["runtime"])
     figures = [_figures(phase, phases[0], idle_memory) for phase in phases]
@@ -139,7 +138,7 @@ def _result(conditions: Conditions, phases: list[Phase]) -> SectionResult:
         f"Node at {conditions.rate:g} Hz",
         "latency by stage, ms (medians)",
         [phase.name for phase in phases],
-        {stage: [phase.stage(stage, "median") for phase in phases] for stage in _STAGES},
+        {stage: [phase.stage(stage, "median") for phase in phases] for stage in STAGES if stage != "total"},
     )
     title = f"Node over DDS, {conditions.rate:g} Hz"
     note = f"{conditions.seconds:g} s each; stages are of the last 100 images processed."

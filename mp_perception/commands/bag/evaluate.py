@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
+from mp_perception.commands.network_options import Device, PrecisionName, RuntimeName, Weights, split_weights
+
 Topic = Annotated[str | None, typer.Option(metavar="TOPIC", help="Found by itself if not named.")]
 
 
 def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Folders of rosbag2 recordings, or .mcap or .db3 files.")],
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Score the node's outputs in the bag; no network runs.")
     ] = False,
@@ -40,7 +40,9 @@ def evaluate(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers do the work.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
     num_threads: Annotated[
         int, typer.Option(min=0, max=256, help="CPU threads of each process; 0: all cores but one.")
     ] = 0,
@@ -53,12 +55,10 @@ def evaluate(
     Example: mp_perception bag evaluate street --weights mobilenet_v2 --report street.html
     """
     from mp_perception.bags.evaluation import BagRequest, run_bag_evaluation
-    from mp_perception.bags.scoring import Network
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.commands.predict import split_weights
-    from mp_perception.evaluation.run import Outputs
+    from mp_perception.evaluation.run import NetworkChoice, Outputs
 
-    network = None if recorded else Network(*split_weights(weights), device, num_threads)
+    network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
     topics = ChosenTopics(
         image=image_topic or "",
         camera_info=camera_info_topic,

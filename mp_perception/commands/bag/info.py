@@ -27,7 +27,7 @@ def info(bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2, or its .
     lines[0] = f"{bag}: {lines[0]}"
     if damage is not None:
         lines.insert(1, f"damaged: {damage}")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _topics(reader: BagReader) -> list[str]:

@@ -96,13 +96,13 @@ def _print_written(out: Path, num_frames: int) -> None:
     from mp_perception.progress import console
 
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
-    console.print(f"{out}: {num_frames} frames, {size:.1f} MB", highlight=False)
+    console.print(f"{out}: {num_frames} frames, {size:.1f} MB", soft_wrap=True)
 
 
 def _frame_range(text: str) -> tuple[int | None, int | None]:
     from mp_perception.errors import UserError
 
     first, separator, last = text.partition(":")
-    if not separator or any(part and not part.isdigit() for part in (first, last)):
+    if not separator or any(part and not part.isdecimal() for part in (first, last)):
         raise UserError(f"--frames {text}: expected FIRST:LAST, for example 100:107, :49 or 50:")
     return (int(first) if first else None, int(last) if last else None)

@@ -8,14 +8,20 @@ from typing import Annotated
 import typer
 
 from mp_perception.commands.bag.evaluate import Topic
+from mp_perception.commands.network_options import (
+    Device,
+    NumThreads,
+    PrecisionName,
+    RuntimeName,
+    Weights,
+    split_weights,
+)
 
 
 def render(
     bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2, or its .mcap or .db3 file.")],
     out: Annotated[Path, typer.Argument(help="New file: .mp4 (video), .mcap (Foxglove) or .rrd (Rerun).")],
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Show the node's outputs in the bag; no network runs.")
     ] = False,
@@ -26,8 +32,10 @@ def render(
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
     detections_topic: Topic = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    num_threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: all cores but one.")] = 0,
+    device: Device = "auto",
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
+    num_threads: NumThreads = 0,
 ) -> None:
     """Show what the robot sees: objects with class, score and metres, depth in colours, true boxes in white.
 
@@ -37,10 +45,9 @@ def render(
     Example: mp_perception bag render street street.mp4
     """
     from mp_perception.bags.render.run import RenderRequest, run_render
-    from mp_perception.bags.scoring import Network
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.commands.predict import split_weights
+    from mp_perception.evaluation.run import NetworkChoice
 
-    network = None if recorded else Network(*split_weights(weights), device, num_threads)
+    network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)
     run_render(RenderRequest(bag, out, topics, network, score_threshold))

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from mp_perception.commands.network_options import Weights, split_weights
+
 
 def replay_evaluate(
     bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2 with ground truth, or its .mcap or .db3 file.")],
-    weights: Annotated[
-        str, typer.Option(help="Weights (.safetensors, exported .onnx or .xml), or a backbone for its default ones.")
-    ] = "mobilenet_v2",
+    weights: Weights = "mobilenet_v2",
     rate: Annotated[float, typer.Option(min=0.001, max=100, help="2 plays twice as fast, 0.5 half as fast.")] = 1.0,
     report: Annotated[Path, typer.Option(help="HTML file: all of it in one page to read and send on.")] = Path(
         "evaluation.html"
@@ -30,7 +30,6 @@ def replay_evaluate(
 
     from mp_perception.bags.live_pairing import needed_topics, open_replayed_bag
     from mp_perception.bags.reading import BagReader
-    from mp_perception.commands.predict import split_weights
     from mp_perception.evaluation.run import Outputs
     from mp_perception.inference.predictor import Predictor
     from mp_perception.ros.evaluation_session import EvaluationSession, run_evaluation_session

@@ -152,29 +152,37 @@ def _read_lines(path: Path) -> dict[str, _Line]:
 def _numbers(path: Path, lines: dict[str, _Line], key: str, count: int) -> Matrix:
     if key not in lines:
         raise UserError(f"{path}: expected a line '{key}:', found none")
-    line = lines[key]
-    where = f"{path}:{line.number}"
-    columns = line.text.split()
+    return parse_numbers(f"{path}:{lines[key].number}", key, lines[key].text, count)
+
+
+def parse_numbers(where: str, key: str, text: str, count: int) -> Matrix:
+    """The numbers (count,) of a calibration line.  where: file and line, for the UserError that others raise."""
+    columns = text.split()
     if len(columns) != count:
         raise UserError(f"{where}: expected {count} numbers after '{key}:', found {len(columns)}")
     try:
         values = np.array([float(column) for column in columns])
     except ValueError:
-        raise UserError(f"{where}: expected {count} numbers after '{key}:', found {line.text.strip()[:60]!r}") from None
+        raise UserError(f"{where}: expected {count} numbers after '{key}:', found {text.strip()[:60]!r}") from None
     if not np.isfinite(values).all():
-        raise UserError(f"{where}: expected finite numbers after '{key}:', found {line.text.strip()[:60]!r}")
+        raise UserError(f"{where}: expected finite numbers after '{key}:', found {text.strip()[:60]!r}")
     return values
 
 
 def _projection_matrix(path: Path, lines: dict[str, _Line], key: str) -> Matrix:
     matrix = _numbers(path, lines, key, 12).reshape(3, 4)
+    check_projection(f"{path}:{lines[key].number}", matrix)
+    return matrix
+
+
+def check_projection(where: str, matrix: Matrix) -> None:
+    """Raises UserError unless the matrix (3, 4) is a rectified camera's.  where: file and line."""
     upper_triangular = matrix[1, 0] == matrix[2, 0] == matrix[2, 1] == matrix[0, 1] == 0 and matrix[2, 2] == 1
     if not upper_triangular or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
         raise UserError(
-            f"{path}:{lines[key].number}: expected the projection matrix of a rectified camera "
+            f"{where}: expected the projection matrix of a rectified camera "
             f"(fx 0 cx .. 0 fy cy .. 0 0 1 .., fx and fy > 0), found {matrix[:, :3].ravel().tolist()}"
         )
-    return matrix
 
 
 def _image_size(path: Path, lines: dict[str, _Line], key: str) -> tuple[int, int]:
@@ -186,14 +194,14 @@ def _image_size(path: Path, lines: dict[str, _Line], key: str) -> tuple[int, int
 
 def _rotation(path: Path, lines: dict[str, _Line], key: str) -> Matrix:
     matrix = _numbers(path, lines, key, 9).reshape(3, 3)
-    _check_rotation(path, lines[key].number, key, matrix)
+    check_rotation(f"{path}:{lines[key].number}", key, matrix)
     return matrix
 
 
 def _rigid_3x4(path: Path, lines: dict[str, _Line], key: str) -> Matrix:
     transform = np.eye(4)
     transform[:3] = _numbers(path, lines, key, 12).reshape(3, 4)
-    _check_rotation(path, lines[key].number, key, transform[:3, :3])
+    check_rotation(f"{path}:{lines[key].number}", key, transform[:3, :3])
     return transform
 
 
@@ -208,9 +216,8 @@ def _read_rigid_transform(path: Path) -> Matrix | None:
     return transform
 
 
-def _check_rotation(path: Path, number: int, key: str, matrix: Matrix) -> None:
+def check_rotation(where: str, key: str, matrix: Matrix) -> None:
+    """Raises UserError unless the matrix (3, 3) is a rotation.  where: file and line."""
     # KITTI prints seven digits; anything farther from a rotation is a mixed-up or damaged line.
     if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) or np.linalg.det(matrix) < 0:
-        raise UserError(
-            f"{path}:{number}: expected a rotation matrix after '{key}:', found {matrix.round(4).ravel().tolist()}"
-        )
+        raise UserError(f"{where}: expected a rotation matrix after '{key}:', found {matrix.round(4).ravel().tolist()}")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mp_perception.data.kitti.raw import IMAGE_SUFFIXES
 from mp_perception.errors import UserError
 
 #: The parts of the data set.
 PARTS = ("train", "val")
 #: What a map was made of: eleven scans, checked against stereo; or one scan.  The first that exists is taken.
 KINDS = ("groundtruth", "velodyne_raw")
-_SUFFIXES = (".png", ".jpg")
 
 
 def depth_folder(root: Path, part: str, drive: str, kind: str, camera: int) -> Path:
@@ -62,7 +62,7 @@ def depth_kind(depth_root: Path, drive: str, camera: int) -> str | None:
 def raw_image(raw_root: Path, drive: str, camera: int, number: int) -> Path:
     """The image of a map, .png or .jpg; raises UserError if there is none."""
     stem = drive_folder(raw_root, drive) / f"image_0{camera}" / "data" / f"{number:010d}"
-    for suffix in _SUFFIXES:
+    for suffix in IMAGE_SUFFIXES:
         if (path := stem.with_suffix(suffix)).exists():
             return path
     raise UserError(f"{stem}.png: missing (nor .jpg), but {drive} has a depth map of this frame")

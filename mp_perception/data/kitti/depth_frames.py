@@ -68,7 +68,7 @@ def _frames(depth_root: Path, raw_root: Path, parts: Sequence[str]) -> Iterator[
                 folders = (depth_folder(depth_root, part, drive, kind, camera) for kind in KINDS)
                 maps = next((maps for folder in folders if (maps := sorted(folder.glob("*.png")))), [])
                 for depth in maps:
-                    if not (len(depth.stem) == 10 and depth.stem.isdigit()):
+                    if not (len(depth.stem) == 10 and depth.stem.isdecimal()):
                         raise UserError(f"{depth}: expected a name of ten digits")
                     image = raw_image(raw_root, drive, camera, int(depth.stem))
                     yield Frame(f"{drive}/image_0{camera}/{depth.stem}", image, depth)

@@ -56,7 +56,7 @@ def read_mapping(mapping_file: Path, order_file: Path) -> list[RawSource]:
     sources = []
     for number, line in enumerate(_read(mapping_file).splitlines(), start=1):
         columns = line.split()
-        if len(columns) != 3 or not columns[2].isdigit():
+        if len(columns) != 3 or not columns[2].isdecimal():
             raise UserError(f"{mapping_file}:{number}: expected date, drive and frame, found {line[:80]!r}")
         sources.append(RawSource(columns[1], int(columns[2])))
     entries = _read(order_file).replace(",", " ").split()

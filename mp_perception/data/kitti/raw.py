@@ -23,8 +23,10 @@ FRAME_PERIOD_NS = 100_000_000
 #: The date that synthetic drives bear, in this layout too; no recording of KITTI's has it.
 SYNTHETIC_DATE = "2026_01_01"
 
+#: Endings of a drive's images.
+IMAGE_SUFFIXES = (".png", ".jpg")
+
 _FRAME_NAME = re.compile(r"\d{10}")
-_IMAGE_SUFFIXES = (".png", ".jpg")
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 _DATE = re.compile(r"(\d{4})_(\d\d)_(\d\d)_")
 
@@ -60,7 +62,7 @@ class RawDrive:
         self.folder = folder
         self.name = folder.resolve().name
         self.calibration: KittiCalibration = read_raw_calibration(folder.resolve().parent)
-        images = {camera: _files(folder / f"image_0{camera}" / "data", _IMAGE_SUFFIXES) for camera in (2, 3)}
+        images = {camera: _files(folder / f"image_0{camera}" / "data", IMAGE_SUFFIXES) for camera in (2, 3)}
         if not images[2]:
             raise UserError(f"{folder / 'image_02' / 'data'}: expected images (0000000000.png or .jpg), found none")
         if not images[3]:

@@ -23,7 +23,7 @@ from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.errors import UserError
 
-CAMERA = 2
+_CAMERA = 2
 #: What the depth maps of drawn scenes are, in words.
 EXACT_DEPTH = "exact depth of the drawn scene"
 
@@ -53,13 +53,15 @@ class KittiRaw(FrameSet):
         if tracklets.exists():
             boxes = _read_tracklets(tracklets).get(number, [])
             height, width = self._image_size(index)
-            return tracked_labels(boxes, drive.calibration, CAMERA, drive.calibration.intrinsics(CAMERA, width, height))
+            return tracked_labels(
+                boxes, drive.calibration, _CAMERA, drive.calibration.intrinsics(_CAMERA, width, height)
+            )
         if (drive.folder / "label_02").is_dir():
             return read_labels(drive.folder / "label_02" / f"{number:010d}.txt")
         return None
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
-        return kitti_camera(self._place(index)[0].calibration, CAMERA, width, height)
+        return kitti_camera(self._place(index)[0].calibration, _CAMERA, width, height)
 
     def _place(self, index: int) -> tuple[RawDrive, int]:
         name, number = self.frames[index].name.split("/")
@@ -67,7 +69,7 @@ class KittiRaw(FrameSet):
 
     def _image_size(self, index: int) -> tuple[int, int]:
         """Height and width: from the calibration, which nearly always says them, else from the image."""
-        known = self._place(index)[0].calibration.image_sizes.get(CAMERA)
+        known = self._place(index)[0].calibration.image_sizes.get(_CAMERA)
         if known is not None:
             return known[1], known[0]
         image = read_image(self.frames[index].image)
@@ -88,12 +90,12 @@ def _find_drives(root: Path) -> list[Path]:
 
 def _frames(drive: RawDrive) -> list[Frame]:
     depth_root = find_depth_root(drive.folder.resolve().parent.parent)
-    kind = depth_kind(depth_root, drive.name, CAMERA) if depth_root else None
+    kind = depth_kind(depth_root, drive.name, _CAMERA) if depth_root else None
     return [
         Frame(
             f"{drive.name}/{frame.number:010d}",
-            frame.images[CAMERA],
-            find_depth_map(depth_root, drive.name, CAMERA, frame.number, kind) if depth_root and kind else None,
+            frame.images[_CAMERA],
+            find_depth_map(depth_root, drive.name, _CAMERA, frame.number, kind) if depth_root and kind else None,
         )
         for frame in drive.frames
     ]

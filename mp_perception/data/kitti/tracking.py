@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from mp_perception.errors import UserError
 
 #: Tracking's name of a type -> the object set's.
 _TYPES = {"Person": "Person_sitting"}
+_FRAME = re.compile("[0-9]{1,9}")
 
 _read_calibration = cache(read_sequence_calibration)
 
@@ -44,7 +46,7 @@ class KittiTracking(FrameSet):
             for sequence in sorted(images.iterdir())
             if sequence.is_dir()
             for name, image in find_images(sequence).items()
-            if name.isdigit()
+            if _FRAME.fullmatch(name)
         ]
         super().__init__("kitti-tracking", select_frames(frames, split_file(root, split)), class_names, KITTI_CLASSES)
         for sequence_name in sorted({frame.name.split("/")[0] for frame in self.frames}):
@@ -78,7 +80,7 @@ def read_tracking_labels(path: Path) -> dict[int, list[KittiLabel]]:
             continue
         where = f"{path}:{number}"
         columns = line.split(maxsplit=2)
-        if len(columns) < 3 or not columns[0].isdigit():
+        if len(columns) < 3 or not _FRAME.fullmatch(columns[0]):
             raise UserError(f"{where}: expected frame, track and a label, found {line[:60]!r}")
         label_columns = columns[2].split()
         label_columns[0] = _TYPES.get(label_columns[0], label_columns[0])

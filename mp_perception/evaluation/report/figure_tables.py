@@ -8,9 +8,10 @@ from typing import Any
 
 from mp_perception.evaluation.depth_metrics import SERVER_METRICS, SIX_METRICS
 from mp_perception.evaluation.detection_metrics import NUM_RECALLS
+from mp_perception.evaluation.kitti_matching import DIFFICULTIES
 from mp_perception.evaluation.object_depth_metrics import MIN_IOU
 
-DIFFICULTIES = ("easy", "moderate", "hard")
+_DIFFICULTIES = tuple(difficulty.name for difficulty in DIFFICULTIES)
 #: Decimals of a metric; others have three.
 _DECIMALS = {"SILog": 2, "sqErrorRel": 2, "absErrorRel": 2, "iRMSE": 2}
 
@@ -68,8 +69,10 @@ def detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | None
     groups = []
     for name, row in detection.items():
         class_name = name.partition(" (IoU > ")[0]
-        counted = (class_name, f"{row['min_iou']:g}", "objects", *(str(row["counted"][d]) for d in DIFFICULTIES))
-        precisions = (("", "", kind, *(with_interval(row, kind, d) for d in DIFFICULTIES)) for kind in ("AP40", "AP11"))
+        counted = (class_name, f"{row['min_iou']:g}", "objects", *(str(row["counted"][d]) for d in _DIFFICULTIES))
+        precisions = (
+            ("", "", kind, *(with_interval(row, kind, d) for d in _DIFFICULTIES)) for kind in ("AP40", "AP11")
+        )
         groups.append([counted, *precisions])
     notes = []
     if any(0 < count < NUM_RECALLS for row in detection.values() for count in row["counted"].values()):
@@ -81,7 +84,7 @@ def detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | None
             f"mAP by class: {by_class}"
         )
     title = "Average precision, percent (KITTI 2D)"
-    return FigureTable(title, ["class", "IoU\u00a0>", "figure", *DIFFICULTIES], groups, notes)
+    return FigureTable(title, ["class", "IoU\u00a0>", "figure", *_DIFFICULTIES], groups, notes)
 
 
 def correct_objects(result: Mapping[str, Any]) -> Mapping[str, Any]:

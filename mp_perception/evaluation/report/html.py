@@ -17,8 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mp_perception.atomic_files import write_atomically
-from mp_perception.errors import UserError
+from mp_perception.atomic_files import make_folder, write_atomically
 from mp_perception.evaluation.detection_metrics import Curve
 from mp_perception.evaluation.report.figure_tables import (
     correct_objects,
@@ -37,6 +36,7 @@ from mp_perception.evaluation.report.plots import (
 )
 from mp_perception.evaluation.report.summary import headline_cards, summary_groups
 from mp_perception.evaluation.report.svg import inline_svg, without_control_characters
+from mp_perception.machine import processor_name
 
 #: A report is never larger; usual ones have some 3 MB.
 MAX_REPORT_BYTES = 8_000_000
@@ -70,10 +70,7 @@ def write_report(path: Path, report: Report) -> None:
 
     Raises UserError if it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    make_folder(path.parent)
     write_atomically(path, render_report(report).encode())
 
 
@@ -132,16 +129,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, Sequence) and value and not any(isinstance(item, Mapping | list) for item in value):
         return ", ".join(_as_text(item) for item in value)
     return "none" if value is None or value in ({}, []) else json.dumps(value, ensure_ascii=False)
-
-
-def processor_name() -> str:
-    """The processor's model as the system names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown processor"
 
 
 def _data_uri(picture: Picture) -> str:

@@ -22,7 +22,7 @@ from mp_perception.inference.export.quantisation import quantise
 from mp_perception.inference.runtimes.base import NetworkSource
 from mp_perception.inference.runtimes.exported_model import MODEL_PRECISIONS, ExportedModel
 from mp_perception.inference.runtimes.registry import RUNTIMES, load_runtime
-from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
+from mp_perception.inference.runtimes.torch_runtime import TorchRuntime, count_parameters
 from mp_perception.network.checkpoint import read_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork
 
@@ -61,6 +61,8 @@ def export_model(
     """
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if out.is_dir():
+        raise UserError(f"{out}: expected the name of a file, found a folder")
     if precision not in MODEL_PRECISIONS:
         raise UserError(f"unknown precision '{precision}': expected one of {', '.join(MODEL_PRECISIONS)}")
     network = read_checkpoint(checkpoint)
@@ -72,7 +74,7 @@ def export_model(
     with _folder_beside(out) as folder:
         frames = make_frames(network.description.input_size)
         model = _build_model(network, precision, out.suffix, frames)
-        exported = ExportedModel(network.description, precision, checkpoint_sha256)
+        exported = ExportedModel(network.description, precision, checkpoint_sha256, count_parameters(network))
         onnx.helper.set_model_props(model, exported.metadata())
         written = folder / out.name
         _write(model, written, precision)
@@ -127,14 +129,13 @@ def _compare(
 
 @contextmanager
 def _folder_beside(out: Path) -> Iterator[Path]:
-    """A new folder on the same disk as `out`, gone afterwards."""
+    """A new folder on the same disk as `out`, gone afterwards.  Raises UserError if that disk fails in between."""
     folder = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         folder.mkdir()
+        yield folder
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from error
-    try:
-        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

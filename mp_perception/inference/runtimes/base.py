@@ -42,7 +42,8 @@ class Runtime(ABC):
     """A loaded network.
 
     name, device, precision: what was taken, for logs and diagnostics.  reason: why this runtime, in a few words.
-    description: the network's.
+    description: the network's.  num_parameters: of its backbone and its depth branch, which is what the paper counts;
+    None if that is not known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Runtime(ABC):
     precision: str
     reason: str = "as asked"
     description: CheckpointDescription
+    num_parameters: int | None = None
 
     @abstractmethod
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:

@@ -16,10 +16,13 @@ from mp_perception.default_boxes import map_size
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE
 
-#: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, and the SHA-256 of the checkpoint in hexadecimal.
+#: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, the SHA-256 of the checkpoint in hexadecimal, and
+#: the number of parameters as Runtime has it: batch norm is folded in the graph, so its tensors do not tell.
 DESCRIPTION_KEY = "mp_perception"
 PRECISION_KEY = "mp_perception_precision"
 CHECKPOINT_KEY = "mp_perception_checkpoint_sha256"
+PARAMETERS_KEY = "mp_perception_parameters"
+METADATA_KEYS = (DESCRIPTION_KEY, PRECISION_KEY, CHECKPOINT_KEY, PARAMETERS_KEY)
 #: Arithmetic a file may have been made for.
 MODEL_PRECISIONS = ("fp32", "fp16", "int8")
 #: Tensors by name: pixels (B, h, w, 3), uint8 RGB, and what RuntimeOutputs holds, float32.
@@ -37,11 +40,13 @@ class ExportedModel:
     """What the metadata says.
 
     precision: one of MODEL_PRECISIONS.  checkpoint_sha256: of the file it was made of, empty if that is not known.
+    num_parameters: as Runtime has it; the first models do not say it.
     """
 
     description: CheckpointDescription
     precision: str
     checkpoint_sha256: str = ""
+    num_parameters: int | None = None
 
     def metadata(self) -> dict[str, str]:
         """The entries that `read_metadata` reads back to an equal model."""
@@ -49,6 +54,7 @@ class ExportedModel:
             DESCRIPTION_KEY: self.description.to_json(),
             PRECISION_KEY: self.precision,
             CHECKPOINT_KEY: self.checkpoint_sha256,
+            PARAMETERS_KEY: "" if self.num_parameters is None else str(self.num_parameters),
         }
 
 
@@ -69,7 +75,11 @@ def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
     checkpoint = metadata.get(CHECKPOINT_KEY, "")
     if re.fullmatch("([0-9a-f]{64})?", checkpoint) is None:
         raise UserError(f"{path}: expected the checkpoint's SHA-256, found {checkpoint[:20]!r}")
-    return ExportedModel(CheckpointDescription.from_json(text, str(path)), precision, checkpoint)
+    parameters = metadata.get(PARAMETERS_KEY, "")
+    if re.fullmatch("[0-9]{0,15}", parameters) is None:
+        raise UserError(f"{path}: expected a number of parameters, found {parameters[:20]!r}")
+    description = CheckpointDescription.from_json(text, str(path))
+    return ExportedModel(description, precision, checkpoint, int(parameters) if parameters else None)
 
 
 def tensor_types(description: CheckpointDescription) -> tuple[dict[str, TensorType], dict[str, TensorType]]:

@@ -50,6 +50,7 @@ class OnnxRuntime(Runtime):
                 f"found '{precision}'"
             )
         self.description, self.precision = model.description, model.precision
+        self.num_parameters = model.num_parameters
         self.device = _device_in_use(device, self._session.get_providers())
 
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:

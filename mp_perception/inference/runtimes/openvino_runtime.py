@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from mp_perception.errors import UserError
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.exported_model import (
-    CHECKPOINT_KEY,
-    DESCRIPTION_KEY,
     INPUT_NAME,
+    METADATA_KEYS,
     OUTPUT_NAMES,
-    PRECISION_KEY,
     TensorType,
     check_tensors,
     check_wanted_size,
@@ -64,7 +62,7 @@ class OpenVinoRuntime(Runtime):
         if wanted in _PRECISIONS:
             settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[wanted]
         compiled = core.compile_model(network, "CPU", settings)
-        self.description = model.description
+        self.description, self.num_parameters = model.description, model.num_parameters
         self.precision = model.precision if model.precision == "int8" else _precision_in_use(compiled)
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
 
@@ -96,7 +94,7 @@ def _metadata(network: openvino.Model) -> dict[str, str]:
     """OpenVINO keeps the metadata of an ONNX model under "framework", also when it writes its own format."""
     return {
         key: str(network.get_rt_info(["framework", key]).value)
-        for key in (DESCRIPTION_KEY, PRECISION_KEY, CHECKPOINT_KEY)
+        for key in METADATA_KEYS
         if network.has_rt_info(["framework", key])
     }
 

@@ -6,7 +6,6 @@ Their modules are imported when chosen, so that an engine that is not used costs
 from __future__ import annotations
 
 import importlib
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from mp_perception.errors import UserError
 from mp_perception.extensions import extension_names, load_extension
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
+from mp_perception.machine import spare_cores
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_runtime(
     runtime, reason = (extension, "as asked") if extension else _own_runtime(name, source, device)
     if not isinstance(runtime, type):
         raise UserError(f"extension '{name}': expected a class derived from Runtime, found {runtime!r:.80}")
-    loaded: Runtime = runtime(source, device, precision, num_threads or max(1, available_cores() - 1))
+    loaded: Runtime = runtime(source, device, precision, num_threads or spare_cores())
     loaded.reason = reason
     return loaded
 
@@ -85,11 +85,6 @@ def _own_runtime(name: str, source: NetworkSource, device: str) -> tuple[type[Ru
     if not entry.is_installed:
         raise UserError(f"runtime '{chosen}' needs the package {entry.package}: pip install {entry.package}")
     return getattr(importlib.import_module(entry.module), entry.class_name), reason
-
-
-def available_cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _suffix(weights: Path | None) -> str:

@@ -32,6 +32,7 @@ class TorchRuntime(Runtime):
             raise UserError("precision 'fp16' needs a CUDA device with runtime 'torch': expected fp32 on the CPU")
         torch.set_num_threads(num_threads)
         network = _load_network(source)
+        self.num_parameters = count_parameters(network)
         self.description = network.description
         if source.input_size is not None:
             self.description = self.description.with_input_size(*source.input_size)
@@ -45,7 +46,7 @@ class TorchRuntime(Runtime):
         runtime = cls.__new__(cls)
         first = next(network.parameters())
         runtime.device, runtime.precision = str(first.device), "fp32"
-        runtime.description = network.description
+        runtime.description, runtime.num_parameters = network.description, count_parameters(network)
         runtime._device, runtime._network = first.device, network
         return runtime
 
@@ -67,6 +68,12 @@ class TorchRuntime(Runtime):
         self._network = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def count_parameters(network: Network) -> int | None:
+    """As Runtime.num_parameters; None for a network without these parts."""
+    own = (value.numel() for name, value in network.named_parameters() if name.startswith(("backbone.", "decoder.")))
+    return sum(own) or None
 
 
 def has_cuda() -> bool:

@@ -58,9 +58,10 @@ def test_tracking_labels_go_to_their_frames(tracking: Path) -> None:
     assert samples[0].object_depths[0] == pytest.approx(12 - 0.8)
 
 
-def test_wrong_tracking_files_are_named(tracking: Path) -> None:
+@pytest.mark.parametrize("number", ["two", "\u00b2", "9" * 5000, "-1"])
+def test_wrong_tracking_files_are_named(tracking: Path, number: str) -> None:
     labels = tracking / "training" / "label_02" / "0000.txt"
-    labels.write_text(LABELS.replace("2 1 Person", "two 1 Person"))
+    labels.write_text(LABELS.replace("2 1 Person", f"{number} 1 Person"))
     with pytest.raises(UserError, match="0000.txt:3: expected frame, track and a label"):
         KittiTracking(tracking)[0]
     labels.unlink()
@@ -72,10 +73,10 @@ def test_wrong_tracking_files_are_named(tracking: Path) -> None:
     ("old", "new", "message"),
     [
         ("P2: 50", "P4: 50", "0000.txt: expected a line 'P2:'"),
-        ("P2: 50", "P2: fifty", "0000.txt:2: expected 12 finite numbers"),
+        ("P2: 50", "P2: fifty", "0000.txt:2: expected 12 numbers after 'P2:', found 'fifty"),
         ("P2: 50", "P2: -50", "0000.txt:2: expected the projection matrix"),
         ("R_rect 1", "R_rect 2", "0000.txt:3: expected a rotation matrix"),
-        ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: expected 12 finite numbers"),
+        ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: expected finite numbers after 'Tr_velo_cam:'"),
     ],
 )
 def test_wrong_sequence_calibration_is_named(tracking: Path, old: str, new: str, message: str) -> None:

@@ -22,7 +22,7 @@ from mp_perception.evaluation.report.frames import (
 )
 from mp_perception.evaluation.report.plots import render
 from mp_perception.prediction import Prediction
-from mp_perception.visualization.depth_colors import depth_color
+from mp_perception.visualization.depth_colors import color_depth
 
 MakeFrame = Callable[..., tuple[Sample, Prediction]]
 
@@ -76,8 +76,9 @@ def test_a_frame_without_depth_is_no_candidate(make_frame: MakeFrame) -> None:
 def test_colours_are_depths_and_errors(make_frame: MakeFrame) -> None:
     frame = draw_frame(*make_frame("a", 0.4, size=(96, 320)), 0.4, 0.75)
     # True depth is 10 m everywhere, predicted 14 m: an error of 0.4 of at most 0.5, orange.
-    np.testing.assert_allclose(np.median(pixels(frame, "predicted depth"), axis=(0, 1)), depth_color(14), atol=6)
-    np.testing.assert_allclose(np.median(pixels(frame, "true depth"), axis=(0, 1)), depth_color(10), atol=6)
+    predicted, true = color_depth(np.array([[14, 10]], dtype=np.float32), scale_bar=False)[0]
+    np.testing.assert_allclose(np.median(pixels(frame, "predicted depth"), axis=(0, 1)), predicted, atol=6)
+    np.testing.assert_allclose(np.median(pixels(frame, "true depth"), axis=(0, 1)), true, atol=6)
     turbo = cv2.applyColorMap(np.array([[204]], np.uint8), cv2.COLORMAP_TURBO)[0, 0, ::-1]
     np.testing.assert_allclose(np.median(pixels(frame, "error map"), axis=(0, 1)), turbo, atol=6)
     assert np.abs(pixels(frame, "image") - 128).max() < 6

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 
 from mp_perception.errors import UserError
 from mp_perception.inference.export.difference import Difference, check_difference, measure_difference
-from mp_perception.inference.export.run import export_model
+from mp_perception.inference.export.run import _folder_beside, export_model
 from mp_perception.inference.runtimes.base import NetworkSource
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
@@ -32,6 +34,20 @@ def test_batch_norm_is_folded_and_no_path_of_this_machine_is_inside(exported) ->
         content = path.read_bytes()
         assert b".py" not in content
         assert b"stack_trace" not in content
+
+
+def test_a_model_is_no_folder(tmp_path) -> None:
+    out = tmp_path / "net.onnx"
+    out.mkdir()
+    with pytest.raises(UserError, match=r"net.onnx: expected the name of a file, found a folder$"):
+        export_model(tmp_path / "net.safetensors", out, "fp32", lambda size: NOISE)
+
+
+def test_a_disk_that_fails_is_said_in_one_line_and_nothing_is_left(tmp_path) -> None:
+    out = tmp_path / "net.onnx"
+    with pytest.raises(UserError, match=r"net.onnx: cannot be written: No space left on device$"), _folder_beside(out):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_quantised_graph_stays_float_after_its_last_convolutions(exported) -> None:
@@ -119,7 +135,7 @@ def test_a_model_beyond_the_bound_is_not_written_and_the_old_one_stays(exported,
     out = tmp_path / "model.xml"
     out.write_text("old")
     with pytest.raises(UserError, match="model.xml in openvino: expected largest differences"):
-        export_model(exported.checkpoint, out, "fp32", lambda size: NOISE)
+        export_model(tmp_path / "net.safetensors", out, "fp32", lambda size: NOISE)
     assert [path.name for path in tmp_path.iterdir()] == ["model.xml"]
     assert out.read_text() == "old"
 

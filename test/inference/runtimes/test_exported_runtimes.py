@@ -19,8 +19,10 @@ from mp_perception.errors import UserError
 from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.inference.runtimes import registry
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
-from mp_perception.inference.runtimes.exported_model import DESCRIPTION_KEY, PRECISION_KEY
+from mp_perception.inference.runtimes.exported_model import DESCRIPTION_KEY, PARAMETERS_KEY, PRECISION_KEY
 from mp_perception.inference.runtimes.registry import load_runtime
+from mp_perception.inference.runtimes.torch_runtime import count_parameters
+from mp_perception.machine import available_cores
 
 #: (runtime, which of the exported models)
 ENGINES = [("onnxruntime", "onnx"), ("openvino", "onnx"), ("openvino", "xml")]
@@ -31,6 +33,7 @@ def load(path: Path, runtime: str = "auto", **options: object) -> Runtime:
 
 
 def refused(path: Path, runtime: str = "auto", **options: object) -> str:
+    """The message with which a model is refused: one line that names it."""
     with pytest.raises(UserError) as caught:
         load(path, runtime, **options)
     message = str(caught.value)
@@ -65,6 +68,8 @@ def test_outputs_are_the_callers_own(exported, runtime) -> None:
 def test_the_description_travels_along(exported, runtime, model) -> None:
     loaded = load(getattr(exported, model), runtime)
     assert loaded.description == exported.network.description
+    # The quantised model of this test was made without saying it, as the first models were.
+    assert loaded.num_parameters == (None if model == "int8" else count_parameters(exported.network))
     assert (loaded.name, loaded.device) == (runtime, "cpu")
     assert loaded.precision in (("int8",) if model == "int8" else ("fp32", "bf16", "fp16"))
 
@@ -210,7 +215,7 @@ def test_another_input_size_is_refused(exported, runtime, model) -> None:
 def test_what_is_no_model_is_refused(tmp_path, runtime, content) -> None:
     path = tmp_path / "wrong.onnx"
     path.write_bytes(content)
-    refused(path, runtime)
+    assert refused(path, runtime).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -219,7 +224,7 @@ def test_a_truncated_model_is_refused(exported, tmp_path, runtime, share) -> Non
     content = exported.onnx.read_bytes()
     path = tmp_path / "half.onnx"
     path.write_bytes(content[: int(len(content) * share)])
-    refused(path, runtime)
+    assert refused(path, runtime).startswith(f"{path}: ")
 
 
 def test_a_damaged_openvino_model_is_refused(exported, tmp_path) -> None:
@@ -228,12 +233,12 @@ def test_a_damaged_openvino_model_is_refused(exported, tmp_path) -> None:
     path.write_bytes(text)
     assert "net.bin: missing, it holds the weights of net.xml" in refused(path)
     path.with_suffix(".bin").write_bytes(weights[: len(weights) // 2])
-    refused(path)
+    assert refused(path).startswith(f"{path}: ")
     path.with_suffix(".bin").write_bytes(weights)
     assert load(path).name == "openvino"
     for share in (0, 0.1, 0.5, 0.99):
         path.write_bytes(text[: int(len(text) * share)])
-        refused(path)
+        assert refused(path).startswith(f"{path}: ")
 
 
 def with_metadata(model: Path, path: Path, metadata: dict[str, str | None]) -> Path:
@@ -251,6 +256,8 @@ def with_metadata(model: Path, path: Path, metadata: dict[str, str | None]) -> P
     ("metadata", "message"),
     [
         ({DESCRIPTION_KEY: None}, "expected a model made by mp_perception export, found one of something else"),
+        ({PARAMETERS_KEY: "many"}, "expected a number of parameters, found 'many'"),
+        ({PARAMETERS_KEY: "9" * 5000}, "expected a number of parameters, found '99999999999999999999'"),
         ({PRECISION_KEY: None}, "expected a model made by mp_perception export"),
         ({DESCRIPTION_KEY: "x" * 2_000_000}, "at most 1048576 characters, found 2000000"),
         ({DESCRIPTION_KEY: "[" * 100_000}, "not a usable checkpoint description"),
@@ -291,7 +298,7 @@ def test_weights_outside_the_models_folder_are_not_read(exported, tmp_path, runt
     path = tmp_path / "models" / "reaching.onnx"
     path.parent.mkdir()
     path.write_bytes(model.SerializeToString())
-    refused(path, runtime)
+    assert refused(path, runtime).startswith(f"{path}: ")
 
 
 def test_an_openvino_model_of_something_else_is_refused(tmp_path) -> None:
@@ -315,7 +322,7 @@ def test_onnx_runtime_obeys_the_number_of_threads(exported) -> None:
 def test_openvino_obeys_the_number_of_threads(exported, num_threads) -> None:
     loaded = load(exported.xml, "openvino", num_threads=num_threads)
     compiled = loaded._request.get_compiled_model()  # type: ignore[attr-defined]
-    assert compiled.get_property("INFERENCE_NUM_THREADS") == min(num_threads, registry.available_cores())
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == min(num_threads, available_cores())
     assert compiled.get_property("NUM_STREAMS") == 1
 
 

@@ -1,0 +1,68 @@
+"""What the tests of launch files share: they are executed by the real launch and launch_ros, wherever those are.
+
+A test module names its file as LAUNCH_FILE.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+#: Runs a launch file with arguments name:=value, as `ros2 launch` does.
+LAUNCHER = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [tuple(argument.split(":=", 1)) for argument in sys.argv[2:]]
+service = LaunchService(argv=sys.argv[2:])
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(
+    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+)
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture(scope="session")
+def launch() -> ModuleType:
+    """The package launch; skips the test where a ROS installation is missing."""
+    # Our folder launch/ can be imported by that name too, hence launch_ros first.
+    reason = "launch and launch_ros come with a ROS installation, not from PyPI"
+    pytest.importorskip("launch_ros", reason=reason, exc_type=ImportError)
+    return importlib.import_module("launch")
+
+
+@pytest.fixture(scope="module")
+def launch_file(launch: ModuleType, request: pytest.FixtureRequest) -> ModuleType:
+    """The test module's launch file, imported."""
+    path: Path = request.module.LAUNCH_FILE
+    specification = importlib.util.spec_from_file_location(path.name.replace(".", "_"), path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def launch_command(launch: ModuleType, request: pytest.FixtureRequest) -> list[str]:
+    """A command that runs the test module's launch file; arguments follow as name:=value.
+
+    Skips where launch_ros would not find this package's executables.
+    """
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        prefix = Path(get_package_prefix("mp_perception"))
+    except (PackageNotFoundError, LookupError):
+        pytest.skip("mp_perception is in no ament prefix: build it with colcon and source the workspace")
+    if not (prefix / "lib" / "mp_perception" / "evaluation_node").exists():
+        pytest.skip(f"{prefix} holds an older mp_perception without evaluation_node: build it again")
+    return [sys.executable, "-c", LAUNCHER, str(request.module.LAUNCH_FILE)]

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from mp_perception.evaluation.files import describe_versions
+from mp_perception.machine import available_cores, library_versions, processor_name, spare_cores
+
+
+def test_versions_are_those_of_what_is_installed() -> None:
+    assert library_versions(("numpy", "no-such-library")) == {"numpy": np.__version__}
+
+
+def test_the_versions_beside_figures_name_what_runs_networks() -> None:
+    assert {"numpy", "openvino", "onnxruntime", "mp_perception", "python"} <= describe_versions()["versions"].keys()
+
+
+def test_one_core_is_left_to_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= spare_cores() <= available_cores()
+    for cores, spare in ((1, 1), (2, 1), (8, 7)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)))
+        assert (available_cores(), spare_cores()) == (cores, spare)
+
+
+def test_the_processor_has_a_name() -> None:
+    assert processor_name()
