@@ -19,7 +19,7 @@ from mp_perception.network.backbones import Backbone
 #: Strides of the maps a decoder gives, in the order it makes them.
 DECODER_STRIDES = (16, 8, 4, 2)
 #: Channels of UNetDecoder's levels.
-_UNET_CHANNELS = (96, 64, 48, 24)
+_UNET_CHANNELS = (64, 48, 32, 16)
 
 
 class DepthDecoder(nn.Module, ABC):
