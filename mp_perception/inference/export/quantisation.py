@@ -28,6 +28,8 @@ def quantise(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onn
     frames: network inputs (h, w, 3), uint8, that show what the network will see; at least one.
     A value's range is the mean of the frames' ranges, so that one odd frame does not make every grid coarse
     (docs/export.md).
+    Weights take half of the grid (seven bits): processors without VNNI add eight-bit products in 16 bits, which
+    overflow with larger ones, and whoever makes a model need not have the processor that runs it.
     What follows the outputs' last convolutions stays float: 256 steps are too few for metres.
     """
     with TemporaryDirectory() as folder:
@@ -39,6 +41,7 @@ def quantise(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onn
             _Frames(frames),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=_after_last_convolutions(onnx.load(prepared)),
