@@ -15,7 +15,7 @@ class Conditions:
 
     rounds: of each comparison.  threads: numbers of threads to compare with; the first is used where one is enough.
     with_compile: whether torch.compile takes part, which takes a minute to start.
-    seconds: of each phase of the node, rate: of its camera, Hz.
+    seconds: of each phase of the node, rate: of its camera, Hz, node_precision: its parameter `precision`.
     """
 
     checkpoint: Path
@@ -25,6 +25,7 @@ class Conditions:
     with_compile: bool
     seconds: float
     rate: float
+    node_precision: str
 
     @cached_property
     def description(self) -> CheckpointDescription:

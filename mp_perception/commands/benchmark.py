@@ -21,6 +21,14 @@ class Section(StrEnum):
     node = "node"
 
 
+class Precision(StrEnum):
+    """Arithmetic of the node: what it takes for the model in float32 that the benchmark makes."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 def benchmark(
     sections: Annotated[list[Section] | None, typer.Argument(help="What to measure; all without.")] = None,
     weights: Annotated[
@@ -31,13 +39,16 @@ def benchmark(
     ] = 20,
     threads: Annotated[
         list[int] | None,
-        typer.Option(min=1, max=256, help="Threads to compare with, may be repeated; default: 1 and 2."),
+        typer.Option(min=1, max=256, help="Threads to compare networks with, may be repeated; default: 1 and 2."),
     ] = None,
     seconds: Annotated[
         float,
         typer.Option(min=1, max=3600, help="Seconds of images through the node, alone and beside a busy process."),
     ] = 20.0,
     rate: Annotated[float, typer.Option(min=1, max=1000, help="Images per second of the node's camera.")] = 30.0,
+    node_precision: Annotated[
+        Precision, typer.Option(help="Arithmetic of the node's network; auto: the node's own choice.")
+    ] = Precision.auto,
     with_compile: Annotated[
         bool,
         typer.Option("--with-compile", help="Let torch.compile take part: a minute to start, needs a C++ compiler."),
@@ -60,7 +71,8 @@ def benchmark(
 
     training: samples per second of the loader and of the training step.
 
-    node: camera, node and listener over DDS: latency by stage, age, images lost, processor, memory.
+    node: camera, node and listener over DDS, with the node's own number of threads: latency by stage, age, images lost,
+    processor, memory.
 
     Every competitor runs in a process of its own, in lock-step, A B C A B C. A ratio is the median over the rounds of
     the ratio within a round, so it holds on a machine that is not quiet; times do not. Other load hardly moves
@@ -113,6 +125,7 @@ def benchmark(
             with_compile=with_compile,
             seconds=seconds,
             rate=rate,
+            node_precision=node_precision.value,
         )
         results = run_sections(names, conditions, report)
     if json is not None:

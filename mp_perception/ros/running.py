@@ -17,6 +17,7 @@ from rclpy.logging import get_logging_directory
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.stop_signals import LONGEST_SLEEP, StopSignals
 
 #: From the signal to the end, seconds, whatever is in work.
@@ -32,6 +33,7 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
     Exit codes: 0 after a signal, 1 after an exception in a callback, 2 for arguments or files that ROS cannot read.
     """
     signals = StopSignals()
+    keep_memory_of_large_messages()
     try:
         _initialise()
         node = create()

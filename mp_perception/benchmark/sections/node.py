@@ -64,7 +64,12 @@ def measure_node(conditions: Conditions) -> SectionResult:
     os.environ.update(session_environment())
     logs = conditions.folder / "logs"
     logs.mkdir(exist_ok=True)
-    arguments = ["-r", f"__ns:={_NAMESPACE}", "-p", f"weights:={conditions.exported}", "-p", "diagnostics_period:=0.5"]
+    parameters = {
+        "weights": conditions.exported,
+        "precision": conditions.node_precision,
+        "diagnostics_period": 0.5,
+    }
+    arguments = ["-r", f"__ns:={_NAMESPACE}", *(a for p in parameters.items() for a in ("-p", "{}:={}".format(*p)))]
     with (
         camera_process(_NAMESPACE) as camera,
         observe(_NAMESPACE) as observer,
