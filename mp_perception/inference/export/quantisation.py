@@ -16,25 +16,28 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from mp_perception.inference.export.bias_correction import correct_biases
 from mp_perception.inference.runtimes.exported_model import INPUT_NAME
 from mp_perception.progress import track
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def quantise(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onnx.ModelProto:
+def quantise(float_model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onnx.ModelProto:
     """An 8-bit model from a float32 one.
 
     frames: network inputs (h, w, 3), uint8, that show what the network will see; at least one.
     A value's range is the mean of the frames' ranges, so that one odd frame does not make every grid coarse
     (docs/export.md).
     Weights take half of the grid (seven bits): processors without VNNI add eight-bit products in 16 bits, which
-    overflow with larger ones, and whoever makes a model need not have the processor that runs it.
+    overflow with larger ones, and whoever makes a model need not have the processor that runs it.  What such rounding
+    adds to a channel is taken off its bias (bias_correction.py).
     What follows the outputs' last convolutions stays float: 256 steps are too few for metres.
     """
     with TemporaryDirectory() as folder:
         prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
-        quant_pre_process(model, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quant_pre_process(float_model, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        original = onnx.load(prepared)
         quantize_static(
             prepared,
             quantised,
@@ -44,10 +47,12 @@ def quantise(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onn
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_after_last_convolutions(onnx.load(prepared)),
+            nodes_to_exclude=_after_last_convolutions(original),
             extra_options={"CalibMovingAverage": True},
         )
-        return onnx.load(quantised)
+        model = onnx.load(quantised)
+    correct_biases(model, original, frames)
+    return model
 
 
 class _Frames(CalibrationDataReader):  # type: ignore[misc]
