@@ -185,7 +185,8 @@ class Robot:
         )
 
     def _last_diagnostics(self) -> str:
-        statuses = [status for array in self.received["/diagnostics"] for status in array.status]
+        name = self.target.lstrip("/")
+        statuses = [s for array in self.received["/diagnostics"] for s in array.status if s.name == name]
         return ", ".join(f"{v.key}: {v.value}" for v in statuses[-1].values) if statuses else "no diagnostics"
 
     def close(self) -> None:

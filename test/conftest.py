@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reliability.domain import own_domain
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -23,11 +25,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def ros_domain_id() -> Iterator[int]:
-    """A DDS domain (1..101) of this test run's own, set for it and for every process it starts.
-
-    A domain that was set before is replaced: it may be a robot's.
-    """
-    domain = os.getpid() % 101 + 1
+    """A DDS domain of this test run's own, set for it and for every process it starts."""
+    domain = own_domain()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         yield domain

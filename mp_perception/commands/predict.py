@@ -43,12 +43,12 @@ def predict(
 
     Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
     """
-    from mp_perception.data.image_files import count_images, find_images, read_images
+    from mp_perception.data.image_files import count_images, find_images_and_videos, read_images
     from mp_perception.inference.predictor import PredictionSettings, Predictor
     from mp_perception.progress import console, track, warn
     from mp_perception.visualization.prediction_files import write_prediction
 
-    files = find_images(paths)
+    files = find_images_and_videos(paths)
     total = count_images(files)
     backbone, file = split_weights(weights)
     predictor = Predictor.load(

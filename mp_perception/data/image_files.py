@@ -56,7 +56,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def find_images(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+def find_images_and_videos(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """(file, name of its results) for every image and video under `paths`, sorted within a folder.
 
     A folder is searched with everything below it, and its results keep its structure.
@@ -85,7 +85,7 @@ def find_images(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def read_images(files: Sequence[tuple[Path, Path]]) -> Iterator[NamedImage]:
-    """All images of `find_images`, one at a time; the frames of a video are numbered within a folder of its name."""
+    """All images of `find_images_and_videos`, one at a time; frames are numbered in a folder of their video's name."""
     for file, name in files:
         if file.suffix.lower() in VIDEO_SUFFIXES:
             yield from _read_video(file, name)

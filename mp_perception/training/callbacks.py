@@ -14,10 +14,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor, nn
 
-from mp_perception.data.update_schedule import UpdateSchedule
 from mp_perception.network.checkpoint import Network, write_checkpoint
 from mp_perception.training.batch import Batch
 from mp_perception.training.curve import draw_curve
+from mp_perception.training.update_schedule import UpdateSchedule
 
 
 class AsynchronousUpdates(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from reliability.day.kills import kill_rounds
 from reliability.day.load import LOADS, run_load
 from reliability.day.scenarios import SCENARIOS
 from reliability.day.stage import NotPossibleHereError, Stage
+from reliability.domain import own_domain
 from reliability.fuzzing.seeds import SEEDS
 
 
@@ -31,6 +33,7 @@ def main(
 ) -> None:
     """Drive the node through a day; exit code 1 if anything went wrong."""
     out.mkdir(parents=True, exist_ok=True)
+    os.environ["ROS_DOMAIN_ID"] = str(own_domain())
     rows = []
     with tempfile.TemporaryDirectory(prefix="reliability.") as folder:
         if weights is None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.image_files import count_images, find_images, read_image, read_images
+from mp_perception.data.image_files import count_images, find_images_and_videos, read_image, read_images
 from mp_perception.errors import UserError
 
 
@@ -43,13 +43,13 @@ def test_pixels_are_rgb(tmp_path, image):
 def test_folders_are_searched_and_keep_their_structure(tmp_path, image):
     for name in ("b.png", "a.jpg", "deep/er/c.PNG", "notes.txt"):
         write(tmp_path / name, image) if name != "notes.txt" else (tmp_path / name).write_text("no image")
-    found = find_images([tmp_path])
+    found = find_images_and_videos([tmp_path])
     assert [str(name) for _, name in found] == ["a", "b", "deep/er/c"]
     assert count_images(found) == 3
 
 
 def test_frames_of_videos_are_numbered(tmp_path):
-    found = find_images([write_video(tmp_path / "drive.mp4", [20, 120, 220])])
+    found = find_images_and_videos([write_video(tmp_path / "drive.mp4", [20, 120, 220])])
     assert count_images(found) == 3
     frames = list(read_images(found))
     assert [str(frame.name) for frame in frames] == ["drive/000000", "drive/000001", "drive/000002"]
@@ -60,7 +60,7 @@ def test_frames_of_videos_are_numbered(tmp_path):
 def test_results_that_would_overwrite_each_other(tmp_path, image):
     first, second = write(tmp_path / "one" / "a.png", image), write(tmp_path / "two" / "a.png", image)
     with pytest.raises(UserError, match=r"two/a\.png: its results would overwrite those of .*one/a\.png"):
-        find_images([first, second])
+        find_images_and_videos([first, second])
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_what_is_no_image_is_named(tmp_path, name, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        list(read_images(find_images([path])))
+        list(read_images(find_images_and_videos([path])))
     assert str(caught.value).startswith(str(path))
 
 
 def test_an_empty_folder(tmp_path):
     with pytest.raises(UserError, match="expected images or videos in this folder, found none"):
-        find_images([tmp_path])
+        find_images_and_videos([tmp_path])

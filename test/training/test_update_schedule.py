@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mp_perception.data.update_schedule import UpdateSchedule
+from mp_perception.training.update_schedule import UpdateSchedule
 
 
 def test_a_task_is_due_when_enough_of_its_images_were_seen() -> None:
