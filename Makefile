@@ -19,8 +19,9 @@ environment:  ## build .venv: ROS 2, requirements, message packages, this packag
 demo: environment  ## run a drive through the node over DDS into demo_output (DRIVE=, WEIGHTS=)
 	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-test: environment  ## run all tests
-	.venv/bin/python -m pytest --durations=10
+test: environment  ## run all tests, those without DDS in JOBS= processes
+	.venv/bin/python -m pytest -m "not dds" --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10
+	.venv/bin/python -m pytest -m dds --durations=10
 
 test-fast: environment  ## run the tests that are neither slow nor need DDS
 	.venv/bin/python -m pytest -m "not slow and not dds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from importlib.metadata import packages_distributions
@@ -58,9 +59,13 @@ def imported_libraries(folder: Path) -> set[str]:
     } - {*sys.stdlib_module_names, "mp_perception", "vision_msgs"}
 
 
+#: Top-level module -> distributions; it reads every file list of the environment, which takes seconds.
+distributions = functools.cache(packages_distributions)
+
+
 def providers(library: str) -> set[str]:
     """Names of the distributions that a top-level module can come from."""
-    return {name.lower() for name in packages_distributions().get(library, [])} | {f"ros-{library.replace('_', '-')}"}
+    return {name.lower() for name in distributions().get(library, [])} | {f"ros-{library.replace('_', '-')}"}
 
 
 @pytest.fixture
