@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 import threading
@@ -18,10 +19,13 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from mp_perception.ros.large_images import keep_memory_of_large_messages
+from mp_perception.ros.shared_memory import ports_of_the_dead_avoided, remove_segments_of_the_dead
 from mp_perception.ros.stop_signals import LONGEST_SLEEP, StopSignals
 
 #: From the signal to the end, seconds, whatever is in work.
 _SHUTDOWN_LIMIT = 1.5
+#: The same where the middleware does not come back, as it may not from a lock whose owner was killed.
+_STUCK_LIMIT = 5.0
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -30,13 +34,16 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
     """Spin a node until SIGINT or SIGTERM, then end the process.
 
     create: makes the node.  close: releases what the node holds, within so many seconds; False if that did not work.
-    Exit codes: 0 after a signal, 1 after an exception in a callback, 2 for arguments or files that ROS cannot read.
+    Exit codes: 0 after a signal, 1 after an exception in a callback and where the middleware had to be left, with a
+    traceback, 2 for arguments or files that ROS cannot read.
     """
     signals = StopSignals()
     keep_memory_of_large_messages()
+    remove_segments_of_the_dead()
     try:
-        _initialise()
-        node = create()
+        with ports_of_the_dead_avoided():
+            _initialise()
+            node = create()
     except RuntimeError as error:  # rcl's own kinds of it
         print(f"cannot start: {' '.join(str(error).split())}", file=sys.stderr)
         _end(2)
@@ -60,6 +67,8 @@ def run_node(create: Callable[[], AnyNode], close: Callable[[AnyNode, float], bo
     thread.start()
     while thread.is_alive() and not signals.received:
         thread.join(LONGEST_SLEEP)
+    # Needs no lock of Python's, which may be held where it is stuck.
+    faulthandler.dump_traceback_later(_STUCK_LIMIT, exit=True)
     deadline = time.monotonic() + _SHUTDOWN_LIMIT
     executor.shutdown(timeout_sec=0)
     thread.join(max(0.0, deadline - time.monotonic()))
