@@ -17,7 +17,7 @@ from mp_perception.image_messages import encoded_size
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-#: Photographs have no more pixels than this; a picture of so many takes 300 MB, twice while it is read.
+#: Photographs and videos have no more pixels than this; a picture of so many takes 300 MB, twice while it is read.
 MAX_FILE_PIXELS = 100_000_000
 #: Pillow's names of the formats that IMAGE_SUFFIXES stand for.
 _PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "TIFF", "PPM")
@@ -118,6 +118,13 @@ def _open_video(path: Path) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise UserError(f"{path}: expected a video, found a file without a video stream")
+    codec = container.streams.video[0].codec_context
+    if codec.width * codec.height > MAX_FILE_PIXELS:
+        container.close()
+        raise UserError(
+            f"{path}: expected a video of at most {MAX_FILE_PIXELS} pixels, found {codec.width}x{codec.height}"
+        )
+    codec.options = {"max_pixels": str(MAX_FILE_PIXELS)}  # the size may change on the way
     return container
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mp_perception.data import image_files
 from mp_perception.data.image_files import count_images, find_images_and_videos, read_image, read_images
 from mp_perception.errors import UserError
 
@@ -80,6 +81,28 @@ def test_what_is_no_image_is_named(tmp_path, name, content, message):
     with pytest.raises(UserError, match=message) as caught:
         list(read_images(find_images_and_videos([path])))
     assert str(caught.value).startswith(str(path))
+
+
+def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "large.mp4", [20, 120])
+    monkeypatch.setattr(image_files, "MAX_FILE_PIXELS", 100_000)  # FFmpeg adds borders before it compares
+    assert len(list(read_images(find_images_and_videos([path])))) == 2
+    monkeypatch.setattr(image_files, "MAX_FILE_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UserError, match=r"large\.mp4: expected a video of at most 3071 pixels, found 64x48"):
+        list(read_images(find_images_and_videos([path])))
+
+
+def test_a_video_that_grows_beyond_the_limit_ends_there(tmp_path, monkeypatch):
+    frames = [cv2.imencode(".jpg", np.full((h, w, 3), 90, np.uint8))[1].tobytes() for w, h in [(64, 48)] * 30]
+    frames.append(cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes())
+    path = tmp_path / "growing.avi"
+    path.write_bytes(b"".join(frames))
+    assert [named.image.shape for named in read_images([(path, Path("growing"))])][-1] == (480, 640, 3)
+    monkeypatch.setattr(image_files, "MAX_FILE_PIXELS", 640 * 480 - 1)
+    images = read_images([(path, Path("growing"))])
+    assert [next(images).image.shape for _ in range(30)] == [(48, 64, 3)] * 30
+    with pytest.raises(UserError, match=r"growing\.avi: the video cannot be decoded further"):
+        next(images)
 
 
 def test_an_empty_folder(tmp_path):
