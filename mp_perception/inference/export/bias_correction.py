@@ -33,7 +33,7 @@ def correct_biases(quantised: onnx.ModelProto, original: onnx.ModelProto, frames
     tensors = {tensor.name: tensor for tensor in quantised.graph.initializer}
     makers = {node.output[0]: node for node in quantised.graph.node}
     for node in quantised.graph.node:
-        if node.name not in convolutions or len(node.input) < 3 or node.input[1] not in makers:
+        if node.name not in convolutions or len(node.input) < 3 or not makers.keys() >= set(node.input[1:3]):
             continue
         trained = convolutions[node.name]
         weight, bias = makers[node.input[1]], makers[node.input[2]]
