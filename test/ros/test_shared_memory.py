@@ -82,6 +82,15 @@ def test_only_segments_of_the_dead_are_removed(tmp_path: Path) -> None:
     ]
 
 
+def test_what_belongs_to_another_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    make(tmp_path, "fastdds_0123456789abcdef")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert remove_segments_of_the_dead(tmp_path) == 0
+
+
 def test_a_port_of_the_dead_that_is_open_elsewhere_looks_taken(tmp_path: Path) -> None:
     port = make(tmp_path, "fastdds_port7415")
     with opened(port):
