@@ -69,7 +69,8 @@ def measure_node(conditions: Conditions) -> SectionResult:
         "precision": conditions.node_precision,
         "diagnostics_period": 0.5,
     }
-    arguments = ["-r", f"__ns:={_NAMESPACE}", *(a for p in parameters.items() for a in ("-p", "{}:={}".format(*p)))]
+    arguments = ["-r", f"__ns:={_NAMESPACE}"]
+    arguments += [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
     with (
         camera_process(_NAMESPACE) as camera,
         observe(_NAMESPACE) as observer,
