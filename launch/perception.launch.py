@@ -12,10 +12,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from mp_perception.checkpoint_description import backbone_names
+from mp_perception.files import share_folder
 from mp_perception.inference.runtimes.registry import runtime_names
+from mp_perception.model.checkpoint_description import backbone_names
 from mp_perception.ros.large_images import large_image_environment
-from mp_perception.share import share_folder
 
 #: Arguments that are parameters of the node under the same name, and are passed on if they are not empty.
 PARAMETER_ARGUMENTS = ("backbone", "weights", "device", "runtime", "image_transport")

@@ -29,12 +29,12 @@ from mp_perception.bags.live_pairing import needed_topics
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.transforms import TRANSFORMS_TYPE
-from mp_perception.checkpoint_description import backbone_names
 from mp_perception.errors import UserError
+from mp_perception.files import share_folder
 from mp_perception.inference.predictor import Predictor
+from mp_perception.model.checkpoint_description import backbone_names
 from mp_perception.ros.evaluation_session import start_failure
 from mp_perception.ros.evaluation_topics import READY
-from mp_perception.share import share_folder
 
 #: Arguments that are passed on to perception.launch.py under the same name.
 PERCEPTION_ARGUMENTS = ("backbone", "weights", "device", "log_level", "rviz", "fixed_frame")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mp_perception.checkpoint_description import CheckpointDescription
+from mp_perception.model.checkpoint_description import CheckpointDescription
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.benchmark.charts import Bars, Lines
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
 
 #: Endings of pictures.
 SUFFIXES = (".png", ".svg")

@@ -84,14 +84,14 @@ def benchmark(
     """
     import tempfile
 
-    from mp_perception.atomic_files import write_atomically
     from mp_perception.benchmark.charts import SectionResult
     from mp_perception.benchmark.conditions import Conditions
     from mp_perception.benchmark.plots import check_picture_name, write_plot
     from mp_perception.benchmark.run import machine, run_sections, to_json
-    from mp_perception.checkpoint_description import BACKBONE_NAMES
     from mp_perception.errors import UserError
+    from mp_perception.files import write_atomically
     from mp_perception.inference.default_weights import default_checkpoint
+    from mp_perception.model.checkpoint_description import BACKBONE_NAMES
     from mp_perception.progress import console, error_console
 
     checkpoint = weights or default_checkpoint(BACKBONE_NAMES[0])

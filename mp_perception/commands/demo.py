@@ -86,8 +86,8 @@ def empty_folder(folder: Path, drive: Path | None) -> None:
     """
     import shutil
 
-    from mp_perception.atomic_files import make_folder
     from mp_perception.errors import UserError
+    from mp_perception.files import make_folder
 
     first = {"synthetic_drive", "drive_bag"}
     known = first | {"recording", "logs", "frames", "depth", "overlay.mp4", "summary.json"}
@@ -109,9 +109,9 @@ def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None
 
     import numpy as np
 
-    from mp_perception.atomic_files import write_atomically
     from mp_perception.bags.node_recording import read_published_frames
     from mp_perception.data.kitti.depth import write_depth_png
+    from mp_perception.files import write_atomically
     from mp_perception.progress import track
     from mp_perception.visualization.prediction_files import write_png
     from mp_perception.visualization.video import VideoWriter

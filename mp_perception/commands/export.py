@@ -61,9 +61,9 @@ def export(
     Example: mp_perception export fast_int8.xml --precision int8 --dataset kitti-object --root kitti/object
     --split train --validation-split val
     """
-    from mp_perception.checkpoint_description import check_input_size
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.errors import UserError
+    from mp_perception.model.checkpoint_description import check_input_size
     from mp_perception.progress import console
 
     if (dataset is None) != (root is None):

@@ -20,6 +20,6 @@ NumThreads = Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0: a
 
 def split_weights(weights: str) -> tuple[str | None, Path | None]:
     """What --weights names: (backbone, None), or (None, file) where the file decides the backbone."""
-    from mp_perception.checkpoint_description import backbone_names
+    from mp_perception.model.checkpoint_description import backbone_names
 
     return (weights, None) if weights in backbone_names() else (None, Path(weights))

@@ -25,9 +25,9 @@ def verify(
 
     Example: mp_perception weights verify
     """
-    from mp_perception.model_card import verify_weights
+    from mp_perception.files import share_folder
+    from mp_perception.model.model_card import verify_weights
     from mp_perception.progress import console
-    from mp_perception.share import share_folder
 
     for name, digest in verify_weights(folder or share_folder() / "weights").items():
         console.print(f"{name}: {digest}, as stated", soft_wrap=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from mp_perception.atomic_files import make_folder
+from mp_perception.files import make_folder
 from mp_perception.progress import track
 
 

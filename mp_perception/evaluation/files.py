@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from mp_perception import __version__
-from mp_perception.atomic_files import make_folder, write_atomically
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.depth import write_depth_png
 from mp_perception.data.kitti.labels import KittiLabel, write_labels
 from mp_perception.errors import UserError
+from mp_perception.files import make_folder, write_atomically
 from mp_perception.inference.predictor import Predictor
 from mp_perception.machine import library_versions
 from mp_perception.prediction import Detections, Prediction

@@ -10,8 +10,8 @@ import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
+from mp_perception.files import share_folder
 from mp_perception.inference.runtimes.registry import RUNTIMES
-from mp_perception.share import share_folder
 
 _MODEL_SUFFIX = ".onnx"
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.default_boxes import decode_offsets
 from mp_perception.geometry import box_iou
+from mp_perception.model.default_boxes import decode_offsets
 
 #: At most this many boxes enter the suppression, the best by score (SSD keeps 400), so that its time is bounded.
 MAX_CANDIDATES = 1000

@@ -10,13 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.checkpoint_description import (
-    BACKBONE_NAMES,
-    CheckpointDescription,
-    backbone_names,
-    check_input_size,
-)
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.default_weights import default_weights
@@ -25,6 +18,13 @@ from mp_perception.inference.postprocess import select_detections
 from mp_perception.inference.preprocess import Placement, Preprocessor
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 from mp_perception.inference.runtimes.registry import load_runtime
+from mp_perception.model.checkpoint_description import (
+    BACKBONE_NAMES,
+    CheckpointDescription,
+    backbone_names,
+    check_input_size,
+)
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.prediction import Detections, Prediction
 
 

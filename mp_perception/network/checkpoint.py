@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from mp_perception.atomic_files import write_atomically
-from mp_perception.checkpoint_description import CheckpointDescription
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
+from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.network.faster_rcnn import FASTER_RCNN, FasterRcnnNetwork
 from mp_perception.network.multitask import MultiTaskNetwork
 

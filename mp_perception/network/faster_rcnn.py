@@ -17,9 +17,9 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from mp_perception.checkpoint_description import CheckpointDescription
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
+from mp_perception.model.checkpoint_description import CheckpointDescription
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.backbones import BackboneFeatures, find_backbone
 from mp_perception.network.matching import encode_offsets
 from mp_perception.network.multitask import NetworkOutputs

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_area, box_iou
 
-from mp_perception.default_boxes import CENTRE_VARIANCE, SIZE_VARIANCE
+from mp_perception.model.default_boxes import CENTRE_VARIANCE, SIZE_VARIANCE
 
 #: A default box that overlaps an object more than this (intersection over union) answers for it.
 IOU_THRESHOLD = 0.5

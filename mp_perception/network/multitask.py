@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mp_perception.checkpoint_description import INPUT_SIZE_MULTIPLE, CheckpointDescription, DetectionLevel
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.default_boxes import ssd_shapes
 from mp_perception.errors import UserError
+from mp_perception.model.checkpoint_description import INPUT_SIZE_MULTIPLE, CheckpointDescription, DetectionLevel
+from mp_perception.model.default_boxes import ssd_shapes
 from mp_perception.network.backbones import STRIDES, find_backbone
 from mp_perception.network.depth_decoders import DECODER_STRIDES, build_depth_decoder
 from mp_perception.network.detection_heads import ExtraMap, build_detection_head

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from mp_perception.errors import UserError
+from mp_perception.files import share_folder
 from mp_perception.ros.replay_session import last_line, node_process, session_environment
-from mp_perception.share import share_folder
 
 #: A ResNet-50 on a slow disk may take this long to be ready, seconds.
 _START_LIMIT = 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from mp_perception.share import share_folder
+from mp_perception.files import share_folder
 
 #: Variables by which a user has already said how Fast DDS is to transport messages.
 FAST_DDS_VARIABLES = (

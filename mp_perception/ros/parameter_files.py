@@ -11,8 +11,8 @@ from textwrap import wrap
 
 import yaml
 
+from mp_perception.files import share_folder
 from mp_perception.ros.parameters import NodeParameters, constraint_text, ros_value, type_name
-from mp_perception.share import share_folder
 
 YAML_FILE = Path("config/perception.yaml")
 DOCUMENTATION_FILE = Path("docs/parameters.md")

@@ -15,12 +15,12 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
-from mp_perception.checkpoint_description import CheckpointDescription, backbone_names, check_input_size
 from mp_perception.errors import UserError
 from mp_perception.image_messages import MAX_IMAGE_PIXELS
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
+from mp_perception.model.checkpoint_description import CheckpointDescription, backbone_names, check_input_size
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.bags.read_ahead import read_ahead
 from mp_perception.bags.reading import IMAGE_TYPES, BagMessage, BagReader, BagTopic
 from mp_perception.bags.replay_schedule import ScheduledMessage, at_fixed_frequency, at_recorded_times, clock_between
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
 from mp_perception.ros.message_class import message_class
 from mp_perception.ros.stop_signals import StopSignals, initialise_ros
 

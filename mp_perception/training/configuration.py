@@ -15,9 +15,9 @@ from typing import Literal
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from mp_perception.checkpoint_description import DetectionLevel
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.errors import UserError
+from mp_perception.model.checkpoint_description import DetectionLevel
 
 
 @dataclass(frozen=True)

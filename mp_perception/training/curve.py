@@ -6,8 +6,8 @@ import io
 import json
 from pathlib import Path
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
 
 
 def draw_curve(records: Path, picture: Path) -> None:

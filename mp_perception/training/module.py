@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mp_perception.data.frame_sets import FrameSet
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
 from mp_perception.evaluation.calibration import Calibration, calibrate
 from mp_perception.evaluation.distributed import from_first, gather, share_of_images
@@ -23,6 +22,7 @@ from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
 from mp_perception.losses.detection import find_classification_loss, smooth_l1_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.backbones import load_backbone_weights
 from mp_perception.network.checkpoint import Network, build_network, read_checkpoint
 from mp_perception.network.matching import match_default_boxes

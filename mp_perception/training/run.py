@@ -19,9 +19,9 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
 from mp_perception.evaluation.distributed import is_first, num_processes
+from mp_perception.files import write_atomically
 from mp_perception.network.faster_rcnn import FASTER_RCNN
 from mp_perception.progress import error_console
 from mp_perception.training.callbacks import AsynchronousUpdates, AveragedWeights, WeightsFiles

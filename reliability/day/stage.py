@@ -17,8 +17,8 @@ import psutil
 import rclpy
 from vision_msgs.msg import Detection2DArray
 
+from mp_perception.files import share_folder
 from mp_perception.ros.diagnostics import FRAME_COUNTS
-from mp_perception.share import share_folder
 from reliability.robot import NodeProcess, Robot
 
 #: A busy machine starts a node in this many seconds.

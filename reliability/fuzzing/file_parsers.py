@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def description(data: bytes, folder: Path) -> None:
-    from mp_perception.checkpoint_description import CheckpointDescription
+    from mp_perception.model.checkpoint_description import CheckpointDescription
 
     CheckpointDescription.from_json(data.decode("utf-8", "replace"), "description")
 

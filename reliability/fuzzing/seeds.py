@@ -220,8 +220,8 @@ def _onnx() -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from mp_perception.checkpoint_description import CheckpointDescription, DetectionLevel
     from mp_perception.inference.runtimes.exported_model import ExportedModel
+    from mp_perception.model.checkpoint_description import CheckpointDescription, DetectionLevel
 
     description = CheckpointDescription(
         backbone="mobilenet_v2",

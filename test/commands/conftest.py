@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from mp_perception.data.data_sets import open_data_set
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.losses.detection import hard_negatives_loss, smooth_l1_loss
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.matching import match_default_boxes
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network

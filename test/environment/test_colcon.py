@@ -59,7 +59,7 @@ def test_command_line_runs(workspace: Path) -> None:
 
 
 def test_share_folder_is_the_installed_one_and_complete(workspace: Path) -> None:
-    code = "from mp_perception.share import share_folder; print(share_folder())"
+    code = "from mp_perception.files import share_folder; print(share_folder())"
     share = Path(in_workspace(workspace, f"{sys.executable} -c '{code}'").strip())
     assert share == workspace / "install/mp_perception/share/mp_perception"
     files = [
@@ -80,7 +80,7 @@ def test_package_is_in_the_ament_index(workspace: Path) -> None:
 def test_symlink_install_reads_the_source(workspace: Path, tmp_path: Path) -> None:
     bases = ["--build-base", str(tmp_path / "build"), "--install-base", str(tmp_path / "install")]
     colcon(workspace, "build", "--symlink-install", *bases)
-    code = "from mp_perception.share import share_folder; print(share_folder())"
+    code = "from mp_perception.files import share_folder; print(share_folder())"
     share = in_workspace(tmp_path, f"{sys.executable} -c '{code}'").strip()
     assert Path(share).resolve() == workspace / "src/mp_perception"
 

@@ -11,12 +11,12 @@ import onnx
 import pytest
 
 from mp_perception.errors import UserError
+from mp_perception.files import share_folder
 from mp_perception.inference import default_weights as module
 from mp_perception.inference.default_weights import default_checkpoint, default_weights
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes import registry
 from mp_perception.inference.runtimes.exported_model import CHECKPOINT_KEY, DESCRIPTION_KEY, PRECISION_KEY
-from mp_perception.share import share_folder
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import torch
 from torchvision.ops import batched_nms
 from torchvision.ops import box_iou as tv_iou
 
-from mp_perception.default_boxes import decode_offsets
 from mp_perception.inference.postprocess import (
     MAX_CANDIDATES,
     VOTING_IOU,
@@ -14,6 +13,7 @@ from mp_perception.inference.postprocess import (
     select_detections,
     suppress_overlaps,
 )
+from mp_perception.model.default_boxes import decode_offsets
 
 
 def random_outputs(seed: int, count: int = 3000, classes: int = 4):

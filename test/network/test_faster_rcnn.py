@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mp_perception.checkpoint_description import DetectionLevel
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
+from mp_perception.model.checkpoint_description import DetectionLevel
 from mp_perception.network.checkpoint import build_network, read_checkpoint, write_checkpoint
 from mp_perception.network.faster_rcnn import FasterRcnnNetwork
 from mp_perception.network.multitask import describe_network

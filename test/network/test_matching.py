@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mp_perception.default_boxes import decode_offsets, generate_default_boxes
+from mp_perception.model.default_boxes import decode_offsets, generate_default_boxes
 from mp_perception.network.matching import MatchedTargets, encode_offsets, match_default_boxes
 from mp_perception.network.multitask import describe_network
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from mp_perception.checkpoint_description import DetectionLevel
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.errors import UserError
+from mp_perception.model.checkpoint_description import DetectionLevel
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.backbones import BACKBONES, STRIDES
 from mp_perception.network.depth_decoders import build_depth_decoder
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network

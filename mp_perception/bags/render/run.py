@@ -13,10 +13,10 @@ from mp_perception.bags.opening import open_contents
 from mp_perception.bags.recorded_outputs import predicted_classes
 from mp_perception.bags.render.frames import FrameSource, RenderedBag, RenderedFrame
 from mp_perception.bags.topic_choice import ChosenTopics
-from mp_perception.checkpoint_description import CheckpointDescription
 from mp_perception.errors import UserError
 from mp_perception.evaluation.files import check_can_be_written
 from mp_perception.evaluation.run import NetworkChoice, load_predictor
+from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.progress import console, track, warn
 
 Writer = Callable[[Path, RenderedBag, Iterable[RenderedFrame]], None]

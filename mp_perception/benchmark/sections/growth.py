@@ -15,13 +15,13 @@ from mp_perception.benchmark.engines import noise, run_frame, run_runtime
 from mp_perception.benchmark.interleaved import Competitor, measure
 from mp_perception.benchmark.measurement import spread
 from mp_perception.benchmark.tables import Table, measured_row
-from mp_perception.checkpoint_description import CheckpointDescription
-from mp_perception.default_boxes import generate_default_boxes
 from mp_perception.geometry import DEPTH_STRIDE
 from mp_perception.inference.postprocess import suppress_overlaps
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.registry import load_runtime
+from mp_perception.model.checkpoint_description import CheckpointDescription
+from mp_perception.model.default_boxes import generate_default_boxes
 
 #: Images of a camera, (height, width): the network's, KITTI's, and usual ones.
 _IMAGE_SIZES = ((192, 640), (375, 1242), (720, 1280), (1080, 1920), (2160, 3840))

@@ -15,7 +15,7 @@ from mp_perception.benchmark.measurement import Measurement, spread
 from mp_perception.benchmark.networks.exporting import export_network
 from mp_perception.benchmark.networks.flops import count_gflop
 from mp_perception.benchmark.tables import Cell, Table, measured_row
-from mp_perception.checkpoint_description import BACKBONE_NAMES, INPUT_SIZE_MULTIPLE, CheckpointDescription
+from mp_perception.model.checkpoint_description import BACKBONE_NAMES, INPUT_SIZE_MULTIPLE, CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 

@@ -10,7 +10,7 @@ from mp_perception.benchmark.interleaved import Competitor, measure
 from mp_perception.benchmark.measurement import ratio, spread
 from mp_perception.benchmark.networks.training_step import BATCH_SIZE, load_samples, train_step
 from mp_perception.benchmark.tables import Cell, Table
-from mp_perception.share import share_folder
+from mp_perception.files import share_folder
 from mp_perception.synthetic.drive import write_object_set
 
 #: A step takes a hundred times as long as one inference.

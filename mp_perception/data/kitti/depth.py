@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
 from mp_perception.image_messages import MAX_IMAGE_PIXELS, encoded_size
 
 #: Stored value of one metre.

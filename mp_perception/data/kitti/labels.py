@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.errors import UserError
+from mp_perception.files import write_atomically
 
 
 @dataclass(frozen=True)

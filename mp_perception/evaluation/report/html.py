@@ -17,7 +17,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mp_perception.atomic_files import make_folder, write_atomically
 from mp_perception.evaluation.detection_metrics import Curve
 from mp_perception.evaluation.report.figure_tables import (
     correct_objects,
@@ -36,6 +35,7 @@ from mp_perception.evaluation.report.plots import (
 )
 from mp_perception.evaluation.report.summary import headline_cards, summary_groups
 from mp_perception.evaluation.report.svg import inline_svg, without_control_characters
+from mp_perception.files import make_folder, write_atomically
 from mp_perception.machine import processor_name
 
 #: A report is never larger; usual ones have some 3 MB.

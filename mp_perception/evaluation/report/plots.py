@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mp_perception.atomic_files import write_atomically
 from mp_perception.evaluation.detection_metrics import NUM_RECALLS, Curve
 from mp_perception.evaluation.report.figure_tables import correct_objects, object_truth
 from mp_perception.evaluation.report.latency import Latency
+from mp_perception.files import write_atomically
 
 #: Colours of text, of helping lines, and of what is shown; the report exchanges them where the page is dark.
 INK, FAINT = "#1c2733", "#b4bec8"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.checkpoint_description import CheckpointDescription
+from mp_perception.model.checkpoint_description import CheckpointDescription
 
 
 class RuntimeOutputs(NamedTuple):

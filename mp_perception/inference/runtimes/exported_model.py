@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mp_perception.checkpoint_description import CheckpointDescription
-from mp_perception.default_boxes import map_size
 from mp_perception.errors import UserError
 from mp_perception.geometry import DEPTH_STRIDE
+from mp_perception.model.checkpoint_description import CheckpointDescription
+from mp_perception.model.default_boxes import map_size
 
 #: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, the SHA-256 of the checkpoint in hexadecimal, and
 #: the number of parameters as Runtime has it: batch norm is folded in the graph, so its tensors do not tell.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.checkpoint_description import DetectionLevel
+from mp_perception.model.checkpoint_description import DetectionLevel
 
 #: SSD's variances: offsets of the centre are divided by the first, logarithms of the size by the second.
 CENTRE_VARIANCE = 0.1

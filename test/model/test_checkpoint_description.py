@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_perception.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, DetectionLevel
 from mp_perception.errors import UserError
+from mp_perception.model.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, DetectionLevel
 
 DESCRIPTION = CheckpointDescription(
     backbone="mobilenet_v2",

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from mp_perception.commands.weights import app
 from mp_perception.errors import UserError
-from mp_perception.model_card import stated_hashes, verify_weights
-from mp_perception.share import share_folder
+from mp_perception.files import share_folder
+from mp_perception.model.model_card import stated_hashes, verify_weights
 
 CONTENT = b"weights"
 HASH = hashlib.sha256(CONTENT).hexdigest()

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_perception.checkpoint_description import DetectionLevel
-from mp_perception.default_boxes import decode_offsets, generate_default_boxes, map_size, ssd_shapes
+from mp_perception.model.checkpoint_description import DetectionLevel
+from mp_perception.model.default_boxes import decode_offsets, generate_default_boxes, map_size, ssd_shapes
 
 
 def test_order_is_level_row_cell_shape():

@@ -1,0 +1,128 @@
+"""Files and folders: where ours lie, and results that are complete or absent.
+
+A result is written beside its target under a hidden name and renamed at the end, so a run that fails or is killed
+leaves the old result, or nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mp_perception.errors import UserError
+
+
+def share_folder() -> Path:
+    """The folder that holds package.xml, config/, launch/ and weights/.
+
+    In a checkout (or an editable or symlink install) that is its top; installed by pip or colcon it is
+    `<prefix>/share/mp_perception`.  No environment variable is needed.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
+    """
+    for parent in Path(__file__).resolve().parents:
+        for folder in (parent, parent / "share" / "mp_perception"):
+            if (folder / "package.xml").is_file() and (folder / "config").is_dir():
+                return folder
+    raise FileNotFoundError(f"no share folder of mp_perception above {__file__}: the installation is incomplete")
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents where they do not exist.
+
+    Raises:
+        UserError: the folder cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`; an old file stays until the new one is complete (see `complete_file`)."""
+    with complete_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """A file that appears under its name at the end of the block, or not at all if the block raises.
+
+    Yields the path to write to meanwhile, with the same suffix.  A symbolic link is followed; what is neither a
+    regular file nor absent (a device, a FIFO) is written through, not replaced.  A block that writes nothing leaves
+    the target as it is.
+
+    Raises:
+        UserError: the block or the renaming raised an OSError, e.g. a full disk.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with TemporaryDirectory() as folder:
+                temporary = Path(folder) / path.name
+                yield temporary
+                with temporary.open("rb") as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+            return
+        temporary = _temporary_name(target)
+        try:
+            yield temporary
+            with suppress(FileNotFoundError):
+                temporary.replace(target)
+        finally:
+            # Where nothing can be written nothing can be removed either; the first failure is the one to report.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def complete_folder(path: Path) -> Iterator[Path]:
+    """A new folder that appears under its name at the end of the block, or not at all if the block raises.
+
+    Yields the folder to write to meanwhile.
+
+    Raises:
+        UserError: something other than an empty folder has the name already, or the block raised an OSError.
+    """
+    check_new_folder(path)
+    target = path.resolve()
+    temporary = _temporary_name(target)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.exists():
+            target.rmdir()
+        temporary.rename(target)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises UserError if `complete_folder(path)` cannot succeed: better before a long run than after it."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: expected no such folder or an empty one, found something there")
+    check_can_be_written(path)
+
+
+def check_can_be_written(path: Path) -> None:
+    """Raises UserError if a file or folder of this name cannot be created: better before a long run than after it."""
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{path}: cannot be written: {parent} is not a folder that can be written to")
+
+
+def _temporary_name(path: Path) -> Path:
+    """The hidden name beside a target that this process writes under."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
