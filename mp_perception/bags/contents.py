@@ -24,6 +24,7 @@ from mp_perception.bags.topic_choice import (
 )
 from mp_perception.bags.transforms import TransformTree, read_transforms
 from mp_perception.bags.truth_messages import class_name, labels_of
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
 
 
@@ -204,7 +205,7 @@ def _named_classes(contents: BagContents, reader: BagReader, class_map: Mapping[
             try:
                 decoded = reader.decode(message)
                 if topic == chosen.labels:
-                    names |= {label.type for label in labels_of(decoded, f"{reader.path}: {topic}")}
+                    names |= {label.class_name for label in labels_of(decoded, f"{reader.path}: {topic}")}
                 else:
                     names |= {
                         class_name(result.hypothesis.class_id, class_map)
@@ -213,7 +214,7 @@ def _named_classes(contents: BagContents, reader: BagReader, class_map: Mapping[
                     }
             except UserError:
                 continue  # said when the frame's turn comes
-    return tuple(sorted(names - {"DontCare"}))
+    return tuple(sorted(names - {IGNORED_REGION}))
 
 
 def _sibling(reader: BagReader, topic: str | None, name: str, type_name: str) -> Message | None:

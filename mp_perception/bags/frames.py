@@ -23,10 +23,9 @@ from mp_perception.bags.truth_messages import (
 )
 from mp_perception.camera_messages import intrinsics_of
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.coco_classes import box_label
 from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet
-from mp_perception.data.kitti.labels import KittiLabel
 from mp_perception.data.lidar_projection import project_to_depth_map
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.evaluation.protocols import SINGLE_SCAN
 from mp_perception.geometry import CameraIntrinsics
@@ -42,7 +41,7 @@ class _Content:
     image: NDArray[np.uint8]
     camera: FrameCamera | None
     depth: NDArray[np.float32] | None
-    labels: list[KittiLabel] | None
+    labels: list[ObjectLabel] | None
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class BagFrames(FrameSet):
     def depth(self, index: int) -> NDArray[np.float32] | None:
         return self._content(index).depth
 
-    def labels(self, index: int) -> list[KittiLabel] | None:
+    def labels(self, index: int) -> list[ObjectLabel] | None:
         return self._content(index).labels
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera | None:
@@ -150,7 +149,7 @@ class BagFrames(FrameSet):
         truth_topic = bag.topics.labels or bag.topics.detections or bag.topics.detections_3d
         labels = self._optional(bag, truth_topic, frame, lambda: self._labels(bag, frame, intrinsics))
         if labels is not None and frame.labels is not None and to_camera is None:
-            labels = [_box_only(label) for label in labels]
+            labels = [replace(label, box_3d=None) for label in labels]
         return _Content(image, camera, depth, None if labels is None else self._labelled(labels))
 
     def _optional(
@@ -200,12 +199,12 @@ class BagFrames(FrameSet):
 
     def _labels(
         self, bag: BagContents, frame: BagFrame, intrinsics: CameraIntrinsics | None
-    ) -> list[KittiLabel] | None:
+    ) -> list[ObjectLabel] | None:
         """The labels as KITTI writes them, or those of the detection arrays."""
         topics = bag.topics
         if topics.labels is not None and frame.labels is not None:
             return labels_of(self.read(bag, topics.labels, frame.labels), topics.labels)
-        solid: list[tuple[str, KittiLabel]] | None = None
+        solid: list[tuple[str, ObjectLabel]] | None = None
         if topics.detections_3d is not None and frame.detections_3d is not None and intrinsics is not None:
             to_camera = bag.transforms.lookup(bag.camera_frame, bag.detections_3d_frame, frame.stamp_ns)
             if to_camera is not None:
@@ -217,10 +216,10 @@ class BagFrames(FrameSet):
             return join_boxes(flat, solid or [])
         return None if solid is None else [label for _, label in solid]
 
-    def _labelled(self, labels: Sequence[KittiLabel]) -> list[KittiLabel]:
+    def _labelled(self, labels: Sequence[ObjectLabel]) -> list[ObjectLabel]:
         """Objects of classes that some bags do not label are neither right nor wrong to find."""
         unknown = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if not known}
-        return [box_label("DontCare", label.box) if label.type in unknown else label for label in labels]
+        return [ObjectLabel(IGNORED_REGION, label.box) if label.class_name in unknown else label for label in labels]
 
 
 def known_truth(bags: Sequence[BagContents]) -> KnownTruth:
@@ -241,11 +240,6 @@ def known_truth(bags: Sequence[BagContents]) -> KnownTruth:
             kinds.add(SINGLE_SCAN)
     depth = f"mixed: {' and '.join(sorted(kinds))}" if len(kinds) > 1 else next(iter(kinds), "none")
     return KnownTruth(frozenset(set.intersection(*told) if told else ()), depth)
-
-
-def _box_only(label: KittiLabel) -> KittiLabel:
-    """The label without its box in space."""
-    return replace(label, dimensions=(-1, -1, -1), location=(-1000, -1000, -1000), rotation_y=-10, alpha=-10)
 
 
 def _has_depth(frame: BagFrame) -> bool:

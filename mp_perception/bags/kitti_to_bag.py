@@ -46,12 +46,12 @@ from mp_perception.bags.writing import BagWriter, OfferedQos, Storage
 from mp_perception.data.frame_sets import KITTI_CLASSES, FrameSet
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration import KittiCalibration
-from mp_perception.data.kitti.labels import KittiLabel
 from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.kitti.raw import FRAME_PERIOD_NS, RawDrive, read_scan
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
 from mp_perception.data.kitti.tracking import KittiTracking
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.evaluation.evaluate import describe_ground_truth
 from mp_perception.progress import track
@@ -226,7 +226,7 @@ def _write_moment(bag: BagWriter, data_set: FrameSet, moment: _Moment) -> None:
         bag.write(image_topic(camera), stamp, image_message(image, "rgb8", frame_id, stamp))
 
 
-def _write_labels(bag: BagWriter, labels: Sequence[KittiLabel], stamp: int) -> None:
+def _write_labels(bag: BagWriter, labels: Sequence[ObjectLabel], stamp: int) -> None:
     bag.write(LABELS_TOPIC, stamp, labels_message(labels, CAMERA_NAMES[0], stamp))
     bag.write(DETECTIONS_TOPIC, stamp, detections_message(labels, CAMERA_NAMES[2], stamp))
     bag.write(DETECTIONS_3D_TOPIC, stamp, detections_3d_message(labels, CAMERA_NAMES[0], stamp))

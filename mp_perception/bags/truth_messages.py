@@ -1,9 +1,9 @@
 """Ground truth as messages, and read back: labels, boxes in the image, boxes in space.
 
-`vision_msgs` has no place for what else KITTI's labels know (truncation, occlusion, DontCare, which decide what
-counts), so the labels travel as they are on a topic of their own: a DiagnosticArray, one status per label, whose
-message is the label's line with every digit.  Where a bag has that topic, it is the truth; the detection arrays are
-for programs that know only these, and are read where nothing else is at hand.
+`vision_msgs` has no fields for the rest of a label (truncation, occlusion, which decide what counts), so labels travel
+on a topic of their own: a DiagnosticArray, one status per label, whose message is the label's line in KITTI's format
+with every digit.  If a bag has that topic, it is the ground truth; the detection arrays are for programs that know only
+these, and are read if a bag has no such topic.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.bags.messages import Message, header, new_message, quaternion, rotation_matrix
 from mp_perception.classes import KITTI_TYPES
-from mp_perception.data.coco_classes import box_label
-from mp_perception.data.kitti.boxes_3d import box_corners
-from mp_perception.data.kitti.calibration import KittiCalibration
-from mp_perception.data.kitti.labels import KittiLabel, parse_label_line
+from mp_perception.data.boxes_3d import box_corners
+from mp_perception.data.kitti.labels import format_label_line, parse_label_line
 from mp_perception.data.kitti.tracklets import TrackedBox, tracked_labels
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -37,14 +35,14 @@ _FORWARD_LEFT_UP = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]
 _TYPES = {name.lower(): name for name in KITTI_TYPES}
 
 
-def labels_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: int) -> Message:
+def labels_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
     """DiagnosticArray of an image's labels; frame_id: the frame of their locations (rectified camera 0)."""
     statuses = [
         new_message(
             "diagnostic_msgs/msg/DiagnosticStatus",
             level=0,
-            name=label.type,
-            message=_exact_label_line(label),
+            name=label.class_name,
+            message=format_label_line(label, repr),
             hardware_id="",
             values=[],
         )
@@ -53,7 +51,7 @@ def labels_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: int) -
     return new_message("diagnostic_msgs/msg/DiagnosticArray", header=header(frame_id, stamp_ns), status=statuses)
 
 
-def labels_of(message: Message, where: str) -> list[KittiLabel]:
+def labels_of(message: Message, where: str) -> list[ObjectLabel]:
     """The labels of a message that labels_message made, equal in every digit.
 
     where begins the message of the UserError that a line raises which is no label.
@@ -64,8 +62,8 @@ def labels_of(message: Message, where: str) -> list[KittiLabel]:
     ]
 
 
-def detections_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: int) -> Message:
-    """Detection2DArray of an image's labels, DontCare among them: class, score 1, box in pixels, an id of its own.
+def detections_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
+    """Detection2DArray of an image's labels, ignored regions too: class, score 1, box in pixels, an id of its own.
 
     frame_id: the image's.  Objects with a box in detections_3d_message have the same id there.
     """
@@ -77,7 +75,7 @@ def detections_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: in
             new_message(
                 "vision_msgs/msg/Detection2D",
                 header=header(frame_id, stamp_ns),
-                results=[_hypothesis(label.type, np.full(3, math.nan), np.eye(3))],
+                results=[_hypothesis(label.class_name, np.full(3, math.nan), np.eye(3))],
                 bbox=new_message(
                     "vision_msgs/msg/BoundingBox2D",
                     center=new_message("vision_msgs/msg/Pose2D", position=position, theta=0.0),
@@ -90,18 +88,19 @@ def detections_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: in
     return new_message("vision_msgs/msg/Detection2DArray", header=header(frame_id, stamp_ns), detections=detections)
 
 
-def detections_3d_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns: int) -> Message:
+def detections_3d_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
     """Detection3DArray of the labels that have a box in space; frame_id: the frame of their locations.
 
     A box's own axes: x along its length, y across it to the left, z up.
     """
     detections = []
     for number, label in enumerate(labels):
-        if not label.has_3d_box:
+        box = label.box_3d
+        if box is None:
             continue
-        height, width, length = label.dimensions
-        centre = box_corners(label).mean(axis=0)
-        along = np.array([math.cos(label.rotation_y), 0, -math.sin(label.rotation_y)])
+        height, width, length = box.dimensions
+        centre = box_corners(box).mean(axis=0)
+        along = np.array([math.cos(box.rotation_y), 0, -math.sin(box.rotation_y)])
         up = np.array([0.0, -1.0, 0.0])
         rotation = np.stack([along, np.cross(up, along), up], axis=1)
         size = new_message("geometry_msgs/msg/Vector3", x=length, y=width, z=height)
@@ -109,7 +108,7 @@ def detections_3d_message(labels: Sequence[KittiLabel], frame_id: str, stamp_ns:
             new_message(
                 "vision_msgs/msg/Detection3D",
                 header=header(frame_id, stamp_ns),
-                results=[_hypothesis(label.type, centre, rotation)],
+                results=[_hypothesis(label.class_name, centre, rotation)],
                 bbox=new_message("vision_msgs/msg/BoundingBox3D", center=_pose(centre, rotation), size=size),
                 id=_object_id(stamp_ns, number),
             )
@@ -132,7 +131,7 @@ def class_name(class_id: str, class_map: Mapping[str, str]) -> str:
     return _TYPES.get(name.lower(), name)
 
 
-def labels_of_detections(message: Message, class_map: Mapping[str, str], where: str) -> list[tuple[str, KittiLabel]]:
+def labels_of_detections(message: Message, class_map: Mapping[str, str], where: str) -> list[tuple[str, ObjectLabel]]:
     """(id, label) of the objects of a Detection2DArray: class of the best hypothesis and box, the rest unknown.
 
     Raises UserError for an object without hypothesis or with a box that is none.
@@ -147,7 +146,7 @@ def labels_of_detections(message: Message, class_map: Mapping[str, str], where: 
         # Centre and size have been rounded: KITTI's two decimals come back exactly, others to a billionth of a pixel.
         edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         left, top, right, bottom = (round(edge, 9) for edge in edges)
-        label = box_label(_best_class(detection, class_map, f"{where}: object {number}"), (left, top, right, bottom))
+        label = ObjectLabel(_best_class(detection, class_map, f"{where}: object {number}"), (left, top, right, bottom))
         labels.append((detection.id, label))
     return labels
 
@@ -158,7 +157,7 @@ def labels_of_detections_3d(
     to_camera: Matrix,
     intrinsics: CameraIntrinsics,
     where: str,
-) -> list[tuple[str, KittiLabel]]:
+) -> list[tuple[str, ObjectLabel]]:
     """(id, label) of the objects of a Detection3DArray that the image shows; their 2D box spans the projected corners.
 
     to_camera: (4, 4), from the message's frame to the camera's optical frame, in which the labels' locations are.
@@ -168,31 +167,24 @@ def labels_of_detections_3d(
     _check_count(len(message.detections), where)
     axes = np.eye(4)
     axes[:3, :3] = _FORWARD_LEFT_UP
-    camera = np.array([[intrinsics.fx, 0, intrinsics.cx, 0], [0, intrinsics.fy, intrinsics.cy, 0], [0, 0, 1, 0]])
-    calibration = KittiCalibration({2: camera}, np.eye(3), axes, None, Path(where))
     labels = []
     for number, detection in enumerate(message.detections):
         place = f"{where}: object {number}"
         box = _tracked_box(detection, _best_class(detection, class_map, place), to_camera, place)
-        labels += [(detection.id, label) for label in tracked_labels([box], calibration, 2, intrinsics)]
+        labels += [(detection.id, label) for label in tracked_labels([box], axes, np.eye(4), intrinsics)]
     return labels
 
 
-def join_boxes(flat: Sequence[tuple[str, KittiLabel]], solid: Sequence[tuple[str, KittiLabel]]) -> list[KittiLabel]:
+def join_boxes(flat: Sequence[tuple[str, ObjectLabel]], solid: Sequence[tuple[str, ObjectLabel]]) -> list[ObjectLabel]:
     """The labels of the boxes in the image, each with the box in space that has its id (if that is not empty)."""
     by_id = {identity: label for identity, label in solid if identity}
     joined = []
     for identity, label in flat:
         other = by_id.get(identity)
-        if other is not None and other.has_3d_box:
-            label = replace(other, type=label.type, box=label.box)
+        if other is not None and other.box_3d is not None:
+            label = replace(other, class_name=label.class_name, box=label.box)
         joined.append(label)
     return joined
-
-
-def _exact_label_line(label: KittiLabel) -> str:
-    numbers = [label.truncated, label.occluded, label.alpha, *label.box, *label.dimensions, *label.location]
-    return " ".join([label.type, *(repr(number) for number in numbers), repr(label.rotation_y)])
 
 
 def _object_id(stamp_ns: int, number: int) -> str:
@@ -244,11 +236,10 @@ def _tracked_box(detection: Message, name: str, to_camera: Matrix, where: str) -
     across = 3 - upright - along
     height, width, length = (float(size[axis]) for axis in (upright, across, along))
     return TrackedBox(
-        type=name,
+        class_name=name,
         dimensions=(height, width, length),
         location=(float(middle[0]), float(middle[1]), float(middle[2]) - height / 2),
         yaw=math.atan2(axes[1, along], axes[0, along]),
-        occluded=-1,
     )
 
 

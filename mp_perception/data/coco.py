@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.coco_classes import box_label, from_coco, labelled_in_coco
+from mp_perception.data.coco_classes import from_coco, labelled_in_coco
 from mp_perception.data.frame_sets import Frame, FrameSet
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
 
 #: No image has so many pixels along a side; JSON's numbers have no limit.
@@ -50,7 +50,7 @@ class CocoFolder(FrameSet):
                 raise UserError(f"{where}: expected every file once, found '{file_name}' again")
             names[_integer(image, "id", where)] = name
             frames[name] = Frame(name, path)
-        self._labels: dict[str, list[KittiLabel]] = {name: [] for name in frames}
+        self._labels: dict[str, list[ObjectLabel]] = {name: [] for name in frames}
         for number, annotation in enumerate(_entries(content, "annotations", self.annotation_file)):
             where = f"{self.annotation_file}: annotations[{number}]"
             image_id, category_id = _integer(annotation, "image_id", where), _integer(annotation, "category_id", where)
@@ -58,13 +58,13 @@ class CocoFolder(FrameSet):
                 raise UserError(f"{where}: no image {image_id} or no category {category_id} in this file")
             # COCO's own files have boxes without width: nothing is seen of those objects.
             if (box := _box(annotation, where)) is not None:
-                label = box_label("DontCare" if annotation.get("iscrowd") else categories[category_id], box)
+                label = ObjectLabel(IGNORED_REGION if annotation.get("iscrowd") else categories[category_id], box)
                 self._labels[names[image_id]].append(label)
         if not frames:
             raise UserError(f"{self.annotation_file}: expected images, found none")
         super().__init__("coco", frames.values(), class_names, labelled_in_coco(tuple(categories.values())))
 
-    def labels(self, index: int) -> list[KittiLabel]:
+    def labels(self, index: int) -> list[ObjectLabel]:
         return from_coco(self._labels[self.frames[index].name], self.class_names)
 
 

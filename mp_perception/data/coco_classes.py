@@ -10,7 +10,7 @@ as boxes:
 3.  Each bicycle takes the riding person that covers most of it, each person one bicycle; both become one Cyclist
     whose box spans both.
 4.  A person who touches a bicycle but does not ride (pushes it, stands behind it) and everyone who touches a
-    motorcycle may count as a Pedestrian or a rider: unknown (DontCare).  All other persons are Pedestrians.
+    motorcycle may count as a Pedestrian or a rider: unknown.  All other persons are Pedestrians.
 5.  Bicycles and motorcycles without a rider are background.  COCO's car is a Car (vans and minibuses included, which
     is why a set of COCO's does not label Van).  Its truck (lorries, pick-ups, vans) and bus are unknown, because our
     vehicle classes divide them otherwise.  Everything else is background.
@@ -23,7 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.geometry import box_areas, clip_boxes
 
 #: Share of a bicycle's box that a person must cover to have anything to do with it.
@@ -44,36 +44,32 @@ def labelled_in_coco(categories: Collection[str]) -> tuple[str, ...]:
     return (*categories, *derived)
 
 
-def from_coco(labels: Sequence[KittiLabel], class_names: Collection[str] = ()) -> list[KittiLabel]:
+def from_coco(labels: Sequence[ObjectLabel], class_names: Collection[str] = ()) -> list[ObjectLabel]:
     """The labels with our classes, by the rule above.
 
     class_names: types that stay what they are, because the network has classes of those names.
     """
-    kept = [label for label in labels if label.type in class_names]
-    others = [label for label in labels if label.type not in class_names]
-    persons = [label for label in others if label.type == "person"]
-    bicycles = [label for label in others if label.type == "bicycle"]
-    motorcycles = [label for label in others if label.type == "motorcycle"]
-    converted: list[KittiLabel] = []
+    kept = [label for label in labels if label.class_name in class_names]
+    others = [label for label in labels if label.class_name not in class_names]
+    persons = [label for label in others if label.class_name == "person"]
+    bicycles = [label for label in others if label.class_name == "bicycle"]
+    motorcycles = [label for label in others if label.class_name == "motorcycle"]
+    converted: list[ObjectLabel] = []
     riders = _riders(persons, bicycles)
     for number, person in enumerate(persons):
         if number in riders:
             converted.append(_union(person, bicycles[riders[number]]))
         elif any(_cover(person, vehicle) >= TOUCHING_SHARE for vehicle in (*bicycles, *motorcycles)):
-            converted.append(replace(person, type="DontCare"))
+            converted.append(replace(person, class_name=IGNORED_REGION))
         else:
-            converted.append(replace(person, type="Pedestrian"))
-    converted += [replace(label, type="Car") for label in others if label.type == "car"]
-    converted += [replace(label, type="DontCare") for label in others if label.type in ("truck", "bus", "DontCare")]
+            converted.append(replace(person, class_name="Pedestrian"))
+    converted += [replace(label, class_name="Car") for label in others if label.class_name == "car"]
+    unclear = [label for label in others if label.class_name in ("truck", "bus", IGNORED_REGION)]
+    converted += [replace(label, class_name=IGNORED_REGION) for label in unclear]
     return kept + converted
 
 
-def box_label(name: str, box: tuple[float, float, float, float]) -> KittiLabel:
-    """A label of which nothing is known but class and box (x1 y1 x2 y2, pixels)."""
-    return KittiLabel(name, -1, -1, -10, box, (-1, -1, -1), (-1000, -1000, -1000), -10)
-
-
-def _riders(persons: Sequence[KittiLabel], bicycles: Sequence[KittiLabel]) -> dict[int, int]:
+def _riders(persons: Sequence[ObjectLabel], bicycles: Sequence[ObjectLabel]) -> dict[int, int]:
     """Person's index -> bicycle's index; the pair with the greatest cover first."""
     pairs = sorted(
         (
@@ -91,7 +87,7 @@ def _riders(persons: Sequence[KittiLabel], bicycles: Sequence[KittiLabel]) -> di
     return riders
 
 
-def _rides(person: KittiLabel, bicycle: KittiLabel) -> bool:
+def _rides(person: ObjectLabel, bicycle: ObjectLabel) -> bool:
     left, top, right, bottom = bicycle.box
     middle = (person.box[0] + person.box[2]) / 2
     lowest = bottom - GROUND_SHARE * (bottom - top)
@@ -103,7 +99,7 @@ def _rides(person: KittiLabel, bicycle: KittiLabel) -> bool:
     )
 
 
-def _cover(person: KittiLabel, vehicle: KittiLabel) -> float:
+def _cover(person: ObjectLabel, vehicle: ObjectLabel) -> float:
     """Share of the vehicle's box that the person's covers."""
     boxes = np.array([person.box, vehicle.box])
     left, top, right, bottom = boxes[1]
@@ -112,7 +108,7 @@ def _cover(person: KittiLabel, vehicle: KittiLabel) -> float:
     return float(box_areas(shared)[0] / area) if area > 0 else 0.0
 
 
-def _union(person: KittiLabel, bicycle: KittiLabel) -> KittiLabel:
+def _union(person: ObjectLabel, bicycle: ObjectLabel) -> ObjectLabel:
     low = np.minimum(person.box[:2], bicycle.box[:2])
     high = np.maximum(person.box[2:], bicycle.box[2:])
-    return box_label("Cyclist", (float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+    return ObjectLabel("Cyclist", (float(low[0]), float(low[1]), float(high[0]), float(high[1])))

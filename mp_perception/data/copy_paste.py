@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.frame_sets import FrameSet
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.sample_geometry import crop, resize
 from mp_perception.data.samples import Sample, no_boxes
 from mp_perception.geometry import box_areas
@@ -45,15 +45,15 @@ class ObjectDonors:
 
     def __init__(self, sets: Sequence[FrameSet], class_names: Sequence[str], min_height: float = 40.0) -> None:
         self._sets = list(sets)
-        self._places: dict[str, list[tuple[int, int, KittiLabel]]] = {name: [] for name in class_names}
+        self._places: dict[str, list[tuple[int, int, ObjectLabel]]] = {name: [] for name in class_names}
         for number, data_set in enumerate(self._sets):
             labelled = {data_set.class_names[i] for i in np.flatnonzero(data_set.labelled_classes)}
             for index in range(len(data_set)):
                 for label in data_set.labels(index) or ():
-                    is_whole = label.occluded <= 0 and label.truncated <= 0.1
+                    is_whole = not label.occlusion and (label.truncation or 0) <= 0.1
                     is_tall = label.box[3] - label.box[1] >= min_height
-                    if is_whole and is_tall and label.type in labelled and label.type in self._places:
-                        self._places[label.type].append((number, index, label))
+                    if is_whole and is_tall and label.class_name in labelled and label.class_name in self._places:
+                        self._places[label.class_name].append((number, index, label))
         self.counts = {name: len(places) for name, places in self._places.items()}
         self._drawable = [name for name, count in self.counts.items() if count]
         self._cut_out: dict[tuple[int, int, tuple[float, float, float, float]], Sample] = {}

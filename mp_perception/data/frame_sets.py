@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.classes import DEFAULT_CLASSES, KITTI_TYPES
+from mp_perception.data.boxes_3d import visible_surface_depths
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.boxes_3d import visible_surface_depths
 from mp_perception.data.kitti.calibration import KittiCalibration
 from mp_perception.data.kitti.depth import read_depth_png
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 
 #: Classes that KITTI's own labels know.
-KITTI_CLASSES = tuple(name for name in KITTI_TYPES if name != "DontCare")
+KITTI_CLASSES = tuple(name for name in KITTI_TYPES if name != IGNORED_REGION)
 
 #: Neighbour -> class it is easily taken for.  Where the neighbour is no class of its own, finding it as the other is
 #: neither right nor wrong (KITTI's rules of average precision).
@@ -45,10 +45,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameCamera:
-    """Camera of one image: its intrinsics, and (4, 4) from the frame of the labels (camera 0) to the camera's."""
+    """Camera of one image.
+
+    label_to_camera: (4, 4), a translation from the frame of the labels' 3D boxes to the camera's optical frame.
+    """
 
     intrinsics: CameraIntrinsics
-    camera_0_to_camera: NDArray[np.float64]
+    label_to_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
 
 
 class FrameSet(ABC, Sequence[Sample]):
@@ -96,7 +99,7 @@ class FrameSet(ABC, Sequence[Sample]):
                 raise UserError(f"{self.origin}: unknown class '{name}': expected one of {', '.join(self.class_names)}")
         self._inexact = frozenset(class_names)
 
-    def labels(self, index: int) -> list[KittiLabel] | None:
+    def labels(self, index: int) -> list[ObjectLabel] | None:
         """The labels of a frame as they stand in its file, or None if nobody looked for objects."""
         return None
 
@@ -135,16 +138,16 @@ class FrameSet(ABC, Sequence[Sample]):
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
         object_depths: NDArray[np.float64] = np.full(len(objects), np.nan)
         if camera is not None:
-            object_depths = visible_surface_depths(objects, camera.intrinsics, camera.camera_0_to_camera)
+            object_depths = visible_surface_depths(objects, camera.intrinsics, camera.label_to_camera)
         return Sample(
             name=frame.name,
             origin=self.origin,
             image=image,
             class_names=self.class_names,
             boxes=boxes,
-            labels=np.array([self.class_names.index(label.type) for label in objects], dtype=np.int64),
+            labels=np.array([self.class_names.index(label.class_name) for label in objects], dtype=np.int64),
             object_depths=object_depths.astype(np.float32),
-            exact=np.array([label.type not in self._inexact for label in objects], dtype=bool),
+            exact=np.array([label.class_name not in self._inexact for label in objects], dtype=bool),
             ignored=_visible_boxes(ignored, width, height)[0],
             labelled_classes=self.labelled_classes,
             depth=depth,
@@ -153,17 +156,18 @@ class FrameSet(ABC, Sequence[Sample]):
 
 
 def _select_objects(
-    labels: Sequence[KittiLabel], class_names: Sequence[str]
-) -> tuple[list[KittiLabel], list[KittiLabel]]:
-    """The labels of the classes, and those that mark unknown regions: DontCare, and neighbours that are no class.
+    labels: Sequence[ObjectLabel], class_names: Sequence[str]
+) -> tuple[list[ObjectLabel], list[ObjectLabel]]:
+    """The labels of the classes, and those of ignored regions: marked as such, or of neighbours that are not a class.
 
-    Labels of other types are left out: their objects are background.
+    Labels of other classes are left out: their objects are background.
     """
-    objects = [label for label in labels if label.type in class_names]
+    objects = [label for label in labels if label.class_name in class_names]
+    others = [label for label in labels if label.class_name not in class_names]
     ignored = [
         label
-        for label in labels
-        if label.type not in class_names and (label.type == "DontCare" or NEIGHBOURS.get(label.type) in class_names)
+        for label in others
+        if label.class_name == IGNORED_REGION or NEIGHBOURS.get(label.class_name) in class_names
     ]
     return objects, ignored
 
@@ -234,7 +238,7 @@ def select_frames(frames: Iterable[Frame], split: Path | None) -> list[Frame]:
     return list(selected.values())
 
 
-def _visible_boxes(labels: Sequence[KittiLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
+def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
     """Boxes (N, 4) cut to the image, and which labels (M,) they belong to: those with something inside."""
     edges = np.array([label.box for label in labels], dtype=np.float32).reshape(-1, 4)
     boxes = clip_boxes(edges, width, height).astype(np.float32)

@@ -12,7 +12,8 @@ from pathlib import Path
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.coco_classes import from_coco, labelled_in_coco
 from mp_perception.data.frame_sets import Frame, FrameSet, find_images, select_frames, split_file
-from mp_perception.data.kitti.labels import KittiLabel, read_labels
+from mp_perception.data.kitti.labels import read_labels
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 
@@ -55,6 +56,6 @@ class PeopleFolder(FrameSet):
             if not (path := self._label_folder / f"{frame.name}.txt").is_file():
                 raise UserError(f"{path}: missing, expected beside {frame.image}")
 
-    def labels(self, index: int) -> list[KittiLabel]:
+    def labels(self, index: int) -> list[ObjectLabel]:
         labels = read_labels(self._label_folder / f"{self.frames[index].name}.txt")
         return from_coco(labels, self.class_names) if self._source.has_coco_names else labels

@@ -34,7 +34,7 @@ class Sample:
     camera sees in the middle of its box, NaN where unknown.  A weak target: it comes from labelled 3D boxes.
     exact: (N,) bool, whether a box is drawn as the network shall draw it; without, all are.  Sets differ: KITTI's
     boxes hold the projected 3D box of an object, others cling to what is seen of it.
-    ignored: (M, 4) float32 regions whose objects are unknown: DontCare, neighbour classes, objects cut to a sliver.
+    ignored: (M, 4) float32 regions whose objects are unknown: labelled as such, neighbour classes, or cut to a sliver.
     labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.
     depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None.
     intrinsics: of this image, or None if no camera is known.

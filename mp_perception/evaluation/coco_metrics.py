@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.prediction import Detections
 
@@ -25,12 +25,12 @@ def missing_libraries() -> list[str]:
 
 
 def coco_mean_average_precision(
-    images: Iterable[tuple[Sequence[KittiLabel], Detections]], class_names: Sequence[str]
+    images: Iterable[tuple[Sequence[ObjectLabel], Detections]], class_names: Sequence[str]
 ) -> dict[str, Any]:
     """COCO's figures in percent, None where no object of the kind is labelled.
 
     images: labels and detections of each image.  class_names: the classes scored; labels of other types are left out,
-    except that DontCare areas are COCO's crowd regions of every class, so that detections there do not count.
+    except that ignored regions are COCO's crowd regions of every class, so that detections there do not count.
     Returns mAP (IoU 0.50:0.95), AP50, AP75, AP_small, AP_medium, AP_large, AR100 and mAP_by_class.
     Raises UserError if torchmetrics or pycocotools is not installed.
     """
@@ -45,8 +45,9 @@ def coco_mean_average_precision(
     for labels, detections in images:
         names = [detections.name(i) for i in range(len(detections))]
         known = np.array([name in number for name in names], dtype=bool)
-        targets = [(label.box, number[label.type], 0) for label in labels if label.type in number]
-        targets += [(label.box, i, 1) for label in labels if label.type == "DontCare" for i in number.values()]
+        targets = [(label.box, number[label.class_name], 0) for label in labels if label.class_name in number]
+        regions = [label.box for label in labels if label.class_name == IGNORED_REGION]
+        targets += [(box, i, 1) for box in regions for i in number.values()]
         metric.update(
             [
                 {

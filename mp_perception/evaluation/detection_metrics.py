@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.kitti_matching import DIFFICULTIES, ImageMatches, ImageOverlaps
 from mp_perception.prediction import Detections
 
@@ -79,7 +79,7 @@ class KittiDetectionScorer:
     def __len__(self) -> int:
         return len(self._images)
 
-    def add(self, image: str, labels: Sequence[KittiLabel], detections: Detections) -> None:
+    def add(self, image: str, labels: Sequence[ObjectLabel], detections: Detections) -> None:
         """Score one image.  Raises ValueError if the image was added before, or for boxes that are not finite."""
         if image in self._images:
             raise ValueError(f"image {image} was scored before")

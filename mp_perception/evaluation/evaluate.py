@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mp_perception.data.frame_sets import FrameCamera, FrameSet
-from mp_perception.data.kitti.labels import KittiLabel
 from mp_perception.data.kitti.raw_frames import EXACT_DEPTH
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.coco_metrics import coco_mean_average_precision
@@ -81,7 +81,7 @@ class Evaluation:
         self.by_distance = DepthByDistance()
         self.detection = KittiDetectionScorer({name: MIN_IOUS[name] for name in scored_classes})
         self.objects = ObjectDepthScorer(score_threshold, labelled_classes)
-        self._boxes: dict[str, tuple[list[KittiLabel], Detections]] = {}
+        self._boxes: dict[str, tuple[list[ObjectLabel], Detections]] = {}
         #: Name of each image with a depth map -> its mean relative error, all known pixels up to 80 m.
         self.frame_errors: dict[str, float] = {}
         self.num_images = 0
@@ -89,7 +89,7 @@ class Evaluation:
     def add(
         self,
         sample: Sample,
-        labels: list[KittiLabel] | None,
+        labels: list[ObjectLabel] | None,
         camera: FrameCamera | None,
         prediction: Prediction,
     ) -> None:
@@ -108,7 +108,7 @@ class Evaluation:
             self._boxes[sample.name] = (labels, prediction.detections)
 
     def add_paper(
-        self, predictor: Predictor, sample: Sample, labels: list[KittiLabel] | None, camera: FrameCamera | None
+        self, predictor: Predictor, sample: Sample, labels: list[ObjectLabel] | None, camera: FrameCamera | None
     ) -> None:
         """Take an image's depth the paper's way as well; nothing to do for another protocol or without a depth map."""
         if self._paper is not None and sample.depth is not None:
@@ -277,9 +277,9 @@ def headline_figures(evaluation: Evaluation) -> dict[str, float]:
     return figures
 
 
-def _truths(labels: list[KittiLabel], camera: FrameCamera | None, sample: Sample) -> ObjectTruths:
+def _truths(labels: list[ObjectLabel], camera: FrameCamera | None, sample: Sample) -> ObjectTruths:
     """True depths of an image's objects; all unknown without a camera."""
     if camera is None:
         unknown = np.full(len(labels), np.nan)
         return ObjectTruths(unknown, unknown, unknown, unknown)
-    return object_truths(labels, sample.depth, sample.depth, camera.intrinsics, camera.camera_0_to_camera)
+    return object_truths(labels, sample.depth, sample.depth, camera.intrinsics, camera.label_to_camera)

@@ -16,7 +16,7 @@ import numpy as np
 from mp_perception import __version__
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.depth import write_depth_png
-from mp_perception.data.kitti.labels import KittiLabel, write_labels
+from mp_perception.data.kitti.labels import write_results
 from mp_perception.errors import UserError
 from mp_perception.files import make_folder, write_atomically
 from mp_perception.inference.predictor import Predictor
@@ -70,33 +70,9 @@ def result_folder(path: Path | None, token: str, is_first: bool) -> Iterator[Pat
 
 
 def write_detections(folder: Path, name: str, detections: Detections, camera: FrameCamera | None) -> None:
-    """Write <folder>/<name>.txt: KITTI's 16 result columns, one line per detection, highest score first.
-
-    Location is the predicted position (the visible surface in the middle of the box, not the bottom of a 3D box),
-    moved from the image's camera into the rectified camera 0 frame that KITTI's columns are in; -1000 where unknown.
-    Truncation, occlusion and dimensions are -1, angles -10: unknown.
-    """
-    path = _place(folder, name, ".txt")
-    shift = np.zeros(3) if camera is None else camera.camera_0_to_camera[:3, 3]
-    labels = []
-    for i in range(len(detections)):
-        position = detections.position[i].astype(np.float64) - shift
-        x, y, z = position.tolist() if np.isfinite(position).all() else (-1000.0, -1000.0, -1000.0)
-        left, top, right, bottom = (float(edge) for edge in detections.boxes[i])
-        labels.append(
-            KittiLabel(
-                type=detections.name(i),
-                truncated=-1,
-                occluded=-1,
-                alpha=-10,
-                box=(left, top, right, bottom),
-                dimensions=(-1, -1, -1),
-                location=(x, y, z),
-                rotation_y=-10,
-                score=float(detections.scores[i]),
-            )
-        )
-    write_labels(path, labels)
+    """Write <folder>/<name>.txt: KITTI's result lines, in the label frame where the camera is known."""
+    label_to_camera = np.eye(4) if camera is None else camera.label_to_camera
+    write_results(_place(folder, name, ".txt"), detections, label_to_camera)
 
 
 def write_depth(folder: Path, name: str, prediction: Prediction) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.frame_sets import NEIGHBOURS
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.geometry import box_areas, box_intersections, box_iou
 from mp_perception.prediction import Detections
 
@@ -65,11 +65,11 @@ class ImageOverlaps:
     """Labels and detections of one image with all their overlaps, matched by class and difficulty.
 
     labels: in file order, which decides who is matched first.  detections: in any order; of two with the same score
-    and overlap the first is taken.  Types are compared exactly; an occlusion or truncation of -1 (unknown) counts as
-    none.  Raises ValueError for boxes or scores that are not finite.
+    and overlap the first is taken.  Class names are compared exactly; an unknown occlusion or truncation counts as
+    0.  Raises ValueError for boxes or scores that are not finite.
     """
 
-    def __init__(self, labels: Sequence[KittiLabel], detections: Detections) -> None:
+    def __init__(self, labels: Sequence[ObjectLabel], detections: Detections) -> None:
         # The network's float32 made double first: thresholds and overlaps are compared in double, as KITTI does.
         boxes = np.asarray(detections.boxes, dtype=np.float64).reshape(-1, 4)
         self._scores = np.asarray(detections.scores, dtype=np.float64)
@@ -77,8 +77,8 @@ class ImageOverlaps:
             raise ValueError("expected finite boxes and scores of detections")
         self._names = np.array([detections.name(i) for i in range(len(detections))], dtype=object)
         self._heights = np.trunc(np.abs(boxes[:, 3] - boxes[:, 1]))
-        areas = [label for label in labels if label.type == "DontCare"]
-        self._labels = [label for label in labels if label.type != "DontCare"]
+        areas = [label for label in labels if label.class_name == IGNORED_REGION]
+        self._labels = [label for label in labels if label.class_name != IGNORED_REGION]
         self._iou: Floats = box_iou(_label_boxes(self._labels), boxes).astype(np.float64)
         self._dont_care = _largest_covered_share(boxes, _label_boxes(areas))
 
@@ -92,7 +92,7 @@ class ImageOverlaps:
         overlaps = self._iou[np.ix_(of_class, relevant)]
         steps = np.unique(scores)[::-1]
         hits, taken = _hits_by_score(overlaps, ignored, scores, small, min_iou, steps)
-        # Matched or not, a detection in a DontCare area and a small one are no false alarm.
+        # Matched or not, a detection in an ignored region or a small one is not a false alarm.
         alarming = (scores >= steps[:, None]) & ~taken & ~small & ~(self._dont_care[relevant] > min_iou)
         return ImageMatches(
             counted=int((~ignored).sum()),
@@ -106,13 +106,13 @@ class ImageOverlaps:
         """Indices of the labels that are matched, in file order, and which of those are ignored."""
         indices, ignored = [], []
         for i, label in enumerate(self._labels):
-            if label.type not in (class_name, _NEIGHBOUR_OF.get(class_name)):
+            if label.class_name not in (class_name, _NEIGHBOUR_OF.get(class_name)):
                 continue
             indices.append(i)
             ignored.append(
-                label.type != class_name
-                or label.occluded > difficulty.max_occlusion
-                or label.truncated > difficulty.max_truncation
+                label.class_name != class_name
+                or (label.occlusion or 0) > difficulty.max_occlusion
+                or (label.truncation or 0) > difficulty.max_truncation
                 or label.box[3] - label.box[1] < difficulty.min_height
             )
         return np.array(indices, dtype=np.int64), np.array(ignored, dtype=bool)
@@ -158,7 +158,7 @@ def _hits_by_score(
     return hits, taken
 
 
-def _label_boxes(labels: Sequence[KittiLabel]) -> Floats:
+def _label_boxes(labels: Sequence[ObjectLabel]) -> Floats:
     return np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 4)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.classes import CATEGORIES, DEFAULT_CLASSES
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.depth_metrics import SIX_METRICS, DepthErrors, six_depth_errors
 from mp_perception.evaluation.object_depth_truth import ObjectTruths, mean_depths_in_boxes
 from mp_perception.geometry import box_iou
@@ -67,21 +67,21 @@ class ObjectDepthScorer:
         self._classes = tuple(classes)
         self._images: dict[str, _Objects] = {}
 
-    def add(self, image: str, labels: Sequence[KittiLabel], truths: ObjectTruths, prediction: Prediction) -> None:
+    def add(self, image: str, labels: Sequence[ObjectLabel], truths: ObjectTruths, prediction: Prediction) -> None:
         """Take an image: its labels, their true depths, and what was predicted.  ValueError if it was added before."""
         if image in self._images:
             raise ValueError(f"image {image} was scored before")
-        taken = np.array([i for i, label in enumerate(labels) if label.type in self._classes], dtype=np.int64)
+        taken = np.array([i for i, label in enumerate(labels) if label.class_name in self._classes], dtype=np.int64)
         objects = [labels[i] for i in taken]
         boxes = np.array([label.box for label in objects], dtype=np.float64).reshape(-1, 4)
-        names = np.array([label.type for label in objects], dtype=str)
+        names = np.array([label.class_name for label in objects], dtype=str)
         depth = prediction.network_depth
         boxes_in_map = boxes * (np.array(depth.shape[::-1] * 2) / np.array(prediction.image_size[::-1] * 2))
         statistic, spread, _ = measure_object_depth(depth, boxes_in_map.astype(np.float32))
         matched = match_detections(names, boxes, prediction.detections, self._score_threshold)
         self._images[image] = _Objects(
             name=names,
-            occluded=np.array([label.occluded for label in objects], dtype=np.int64),
+            occluded=np.array([-1 if label.occlusion is None else label.occlusion for label in objects], np.int64),
             **{truth: getattr(truths, truth)[taken] for truth in TRUTHS},
             found=matched >= 0,
             box_mean=mean_depths_in_boxes(depth, boxes_in_map),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.kitti.boxes_3d import centre_depths, points_in_box, visible_surface_depths
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.boxes_3d import centre_depths, points_in_box, visible_surface_depths
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 
 Floats = NDArray[np.float64]
@@ -38,33 +38,33 @@ class ObjectTruths:
 
 
 def object_truths(
-    labels: Sequence[KittiLabel],
+    labels: Sequence[ObjectLabel],
     scan: NDArray[np.float32] | None,
     target: NDArray[np.float32] | None,
     intrinsics: CameraIntrinsics,
-    camera_0_to_camera: Floats,
+    label_to_camera: Floats,
 ) -> ObjectTruths:
     """All that can be known of the depth of an image's objects.
 
     scan: (H, W) metres, a projected scan, NaN where no point falls, or None.  target: (H, W) metres, the map that the
     paper's way takes its means from, sparse or filled, or None.  intrinsics: of the image.
-    camera_0_to_camera: (4, 4), from KittiCalibration.
+    label_to_camera: (4, 4), as in FrameCamera.
     """
     unknown = np.full(len(labels), np.nan)
     boxes = np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 4)
     return ObjectTruths(
-        lidar=unknown if scan is None else lidar_depths(labels, scan, intrinsics, camera_0_to_camera),
-        surface=visible_surface_depths(labels, intrinsics, camera_0_to_camera),
-        centre=centre_depths(labels, camera_0_to_camera),
+        lidar=unknown if scan is None else lidar_depths(labels, scan, intrinsics, label_to_camera),
+        surface=visible_surface_depths(labels, intrinsics, label_to_camera),
+        centre=centre_depths(labels, label_to_camera),
         map_mean=unknown if target is None else mean_depths_in_boxes(target, boxes),
     )
 
 
 def lidar_depths(
-    labels: Sequence[KittiLabel],
+    labels: Sequence[ObjectLabel],
     scan: NDArray[np.float32],
     intrinsics: CameraIntrinsics,
-    camera_0_to_camera: Floats,
+    label_to_camera: Floats,
 ) -> Floats:
     """Median depth (N,) of the points inside each label's 2D and 3D box, metres; NaN with fewer than 5, or no 3D box.
 
@@ -72,14 +72,14 @@ def lidar_depths(
     """
     rows, columns = np.nonzero(np.isfinite(scan))
     depth = scan[rows, columns].astype(np.float64)
-    points = intrinsics.unproject(np.stack([columns, rows], axis=1) + 0.5, depth) - camera_0_to_camera[:3, 3]
+    points = intrinsics.unproject(np.stack([columns, rows], axis=1) + 0.5, depth) - label_to_camera[:3, 3]
     medians = np.full(len(labels), np.nan)
     for i, label in enumerate(labels):
-        if not label.has_3d_box:
+        if label.box_3d is None:
             continue
         left, top, right, bottom = label.box
         in_box = np.flatnonzero((columns >= left) & (columns < right) & (rows >= top) & (rows < bottom))
-        inside = in_box[points_in_box(label, points[in_box])]
+        inside = in_box[points_in_box(label.box_3d, points[in_box])]
         if len(inside) >= MIN_LIDAR_POINTS:
             medians[i] = np.median(depth[inside])
     return medians

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.frame_sets import FrameCamera
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.object_depth_metrics import ObjectDepthScorer
@@ -41,7 +41,7 @@ class PaperScorer:
         self._objects = ObjectDepthScorer(score_threshold, classes)
 
     def add(
-        self, runtime: Runtime, sample: Sample, labels: Sequence[KittiLabel] | None, camera: FrameCamera | None
+        self, runtime: Runtime, sample: Sample, labels: Sequence[ObjectLabel] | None, camera: FrameCamera | None
     ) -> None:
         """Take an image with a depth map.  Raises UserError if it is larger than 1280x384 or its map is empty."""
         from mp_perception.data.depth_completion import complete_depth  # SciPy, which nothing else here needs
@@ -59,7 +59,7 @@ class PaperScorer:
         height, width = target.shape
         mean: DepthMap = ((half_depth + mirrored[:, ::-1]) / 2).astype(np.float32)
         prediction = Prediction(_no_detections(), stretched_paper_depth(mean, width, height), (height, width))
-        truths = object_truths(labels, None, target, camera.intrinsics, camera.camera_0_to_camera)
+        truths = object_truths(labels, None, target, camera.intrinsics, camera.label_to_camera)
         self._objects.add(sample.name, labels, truths, prediction)
 
     def merge(self, other: PaperScorer) -> None:

@@ -53,7 +53,7 @@ def match_default_boxes(
     """Match default boxes (N, 4) with the objects of B images.
 
     boxes, labels: per image (M, 4) and (M,) integers 0..C-1; M may differ and may be 0.
-    ignored: per image (K, 4) regions in which background proves nothing: DontCare, and objects of neighbour classes.
+    ignored: per image (K, 4) regions in which background proves nothing: unknown objects, objects of neighbour classes.
     exact: per image (M,) bool, whose boxes teach offsets; all without.
     Every object gets the default box that overlaps it most, and no two objects the same one: the pair with the
     greatest overlap of all is served first.  (Only an object that overlaps no free default box, such as one outside

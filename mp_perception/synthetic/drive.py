@@ -11,18 +11,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mp_perception.data.coco_classes import box_label
-from mp_perception.data.kitti.boxes_3d import box_corners
+from mp_perception.data.boxes_3d import box_corners
 from mp_perception.data.kitti.depth import encode_depth_png
-from mp_perception.data.kitti.labels import KittiLabel, write_labels
+from mp_perception.data.kitti.labels import write_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE
+from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.data.parallel_files import worker_processes
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
@@ -40,7 +40,7 @@ from mp_perception.synthetic.streets import random_scene
 #: KITTI's frame rate.
 FRAMES_PER_SECOND = 10
 
-#: Lower than this, in pixels, an object's label becomes DontCare: it is too small to be told.
+#: Lower than this, in pixels, an object becomes an ignored region: it is too small to be recognised.
 LOWEST_LABEL = 10
 
 #: Classes that are boxed around their 3D box.  In KITTI's training frames a Cyclist's box is as wide as that one (ratio
@@ -107,36 +107,27 @@ def write_object_set(
     return Written(out, num_frames, labels)
 
 
-def label_of(seen: RenderedObject, camera: CameraIntrinsics) -> KittiLabel:
-    """KITTI's label of a rendered object; DontCare (a box and nothing else) if it is hidden or too small to be told.
+def label_of(seen: RenderedObject, camera: CameraIntrinsics) -> ObjectLabel:
+    """The label of a rendered object; an ignored region if it is hidden or too small to be told.
 
     People are boxed as KITTI's annotators do it, around their 3D box, which arms and legs do not fill.
     """
     x1, y1, x2, y2 = (float(edge) for edge in seen.box)
     if seen.occlusion == 3 or y2 - y1 < LOWEST_LABEL:
-        return box_label("DontCare", (x1, y1, x2, y2))
+        return ObjectLabel(IGNORED_REGION, (x1, y1, x2, y2))
     height, width, length = (float(measure) for measure in seen.dimensions)
     # Labels count from camera 0, the picture is camera 2's.
     x, y, z = (float(value) for value in seen.location - CAMERA_SHIFTS[2])
-    alpha = seen.rotation_y - np.arctan2(seen.location[0], seen.location[2])
-    label = KittiLabel(
-        type=seen.label,
-        truncated=seen.truncation,
-        occluded=seen.occlusion,
-        alpha=float((alpha + np.pi) % (2 * np.pi) - np.pi),
-        box=(x1, y1, x2, y2),
-        dimensions=(height, width, length),
-        location=(x, y, z),
-        rotation_y=seen.rotation_y,
-    )
-    return replace(label, box=_projected_box(label, camera)) if seen.label in PEOPLE else label
+    box_3d = Box3D((x, y, z), (height, width, length), seen.rotation_y)
+    box = _projected_box(box_3d, camera) if seen.label in PEOPLE else None
+    return ObjectLabel(seen.label, box or (x1, y1, x2, y2), seen.truncation, seen.occlusion, box_3d)
 
 
-def _projected_box(label: KittiLabel, camera: CameraIntrinsics) -> tuple[float, float, float, float]:
-    """The 2D box around the 3D box's corners as the camera sees them; the label's own where one is too near."""
-    corners = box_corners(label) + CAMERA_SHIFTS[2]
+def _projected_box(box: Box3D, camera: CameraIntrinsics) -> tuple[float, float, float, float] | None:
+    """The 2D box around the 3D box's corners as the camera sees them; None where a corner is too near."""
+    corners = box_corners(box) + CAMERA_SHIFTS[2]
     if corners[:, 2].min() < _NEAREST_CORNER:
-        return label.box
+        return None
     points = np.clip(camera.project(corners), 0, (camera.width, camera.height))
     (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
     return float(x1), float(y1), float(x2), float(y2)
@@ -230,4 +221,4 @@ def _write_frame(
     labels = [label_of(seen, camera) for seen in frame.objects]
     write_labels(label, labels)
     simulate_scan(frame, camera).astype("<f4").tofile(scan)
-    return [entry.type for entry in labels]
+    return [entry.class_name for entry in labels]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.classes import class_color
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.synthetic.drive import label_of
 from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame, render
 from mp_perception.synthetic.streets import random_scene
@@ -54,7 +55,7 @@ def _draw_boxes(frame: RenderedFrame) -> NDArray[np.uint8]:
     scale = _WIDTH / frame.image.shape[1]
     for seen in sorted(frame.objects, key=lambda item: -item.location[2]):
         label = label_of(seen, KITTI_CAMERA)
-        if label.type == "DontCare":
+        if label.class_name == IGNORED_REGION:
             continue
         color = class_color(seen.label)
         x1, y1, x2, y2 = (round(edge * scale) for edge in label.box)

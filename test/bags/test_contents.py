@@ -27,7 +27,7 @@ from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.truth_messages import detections_message, label_info_message, labels_message
 from mp_perception.bags.writing import BagWriter
-from mp_perception.data.coco_classes import box_label
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -70,7 +70,7 @@ def depth(stamp: int, metres: float, topic: str = "/ground_truth/depth/image", f
 
 
 def boxes(stamp: int, names: Sequence[str], topic: str = "/ground_truth/detections") -> Entry:
-    labels = [box_label(name, (10, 10, 20, 30)) for name in names]
+    labels = [ObjectLabel(name, (10, 10, 20, 30)) for name in names]
     return topic, stamp, detections_message(labels, "camera", stamp)
 
 
@@ -331,7 +331,7 @@ def test_topics_without_messages_and_messages_of_another_kind_are_said(tmp_path:
 
 
 def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
-    message = labels_message([box_label("Car", (0, 0, 9, 9))], "camera", START)
+    message = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], "camera", START)
     message.status[0].message = "Car at the left"
     frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/labels", START, message)]))])
     assert frames.labels(0) is None
@@ -356,7 +356,7 @@ def test_labelled_is_what_all_bags_label(tmp_path: Path) -> None:
     assert known_truth([*silent, both]).labelled == {"Car"}
     # In the bag that labels pedestrians they are neither right nor wrong when the other one does not.
     frames = BagFrames([both, cars])
-    types = [[label.type for label in frames.labels(i) or ()] for i in range(2)]
+    types = [[label.class_name for label in frames.labels(i) or ()] for i in range(2)]
     assert types == [["Car", "DontCare"], ["Car"]]
     assert len(frames[0].ignored) == 1
 

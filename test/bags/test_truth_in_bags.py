@@ -82,7 +82,7 @@ def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
                 assert first == second, field.name
         assert frames.labels(index) == data_set.labels(index)
         cameras = [source.camera(index, width, height) for source in (data_set, frames)]
-        assert np.array_equal(cameras[0].camera_0_to_camera, cameras[1].camera_0_to_camera)  # type: ignore[union-attr]
+        assert np.array_equal(cameras[0].label_to_camera, cameras[1].label_to_camera)  # type: ignore[union-attr]
     assert frames.problems == {}
     return frames
 
@@ -145,14 +145,15 @@ def test_detection_arrays_alone_tell_the_boxes(streets: Path, tmp_path: Path) ->
         found, flat = frames.labels(index), flat_only.labels(index)
         assert found is not None
         assert flat is not None
-        assert [(label.type, label.box) for label in found] == [(label.type, label.box) for label in expected]
-        assert [(label.type, label.box) for label in flat] == [(label.type, label.box) for label in expected]
-        shift = data_set.camera(index, 320, 96).camera_0_to_camera[:3, 3]  # type: ignore[union-attr]
+        boxes = [(label.class_name, label.box) for label in expected]
+        assert [(label.class_name, label.box) for label in found] == boxes
+        assert [(label.class_name, label.box) for label in flat] == boxes
+        shift = data_set.camera(index, 320, 96).label_to_camera[:3, 3]  # type: ignore[union-attr]
         for before, after in zip(expected, found, strict=True):
-            if after.has_3d_box:
-                assert after.dimensions == pytest.approx(before.dimensions)
-                assert after.location == pytest.approx(np.array(before.location) + shift)
-        assert any(label.has_3d_box for label in found) == any(label.has_3d_box for label in expected)
+            if after.box_3d is not None:
+                assert after.box_3d.dimensions == pytest.approx(before.box_3d.dimensions)
+                assert after.box_3d.bottom_centre == pytest.approx(np.array(before.box_3d.bottom_centre) + shift)
+        assert any(label.box_3d is not None for label in found) == any(label.box_3d is not None for label in expected)
 
 
 def without(bag, *kinds):  # type: ignore[no-untyped-def]

@@ -22,8 +22,7 @@ from mp_perception.bags.truth_messages import (
     labels_of_detections,
     labels_of_detections_3d,
 )
-from mp_perception.data.coco_classes import box_label
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -31,21 +30,20 @@ CAMERA = CameraIntrinsics(700.0, 700.0, 620.0, 180.0, 1242, 375)
 
 numbers = st.floats(-1e4, 1e4)
 sizes = st.floats(0.1, 30)
+angles = st.floats(-math.pi, math.pi)
+places = st.tuples(numbers, numbers, st.floats(-999, 1e4))
 
 
 @st.composite
-def kitti_labels(draw: st.DrawFn) -> KittiLabel:
+def object_labels(draw: st.DrawFn) -> ObjectLabel:
     left, right = sorted((draw(numbers), draw(numbers)))
     top, bottom = sorted((draw(numbers), draw(numbers)))
-    return KittiLabel(
-        type=draw(st.sampled_from(["Car", "Van", "Pedestrian", "DontCare", "Misc"])),
-        truncated=draw(st.one_of(st.just(-1.0), st.floats(0, 1))),
-        occluded=draw(st.sampled_from([-1, 0, 1, 2, 3])),
-        alpha=draw(st.floats(-10, math.pi)),
+    return ObjectLabel(
+        class_name=draw(st.sampled_from(["Car", "Van", "Pedestrian", IGNORED_REGION, "Misc"])),
         box=(left, top, right, bottom),
-        dimensions=(draw(sizes), draw(sizes), draw(sizes)),
-        location=(draw(numbers), draw(numbers), draw(numbers)),
-        rotation_y=draw(st.floats(-10, math.pi)),
+        truncation=draw(st.none() | st.floats(0, 1)),
+        occlusion=draw(st.none() | st.integers(0, 3)),
+        box_3d=draw(st.none() | st.builds(Box3D, places, st.tuples(sizes, sizes, sizes), angles)),
     )
 
 
@@ -56,15 +54,15 @@ def sent(message: object, type_name: str) -> object:
 
 
 @settings(deadline=None)
-@given(st.lists(kitti_labels(), max_size=4))
-def test_labels_survive_in_every_digit(labels: list[KittiLabel]) -> None:
+@given(st.lists(object_labels(), max_size=4))
+def test_labels_survive_in_every_digit(labels: list[ObjectLabel]) -> None:
     message = sent(labels_message(labels, "camera_gray_left", 5), "diagnostic_msgs/msg/DiagnosticArray")
     assert labels_of(message, "/labels") == labels
-    assert [status.name for status in message.status] == [label.type for label in labels]  # type: ignore[attr-defined]
+    assert [status.name for status in message.status] == [label.class_name for label in labels]  # type: ignore[attr-defined]
 
 
 def test_what_is_no_label_is_named() -> None:
-    message = labels_message([box_label("Car", (0, 0, 1, 1))], "camera", 5)
+    message = labels_message([ObjectLabel("Car", (0, 0, 1, 1))], "camera", 5)
     message.status[0].message = "Car 0 0"
     with pytest.raises(UserError, match="/labels: status 0: expected 15 columns"):
         labels_of(message, "/labels")
@@ -77,28 +75,28 @@ def test_boxes_with_two_decimals_come_back_exactly(edges: list[tuple[int, ...]])
     labels = []
     for x1, y1, x2, y2 in edges:
         (left, right), (top, bottom) = sorted((x1 / 100, x2 / 100)), sorted((y1 / 100, y2 / 100))
-        labels.append(box_label("Car", (left, top, right, bottom)))
+        labels.append(ObjectLabel("Car", (left, top, right, bottom)))
     message = sent(detections_message(labels, "camera", 5), "vision_msgs/msg/Detection2DArray")
     assert [label for _, label in labels_of_detections(message, {}, "/d")] == labels
 
 
 def test_detections_say_class_score_and_box() -> None:
-    labels = [box_label("DontCare", (1, 2, 3, 4)), box_label("Tram", (10, 20, 40, 30))]
+    labels = [ObjectLabel(IGNORED_REGION, (1, 2, 3, 4)), ObjectLabel("Tram", (10, 20, 40, 30))]
     message = detections_message(labels, "camera", 5_000_000_007)
     assert (message.header.frame_id, message.header.stamp.nanosec) == ("camera", 7)
     first, second = message.detections
-    assert (first.results[0].hypothesis.class_id, first.results[0].hypothesis.score) == ("DontCare", 1.0)
+    assert (first.results[0].hypothesis.class_id, first.results[0].hypothesis.score) == (IGNORED_REGION, 1.0)
     box = second.bbox
     assert (box.center.position.x, box.center.position.y, box.size_x, box.size_y) == (25, 25, 30, 10)
     assert len({first.id, second.id}) == 2
 
 
-def car(x: float, z: float, rotation_y: float) -> KittiLabel:
-    return KittiLabel("Car", 0, 1, 0, (600, 100, 700, 200), (1.5, 1.6, 4.0), (x, 1.65, z), rotation_y)
+def car(x: float, z: float, rotation_y: float) -> ObjectLabel:
+    return ObjectLabel("Car", (600, 100, 700, 200), 0, 1, Box3D((x, 1.65, z), (1.5, 1.6, 4.0), rotation_y))
 
 
 def test_a_box_in_space_stands_where_the_label_says() -> None:
-    message = detections_3d_message([box_label("DontCare", (0, 0, 1, 1)), car(2, 20, math.pi / 2)], "camera", 5)
+    message = detections_3d_message([ObjectLabel(IGNORED_REGION, (0, 0, 1, 1)), car(2, 20, math.pi / 2)], "camera", 5)
     (detection,) = message.detections
     centre, size = detection.bbox.center.position, detection.bbox.size
     assert (centre.x, centre.y, centre.z) == pytest.approx((2, 1.65 - 0.75, 20))
@@ -108,20 +106,23 @@ def test_a_box_in_space_stands_where_the_label_says() -> None:
 @pytest.mark.parametrize("rotation_y", [-3.0, -1.5707, 0.0, 0.4, 2.2])
 @pytest.mark.parametrize(("x", "z"), [(0.0, 15.0), (-6.0, 30.0), (4.0, 12.0)])
 def test_a_box_in_space_gives_the_label_back(x: float, z: float, rotation_y: float) -> None:
-    before = car(x, z, rotation_y)
-    message = sent(detections_3d_message([before], "camera", 5), "vision_msgs/msg/Detection3DArray")
+    label = car(x, z, rotation_y)
+    before = label.box_3d
+    assert before is not None
+    message = sent(detections_3d_message([label], "camera", 5), "vision_msgs/msg/Detection3DArray")
     ((identity, after),) = labels_of_detections_3d(message, {}, np.eye(4), CAMERA, "/d3")
     assert identity
-    assert after.dimensions == pytest.approx(before.dimensions)
-    assert after.location == pytest.approx(before.location)
-    assert math.cos(after.rotation_y - rotation_y) == pytest.approx(1)
+    assert after.box_3d is not None
+    assert after.box_3d.dimensions == pytest.approx(before.dimensions)
+    assert after.box_3d.bottom_centre == pytest.approx(before.bottom_centre)
+    assert math.cos(after.box_3d.rotation_y - rotation_y) == pytest.approx(1)
     # The 2D box spans the corners: independent of the code, by the box's own geometry.
     along, across = (
         np.array([math.cos(rotation_y), 0, -math.sin(rotation_y)]),
         np.array([math.sin(rotation_y), 0, math.cos(rotation_y)]),
     )
     corners = [
-        np.array(before.location) + l * along * 2.0 + w * across * 0.8 - [0, h * 1.5, 0]
+        np.array(before.bottom_centre) + l * along * 2.0 + w * across * 0.8 - [0, h * 1.5, 0]
         for l in (-1, 1)  # noqa: E741
         for w in (-1, 1)
         for h in (0, 1)
@@ -130,7 +131,7 @@ def test_a_box_in_space_gives_the_label_back(x: float, z: float, rotation_y: flo
     v = [CAMERA.fy * c[1] / c[2] + CAMERA.cy + 0.5 for c in corners]
     inside = (max(min(u), 0), max(min(v), 0), min(max(u), 1242), min(max(v), 375))
     assert after.box == pytest.approx(inside)
-    assert after.occluded == -1
+    assert after.occlusion is None
 
 
 def test_a_box_in_the_scanners_frame_is_brought_to_the_camera() -> None:
@@ -145,20 +146,22 @@ def test_a_box_in_the_scanners_frame_is_brought_to_the_camera() -> None:
     to_camera = np.array([[0.0, -1, 0, 0], [0, 0, -1, -1], [1, 0, 0, 0], [0, 0, 0, 1]])
     ((_, label),) = labels_of_detections_3d(message, {}, to_camera, CAMERA, "/d3")
     # 1.5 m below the scanner is 0.5 m below the camera; the bottom is half the height lower.
-    assert label.location == pytest.approx((-2, 0.5 + 0.75, 20))
-    assert label.rotation_y == pytest.approx(-math.pi / 2)
+    assert label.box_3d is not None
+    assert label.box_3d.bottom_centre == pytest.approx((-2, 0.5 + 0.75, 20))
+    assert label.box_3d.rotation_y == pytest.approx(-math.pi / 2)
 
 
 def test_boxes_are_joined_by_their_ids() -> None:
-    labels = [car(0, 20, 0.3), box_label("DontCare", (0, 0, 5, 5)), car(3, 30, 0)]
+    labels = [car(0, 20, 0.3), ObjectLabel(IGNORED_REGION, (0, 0, 5, 5)), car(3, 30, 0)]
     flat = labels_of_detections(detections_message(labels, "camera", 5), {}, "/d")
     solid = labels_of_detections_3d(detections_3d_message(labels, "camera", 5), {}, np.eye(4), CAMERA, "/d3")
     joined = join_boxes(flat, solid)
     assert [label.box for label in joined] == [label.box for label in labels]
-    assert [label.has_3d_box for label in joined] == [True, False, True]
-    assert joined[2].location == pytest.approx((3, 1.65, 30))
+    assert [label.box_3d is not None for label in joined] == [True, False, True]
+    assert joined[2].box_3d is not None
+    assert joined[2].box_3d.bottom_centre == pytest.approx((3, 1.65, 30))
     nameless = [("", label) for _, label in flat]
-    assert not any(label.has_3d_box for label in join_boxes(nameless, [("", label) for _, label in solid]))
+    assert not any(label.box_3d is not None for label in join_boxes(nameless, [("", label) for _, label in solid]))
 
 
 def test_classes_are_named_or_numbered() -> None:
@@ -169,7 +172,7 @@ def test_classes_are_named_or_numbered() -> None:
 
 @pytest.mark.parametrize("damage", ["hypothesis", "size", "nan", "count"])
 def test_objects_that_are_none_are_named(damage: str) -> None:
-    message = detections_message([box_label("Car", (0, 0, 1, 1))], "camera", 5)
+    message = detections_message([ObjectLabel("Car", (0, 0, 1, 1))], "camera", 5)
     solid = detections_3d_message([car(0, 10, 0)], "camera", 5)
     for detection in (message.detections[0], solid.detections[0]):
         if damage == "hypothesis":

@@ -44,8 +44,8 @@ def read_detections(path: Path) -> Detections:
     unknown = np.full(len(labels), np.nan, np.float32)
     return Detections(
         boxes,
-        np.array([label.score for label in labels], np.float32),
-        np.array([CLASSES.index(label.type) for label in labels], np.int64),
+        np.array([line.split()[15] for line in path.read_text().splitlines()], np.float32),
+        np.array([CLASSES.index(label.class_name) for label in labels], np.int64),
         unknown,
         unknown,
         unknown,

@@ -195,14 +195,14 @@ def write_outputs(bag: Path, drive: RawDrive, path: Path, wanted: list[int]) -> 
 def detections(data_set: KittiRaw, number: int, stamp: int) -> Any:
     objects = []
     for label in data_set.labels(number) or []:
-        if label.type not in data_set.class_names:
+        if label.class_name not in data_set.class_names:
             continue
         left, top, right, bottom = label.box
         centre = new_message("vision_msgs/msg/Point2D", x=(left + right) / 2 + number, y=(top + bottom) / 2)
-        hypothesis = new_message("vision_msgs/msg/ObjectHypothesis", class_id=label.type, score=0.9)
+        hypothesis = new_message("vision_msgs/msg/ObjectHypothesis", class_id=label.class_name, score=0.9)
         pose = new_message(
             "geometry_msgs/msg/Pose",
-            position=new_message("geometry_msgs/msg/Point", x=0.0, y=0.0, z=label.location[2] + number),
+            position=new_message("geometry_msgs/msg/Point", x=0.0, y=0.0, z=label.box_3d.bottom_centre[2] + number),
             orientation=new_message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
         )
         covariant = new_message("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36))

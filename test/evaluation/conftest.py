@@ -7,26 +7,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.prediction import Detections
 
 CLASS_NAMES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 
 
 @pytest.fixture(scope="session")
-def make_label() -> Callable[..., KittiLabel]:
-    """A label from its type, box and what matters of the rest."""
+def make_label() -> Callable[..., ObjectLabel]:
+    """A label from its class, box and what matters of the rest."""
 
     def make(
         name: str,
         box: Sequence[float],
-        occluded: int = 0,
-        truncated: float = 0.0,
-        dimensions: tuple[float, float, float] = (-1, -1, -1),
-        location: tuple[float, float, float] = (-1000, -1000, -1000),
-        rotation_y: float = -10.0,
-    ) -> KittiLabel:
-        return KittiLabel(name, truncated, occluded, -10, tuple(box), dimensions, location, rotation_y)
+        occlusion: int | None = 0,
+        truncation: float | None = 0.0,
+        box_3d: Box3D | None = None,
+    ) -> ObjectLabel:
+        return ObjectLabel(name, tuple(box), truncation, occlusion, box_3d)
 
     return make
 

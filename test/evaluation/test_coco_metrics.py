@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.evaluation.coco_metrics import coco_mean_average_precision
 
 pytest.importorskip("torchmetrics")
@@ -39,9 +40,9 @@ def test_classes_are_averaged_over_images(make_label, make_detections) -> None:
     assert result["mAP"] == pytest.approx(50)
 
 
-def test_a_detection_in_a_dont_care_area_is_no_false_alarm(make_label, make_detections) -> None:
+def test_a_detection_in_a_ignored_region_is_not_a_false_alarm(make_label, make_detections) -> None:
     box, area = [0, 0, 50, 50], [200, 0, 300, 100]
     found = make_detections([("Car", [210, 10, 260, 60], 0.95), ("Car", box, 0.9)])
-    labels = [make_label("Car", box), make_label("DontCare", area, -1, -1)]
+    labels = [make_label("Car", box), make_label(IGNORED_REGION, area, None, None)]
     assert coco_mean_average_precision([(labels, found)], CLASSES)["mAP"] == pytest.approx(100)
     assert coco_mean_average_precision([(labels[:1], found)], CLASSES)["mAP"] == pytest.approx(50)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.evaluation.detection_metrics import SCORES, KittiDetectionScorer, average_precision_table
 
 # ---- The second scorer: plain Python, one loop per sentence of the protocol -------------------------------------
@@ -31,19 +32,19 @@ def overlap(a, b):
 
 
 def cleaned(image, name, difficulty):
-    """Steps 1 and 2: [(box, ignored)] of objects, DontCare boxes, [(box, score, ignored)] of detections."""
+    """Steps 1 and 2: [(box, ignored)] of objects, ignored regions, [(box, score, ignored)] of detections."""
     labels, detections = image
     min_height, max_occlusion, max_truncation = REQUIREMENTS[difficulty]
     objects = []
     for label in labels:
         meets = (
             label.box[3] - label.box[1] >= min_height
-            and label.occluded <= max_occlusion
-            and label.truncated <= max_truncation
+            and (label.occlusion or 0) <= max_occlusion
+            and (label.truncation or 0) <= max_truncation
         )
-        if label.type == name:
+        if label.class_name == name:
             objects.append((label.box, not meets))
-        elif label.type == NEIGHBOUR[name]:
+        elif label.class_name == NEIGHBOUR[name]:
             objects.append((label.box, True))
     candidates = []
     for i in range(len(detections)):
@@ -52,7 +53,7 @@ def cleaned(image, name, difficulty):
             candidates.append((box, score, True))
         elif detections.name(i) == name:
             candidates.append((box, score, False))
-    return objects, [label.box for label in labels if label.type == "DontCare"], candidates
+    return objects, [label.box for label in labels if label.class_name == IGNORED_REGION], candidates
 
 
 def scores_of_hits(objects, detections, min_iou):
@@ -136,7 +137,7 @@ def reference_average_precision(images, name, min_iou, difficulty):
 def random_set(seed, make_label, make_detections):
     """Images whose boxes, heights, scores and classes often meet the protocol's limits exactly."""
     random = np.random.default_rng(seed)
-    types = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "DontCare", "Misc")
+    types = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", IGNORED_REGION, "Misc")
     # Some sets have few distinct scores, so that ties abound; some whole pixels, so that overlaps do.
     levels = int(random.choice([3, 10, 1000]))
     whole = random.random() < 0.5
@@ -151,8 +152,8 @@ def random_set(seed, make_label, make_detections):
             if whole:
                 left, top, width = round(left), round(top), 10 * round(width / 10) + 10
             box = [float(np.float32(value)) for value in (left, top, left + width, top + height)]
-            occluded, truncated = int(random.integers(-1, 4)), float(random.choice([0, 0.15, 0.2, 0.3, 0.5, 0.51]))
-            labels.append(make_label(name, box, occluded, truncated))
+            occlusion, truncation = int(random.integers(-1, 4)), float(random.choice([0, 0.15, 0.2, 0.3, 0.5, 0.51]))
+            labels.append(make_label(name, box, None if occlusion < 0 else occlusion, truncation))
             for _ in range(random.integers(0, 4)):
                 found = name if name in ("Car", "Van", "Truck", "Pedestrian", "Cyclist") else "Car"
                 if random.random() < 0.15:
@@ -254,11 +255,11 @@ def test_a_false_alarm_with_a_higher_score_halves_the_precision(make_label, make
     assert ap(scored([([make_label("Car", HIGH)], found)]).curves()).precision[0] == 0.5
 
 
-def test_detections_on_dont_care_and_neighbours_count_for_nothing(make_label, make_detections) -> None:
+def test_detections_in_ignored_regions_and_on_neighbours_count_for_nothing(make_label, make_detections) -> None:
     labels = [
         make_label("Car", HIGH),
         make_label("Van", [100, 0, 150, 50]),
-        make_label("DontCare", [190, 0, 300, 100], -1, -1.0),
+        make_label(IGNORED_REGION, [190, 0, 300, 100], None, None),
     ]
     found = [("Car", HIGH, 0.5), ("Car", [100, 0, 150, 50], 0.9), ("Car", [200, 0, 250, 50], 0.9)]
     assert ap(scored([(labels, make_detections(found))]).curves()).precision[0] == 1.0

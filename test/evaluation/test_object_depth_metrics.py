@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from mp_perception.data.object_label import IGNORED_REGION, Box3D
 from mp_perception.evaluation.object_depth_metrics import MEASURES, TRUTHS, ObjectDepthScorer, match_detections
 from mp_perception.evaluation.object_depth_truth import (
     ObjectTruths,
@@ -35,10 +36,10 @@ def prediction_of(depth, detections):
 def add_scene(scorer, image, make_label, make_detections):
     """A car at 12 m seen as 12.6, a pedestrian at 5 m seen as 5 in the middle of a background at 50, a van missed."""
     labels = [
-        make_label("Car", [20, 40, 60, 60], occluded=1),
-        make_label("DontCare", [0, 0, 9, 9], -1, -1),
+        make_label("Car", [20, 40, 60, 60], occlusion=1),
+        make_label(IGNORED_REGION, [0, 0, 9, 9], None, None),
         make_label("Pedestrian", [120, 30, 140, 70]),
-        make_label("Van", [160, 40, 180, 60], occluded=2),
+        make_label("Van", [160, 40, 180, 60], occlusion=2),
     ]
     depth = np.full((50, 100), 50.0)
     depth[20:30, 10:30] = 12.6
@@ -191,7 +192,7 @@ def test_matching_prefers_score_then_overlap(make_detections) -> None:
 
 def car_ahead(make_label):
     """A car 2 m wide, 4 m long, 1.5 m high, that drives away 10 m ahead (its middle), on the axis."""
-    return make_label("Car", [88, 41, 113, 60], dimensions=(1.5, 2, 4), location=(0, 0.75, 10), rotation_y=-math.pi / 2)
+    return make_label("Car", [88, 41, 113, 60], box_3d=Box3D((0, 0.75, 10), (1.5, 2, 4), -math.pi / 2))
 
 
 def test_the_lidar_s_depth_is_the_median_of_points_within_both_boxes(make_label) -> None:
@@ -211,7 +212,7 @@ def test_a_point_lies_at_its_pixel_s_centre_as_seen_from_the_shifted_camera(make
     """At 8 m a pixel is 8 cm wide, and camera 0's x is the camera's less the shift."""
     transform = np.eye(4)
     transform[0, 3] = shift
-    car = make_label("Car", [0, 41, 200, 60], dimensions=(1.5, 2, 4), location=(0, 0.75, 10), rotation_y=-math.pi / 2)
+    car = make_label("Car", [0, 41, 200, 60], box_3d=Box3D((0, 0.75, 10), (1.5, 2, 4), -math.pi / 2))
     for column in range(80, 125):
         scan = np.full((100, 200), np.nan, dtype=np.float32)
         scan[48:53, column] = 8.05

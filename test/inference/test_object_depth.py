@@ -91,13 +91,13 @@ def labelled_objects(kitti_object):
             labels = [
                 label
                 for label in read_labels(kitti_object / "training" / "label_2" / f"{frame}.txt")
-                if label.type in DEFAULT_CLASSES and label.box[3] - label.box[1] >= 25
+                if label.class_name in DEFAULT_CLASSES and label.box[3] - label.box[1] >= 25
             ]
             scale = np.array([318 / known.shape[1], 96 / known.shape[0]] * 2, dtype=np.float32)
             depths = lidar_depths(labels, sparse, intrinsics, calibration.camera_0_to_camera(2))
             for label, depth in zip(labels, depths, strict=True):
                 if np.isfinite(depth):
-                    yield label.type, np.array(label.box, dtype=np.float32) * scale, depth, dense
+                    yield label.class_name, np.array(label.box, dtype=np.float32) * scale, depth, dense
 
 
 @pytest.mark.shared_data

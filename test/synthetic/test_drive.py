@@ -85,16 +85,17 @@ def test_object_set_is_read_back_and_its_3d_boxes_enclose_its_2d_boxes(objects):
         assert len(read_scan(training / "velodyne" / f"{name}.bin")) > 1000
         calibration = read_object_calibration(training / "calib" / f"{name}.txt")
         for label in read_labels(training / "label_2" / f"{name}.txt"):
-            if label.type == "DontCare" or label.truncated > 0 or label.location[2] < 6:
+            if label.box_3d is None or label.truncation or label.box_3d.bottom_centre[2] < 6:
                 continue
-            height, width, length = label.dimensions
-            cosine, sine = np.cos(label.rotation_y), np.sin(label.rotation_y)
+            height, width, length = label.box_3d.dimensions
+            location, rotation_y = label.box_3d.bottom_centre, label.box_3d.rotation_y
+            cosine, sine = np.cos(rotation_y), np.sin(rotation_y)
             corners = np.array(
                 [
                     (
-                        cosine * x + sine * z + label.location[0],
-                        y + label.location[1],
-                        -sine * x + cosine * z + label.location[2],
+                        cosine * x + sine * z + location[0],
+                        y + location[1],
+                        -sine * x + cosine * z + location[2],
                     )
                     for x in (-length / 2, length / 2)
                     for y in (-height, 0)
@@ -109,7 +110,7 @@ def test_object_set_is_read_back_and_its_3d_boxes_enclose_its_2d_boxes(objects):
             assert (around[:2] <= box[:2] + 0.7).all()
             assert (around[2:] >= box[2:] - 0.7).all()
             assert box_iou(around[None], box[None])[0, 0] > 0.45
-            if label.type in ("Pedestrian", "Cyclist"):
+            if label.class_name in ("Pedestrian", "Cyclist"):
                 # Labels have two decimals of a metre, which is a pixel at the least distance.
                 np.testing.assert_allclose(box, np.clip(around, 0, (416, 128, 416, 128)), atol=1.0)
                 people += 1

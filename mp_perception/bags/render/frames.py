@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.recorded_outputs import is_complete, read_prediction
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import PredictionSettings, Predictor
@@ -97,7 +98,7 @@ class FrameSource:
 
     def _frame(self, frames: BagFrames, index: int) -> RenderedFrame:
         image, intrinsics = frames.image(index), _intrinsics(frames, index)
-        boxes = [label.box for label in frames.labels(index) or [] if label.type != "DontCare"]
+        boxes = [label.box for label in frames.labels(index) or [] if label.class_name != IGNORED_REGION]
         prediction = self._predict(frames, index)
         self.without_output += prediction is None
         stamp_ns = frames.place(index)[1].stamp_ns

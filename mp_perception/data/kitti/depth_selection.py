@@ -41,7 +41,7 @@ class KittiDepthSelection(FrameSet):
             raise UserError(f"{path}:1: expected the nine numbers of a camera matrix ({error})") from None
         if len(values) != 9 or not np.isfinite(values).all() or values[0] <= 0 or values[4] <= 0:
             raise UserError(f"{path}:1: expected the nine numbers of a camera matrix, found {len(values)}")
-        return FrameCamera(CameraIntrinsics(values[0], values[4], values[2], values[5], width, height), np.eye(4))
+        return FrameCamera(CameraIntrinsics(values[0], values[4], values[2], values[5], width, height))
 
     def _intrinsics_file(self, name: str) -> Path:
         return self.folder / "intrinsics" / f"{name}.txt"

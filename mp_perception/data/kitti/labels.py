@@ -1,52 +1,33 @@
-"""KITTI's object label lines, read and written.
+"""KITTI's label lines, read and written, and its result lines, written: the only module that knows their columns.
 
-15 columns in labels, 16 in results (the last one the score).  Label files without 3D boxes fill the columns they do
-not know with -1, -10 and -1000, as KITTI's DontCare lines do; such lines are boxes for detection and nothing else.
+15 columns in a label line, 16 in a result line (the last one the score).  Where a value is unknown the columns hold
+-1 (truncation, occlusion, dimensions), -10 (angles) and -1000 (location).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
+from mp_perception.prediction import Detections
+
+_UNKNOWN_ANGLE = -10.0
+_UNKNOWN_LOCATION = (-1000.0, -1000.0, -1000.0)
+_UNKNOWN_DIMENSIONS = (-1.0, -1.0, -1.0)
 
 
-@dataclass(frozen=True)
-class KittiLabel:
-    """One object of one image.
+def parse_label_line(line: str, where: str) -> ObjectLabel:
+    """The label of one line.  The observation angle (alpha) and a score are not kept.
 
-    type: KITTI's (classes.KITTI_TYPES) or a data set's own name.
-    truncated: 0..1, -1 unknown.  occluded: 0 visible, 1 partly, 2 largely, 3 unknown, -1 unknown.
-    alpha: observation angle, radians, -10 unknown.
-    box: left, top, right, bottom, pixels from 0.
-    dimensions: height, width, length, metres, -1 unknown.
-    location: x, y, z of the box's bottom centre in the rectified camera 0 frame, metres, -1000 unknown.
-    rotation_y: radians about the camera's y axis, -10 unknown.
-    score: only in results; higher is surer.
+    where: file and line, the beginning of the message of the UserError that a wrong line raises.
     """
-
-    type: str
-    truncated: float
-    occluded: int
-    alpha: float
-    box: tuple[float, float, float, float]
-    dimensions: tuple[float, float, float]
-    location: tuple[float, float, float]
-    rotation_y: float
-    score: float | None = None
-
-    @property
-    def has_3d_box(self) -> bool:
-        """Whether dimensions and location are known."""
-        return min(self.dimensions) > 0 and self.location[2] > -1000
-
-
-def parse_label_line(line: str, where: str) -> KittiLabel:
-    """One label from its line; where (file:line) begins the message of the UserError that a wrong line raises."""
     columns = line.split()
     if len(columns) not in (15, 16):
         raise UserError(f"{where}: expected 15 columns (16 with a score), found {len(columns)}")
@@ -56,27 +37,24 @@ def parse_label_line(line: str, where: str) -> KittiLabel:
         raise UserError(f"{where}: expected numbers after the type, found {line.strip()[:80]!r}") from None
     if not all(math.isfinite(value) for value in values):
         raise UserError(f"{where}: expected finite numbers, found {line.strip()[:80]!r}")
-    truncated, occluded, alpha, left, top, right, bottom, height, width, length, x, y, z, rotation_y = values[:14]
-    if not (truncated == -1 or 0 <= truncated <= 1):
-        raise UserError(f"{where}: expected a truncation of 0..1 (-1 unknown), found {truncated:g}")
-    if occluded not in (-1, 0, 1, 2, 3):
-        raise UserError(f"{where}: expected an occlusion of 0, 1, 2, 3 (-1 unknown), found {occluded:g}")
+    truncation, occlusion, _, left, top, right, bottom, height, width, length, x, y, z, rotation_y = values[:14]
+    if not (truncation == -1 or 0 <= truncation <= 1):
+        raise UserError(f"{where}: expected a truncation of 0..1 (-1 unknown), found {truncation:g}")
+    if occlusion not in (-1, 0, 1, 2, 3):
+        raise UserError(f"{where}: expected an occlusion of 0, 1, 2, 3 (-1 unknown), found {occlusion:g}")
     if right < left or bottom < top:
         raise UserError(f"{where}: expected a box left top right bottom, found {left:g} {top:g} {right:g} {bottom:g}")
-    return KittiLabel(
-        type=columns[0],
-        truncated=truncated,
-        occluded=int(occluded),
-        alpha=alpha,
+    has_3d_box = min(height, width, length) > 0 and z > _UNKNOWN_LOCATION[2] and rotation_y != _UNKNOWN_ANGLE
+    return ObjectLabel(
+        class_name=columns[0],
         box=(left, top, right, bottom),
-        dimensions=(height, width, length),
-        location=(x, y, z),
-        rotation_y=rotation_y,
-        score=values[14] if len(values) == 15 else None,
+        truncation=None if truncation == -1 else truncation,
+        occlusion=None if occlusion == -1 else int(occlusion),
+        box_3d=Box3D((x, y, z), (height, width, length), rotation_y) if has_3d_box else None,
     )
 
 
-def read_labels(path: Path) -> list[KittiLabel]:
+def read_labels(path: Path) -> list[ObjectLabel]:
     """The labels of one image; an empty file is an image without objects.  Raises UserError naming file and line."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -91,15 +69,55 @@ def read_labels(path: Path) -> list[KittiLabel]:
     ]
 
 
-def format_label_line(label: KittiLabel) -> str:
-    """The line of a label, without line end: two decimals as in KITTI's own files, the score with six."""
-    numbers = [label.alpha, *label.box, *label.dimensions, *label.location, label.rotation_y]
-    columns = [label.type, f"{label.truncated:.2f}", str(label.occluded), *(f"{number:.2f}" for number in numbers)]
-    if label.score is not None:
-        columns.append(f"{label.score:.6f}")
-    return " ".join(columns)
+def format_label_line(label: ObjectLabel, format_number: Callable[[float], str] = "{:.2f}".format) -> str:
+    """The line of a label, without line end.  format_number: two decimals as in KITTI's own files by default."""
+    box = label.box_3d
+    if box is None:
+        return _format_line(
+            label, _UNKNOWN_ANGLE, _UNKNOWN_DIMENSIONS, _UNKNOWN_LOCATION, _UNKNOWN_ANGLE, format_number
+        )
+    return _format_line(
+        label, _observation_angle(box), box.dimensions, box.bottom_centre, box.rotation_y, format_number
+    )
 
 
-def write_labels(path: Path, labels: Iterable[KittiLabel]) -> None:
-    """Write the labels of one image; the file appears whole or not at all."""
+def write_labels(path: Path, labels: Iterable[ObjectLabel]) -> None:
+    """Write the labels of one image."""
     write_atomically(path, "".join(f"{format_label_line(label)}\n" for label in labels).encode())
+
+
+def write_results(path: Path, detections: Detections, label_to_camera: NDArray[np.float64]) -> None:
+    """Write the detections of one image as result lines, in their order.
+
+    The location is the predicted position (of the visible surface in the middle of the box, not of the bottom of a 3D
+    box); truncation, occlusion, dimensions and angles are unknown.
+    label_to_camera: (4, 4), a translation from KITTI's label frame (rectified camera 0) to the camera's frame.
+    """
+    lines = []
+    for i, position in enumerate(detections.position.astype(np.float64) - label_to_camera[:3, 3]):
+        x1, y1, x2, y2 = (float(edge) for edge in detections.boxes[i])
+        label = ObjectLabel(detections.name(i), (x1, y1, x2, y2))
+        location = tuple(position) if np.isfinite(position).all() else _UNKNOWN_LOCATION
+        line = _format_line(label, _UNKNOWN_ANGLE, _UNKNOWN_DIMENSIONS, location, _UNKNOWN_ANGLE, "{:.2f}".format)
+        lines.append(f"{line} {float(detections.scores[i]):.6f}\n")
+    write_atomically(path, "".join(lines).encode())
+
+
+def _format_line(
+    label: ObjectLabel,
+    alpha: float,
+    dimensions: tuple[float, ...],
+    location: tuple[float, ...],
+    rotation_y: float,
+    format_number: Callable[[float], str],
+) -> str:
+    truncation = -1.0 if label.truncation is None else label.truncation
+    occlusion = -1 if label.occlusion is None else label.occlusion
+    numbers = map(format_number, (alpha, *label.box, *dimensions, *location, rotation_y))
+    return " ".join([label.class_name, format_number(truncation), str(occlusion), *numbers])
+
+
+def _observation_angle(box: Box3D) -> float:
+    """KITTI's alpha: the rotation relative to the ray from the camera to the object, radians, -pi..pi."""
+    x, _, z = box.bottom_centre
+    return (box.rotation_y - math.atan2(x, z) + math.pi) % (2 * math.pi) - math.pi

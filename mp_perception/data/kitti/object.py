@@ -20,7 +20,8 @@ from mp_perception.data.frame_sets import (
     split_file,
 )
 from mp_perception.data.kitti.calibration import KittiCalibration, read_object_calibration
-from mp_perception.data.kitti.labels import KittiLabel, read_labels
+from mp_perception.data.kitti.labels import read_labels
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 
@@ -66,7 +67,7 @@ class KittiObjects(FrameSet):
         """The calibration of a frame."""
         return read_object_calibration(self.calibration_file(self.frames[index].name))
 
-    def labels(self, index: int) -> list[KittiLabel]:
+    def labels(self, index: int) -> list[ObjectLabel]:
         return read_labels(self.label_file(self.frames[index].name))
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:

@@ -18,9 +18,10 @@ from mp_perception.data.frame_sets import (
 )
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.depth_files import depth_kind, find_depth_map, find_depth_root, find_raw_root
-from mp_perception.data.kitti.labels import KittiLabel, read_labels
+from mp_perception.data.kitti.labels import read_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 _CAMERA = 2
@@ -47,15 +48,15 @@ class KittiRaw(FrameSet):
         if all(frame.name.startswith(SYNTHETIC_DATE) for frame in self.frames):
             self.ground_truth = EXACT_DEPTH
 
-    def labels(self, index: int) -> list[KittiLabel] | None:
+    def labels(self, index: int) -> list[ObjectLabel] | None:
         drive, number = self._place(index)
         tracklets = drive.folder / "tracklet_labels.xml"
         if tracklets.exists():
             boxes = _read_tracklets(tracklets).get(number, [])
             height, width = self._image_size(index)
-            return tracked_labels(
-                boxes, drive.calibration, _CAMERA, drive.calibration.intrinsics(_CAMERA, width, height)
-            )
+            camera = self.camera(index, width, height)
+            lidar_to_camera = drive.calibration.velo_to_camera(_CAMERA)
+            return tracked_labels(boxes, lidar_to_camera, camera.label_to_camera, camera.intrinsics)
         if (drive.folder / "label_02").is_dir():
             return read_labels(drive.folder / "label_02" / f"{number:010d}.txt")
         return None

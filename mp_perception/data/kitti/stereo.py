@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import (
     Frame,
@@ -54,4 +52,4 @@ class KittiStereo(FrameSet):
             image = self.frames[index].image
             raise UserError(f"{image}: expected an image of KITTI's sizes ({sizes}), found {width}x{height}")
         focal, cx, cy = _CAMERAS[width, height]
-        return FrameCamera(CameraIntrinsics(focal, focal, cx, cy, width, height), np.eye(4))
+        return FrameCamera(CameraIntrinsics(focal, focal, cx, cy, width, height))

@@ -18,8 +18,9 @@ from mp_perception.data.frame_sets import (
     select_frames,
     split_file,
 )
-from mp_perception.data.kitti.labels import KittiLabel, parse_label_line
+from mp_perception.data.kitti.labels import parse_label_line
 from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 #: Tracking's name of a type -> the object set's.
@@ -55,7 +56,7 @@ class KittiTracking(FrameSet):
                 if not path.is_file():
                     raise UserError(f"{path}: missing, expected for the images in {images / sequence_name}")
 
-    def labels(self, index: int) -> list[KittiLabel]:
+    def labels(self, index: int) -> list[ObjectLabel]:
         sequence, number = self.frames[index].name.split("/")
         return read_tracking_labels(self.folder / "label_02" / f"{sequence}.txt").get(int(number), [])
 
@@ -65,12 +66,12 @@ class KittiTracking(FrameSet):
 
 
 @cache
-def read_tracking_labels(path: Path) -> dict[int, list[KittiLabel]]:
+def read_tracking_labels(path: Path) -> dict[int, list[ObjectLabel]]:
     """Frame number -> labels.  A line is `frame track` and the object set's columns.
 
     A sequence's file is read once.  Raises UserError naming file and line.
     """
-    labels: dict[int, list[KittiLabel]] = {}
+    labels: dict[int, list[ObjectLabel]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ larger than one drawn by hand.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from mp_perception.data.coco_classes import box_label
-from mp_perception.data.kitti.calibration import KittiCalibration, Matrix
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.kitti.calibration import Matrix
+from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 
@@ -32,7 +31,7 @@ NEAR_PLANE = 0.1
 #: Tracklets' name of a type -> the object set's.
 _TYPES = {"Person (sitting)": "Person_sitting"}
 
-#: An object of which a smaller share than 1 - this is in the image becomes DontCare: its projected box says little.
+#: A more truncated object becomes an ignored region: its projected box says little.
 MAX_TRUNCATION = 0.95
 
 #: Corners (8, 3) of a box of length, width and height 1 around the middle of its bottom, and the twelve pairs of them
@@ -45,15 +44,15 @@ _EDGES = np.array([(i, i + step) for step in (1, 2, 4) for i in range(8) if not 
 class TrackedBox:
     """A 3D box of one object in one frame, in the scanner's frame (x forward, y left, z up), metres.
 
-    type: the object set's name.  dimensions: height, width, length.  location: middle of the bottom.
-    yaw: about z, radians.  occluded: 0 visible, 1 partly, 2 largely, -1 unknown.
+    class_name: the object set's name.  dimensions: height, width, length.  location: centre of the bottom.
+    yaw: about z, radians.  occlusion: 0 visible, 1 partly, 2 largely occluded, None unknown.
     """
 
-    type: str
+    class_name: str
     dimensions: tuple[float, float, float]
     location: tuple[float, float, float]
     yaw: float
-    occluded: int
+    occlusion: int | None = None
 
 
 def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
@@ -83,18 +82,17 @@ def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
 
 
 def tracked_labels(
-    boxes: list[TrackedBox], calibration: KittiCalibration, camera: int, intrinsics: CameraIntrinsics
-) -> list[KittiLabel]:
-    """The boxes that a camera's image shows, as labels of the object set.
+    boxes: Sequence[TrackedBox], lidar_to_camera: Matrix, label_to_camera: Matrix, intrinsics: CameraIntrinsics
+) -> list[ObjectLabel]:
+    """The labels of the boxes that a camera's image shows.
 
-    The truncation is the share of the projected box outside the image.  intrinsics: of the camera's image.
-    Raises UserError if the calibration lacks the scanner's place.
+    The truncation is the fraction of the projected box outside the image.
+    lidar_to_camera, label_to_camera: (4, 4), into the camera's optical frame.  intrinsics: of the camera's image.
     """
-    to_camera = calibration.velo_to_camera(camera)
-    to_camera_0 = np.linalg.inv(calibration.camera_0_to_camera(camera)) @ to_camera
+    lidar_to_label = np.linalg.inv(label_to_camera) @ lidar_to_camera
     labels = []
     for box in boxes:
-        edges = _edges_in_camera(box, to_camera)
+        edges = _edges_in_camera(box, lidar_to_camera)
         if len(edges) == 0:
             continue
         points = intrinsics.project(edges)
@@ -103,26 +101,16 @@ def tracked_labels(
         if box_areas(inside)[0] <= 0:
             continue
         left, top, right, bottom = (float(edge) for edge in inside[0])
-        truncated = float(1 - box_areas(inside)[0] / box_areas(span)[0])
-        if truncated > MAX_TRUNCATION:
-            labels.append(box_label("DontCare", (left, top, right, bottom)))
+        truncation = float(1 - box_areas(inside)[0] / box_areas(span)[0])
+        if truncation > MAX_TRUNCATION:
+            labels.append(ObjectLabel(IGNORED_REGION, (left, top, right, bottom)))
             continue
-        location = (to_camera_0 @ [*box.location, 1])[:3]
-        # The direction of the box's length in the scanner's frame, seen in camera 0's: its angle about the y axis.
-        length_axis = to_camera_0[:3, :3] @ [math.cos(box.yaw), math.sin(box.yaw), 0]
+        x, y, z = (lidar_to_label @ [*box.location, 1])[:3]
+        # The direction of the box's length in the scanner's frame, seen in the label frame: its angle about y.
+        length_axis = lidar_to_label[:3, :3] @ [math.cos(box.yaw), math.sin(box.yaw), 0]
         rotation_y = math.atan2(-length_axis[2], length_axis[0])
-        labels.append(
-            KittiLabel(
-                type=box.type,
-                truncated=truncated,
-                occluded=box.occluded,
-                alpha=_wrapped(rotation_y - math.atan2(location[0], location[2])),
-                box=(left, top, right, bottom),
-                dimensions=box.dimensions,
-                location=(float(location[0]), float(location[1]), float(location[2])),
-                rotation_y=rotation_y,
-            )
-        )
+        box_3d = Box3D((float(x), float(y), float(z)), box.dimensions, rotation_y)
+        labels.append(ObjectLabel(box.class_name, (left, top, right, bottom), truncation, box.occlusion, box_3d))
     return labels
 
 
@@ -160,15 +148,15 @@ def _boxes(tracklet: Any, where: str) -> Iterator[tuple[int, TrackedBox]]:
     for frame, pose in enumerate(poses.findall("item") if poses is not None else (), start=first):
         place = f"{where}, frame {frame}"
         x, y, z, yaw = (_number(pose, key, place) for key in ("tx", "ty", "tz", "rz"))
-        occluded = int(_number(pose, "occlusion", place))
+        occlusion = int(_number(pose, "occlusion", place))
         yield (
             frame,
             TrackedBox(
-                type=_TYPES.get(name, name),
+                class_name=_TYPES.get(name, name),
                 dimensions=(height, width, length),
                 location=(x, y, z),
                 yaw=yaw,
-                occluded=occluded if occluded in (0, 1, 2) else -1,
+                occlusion=occlusion if occlusion in (0, 1, 2) else None,
             ),
         )
 
@@ -182,8 +170,3 @@ def _number(element: Any, key: str, where: str) -> float:
     if not math.isfinite(value):
         raise UserError(f"{where}: expected a number in <{key}>, found {text!r}")
     return value
-
-
-def _wrapped(angle: float) -> float:
-    """The same angle within -pi..pi."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi

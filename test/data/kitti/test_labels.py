@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_perception.data.kitti.labels import KittiLabel, format_label_line, parse_label_line, read_labels, write_labels
+from mp_perception.data.kitti.labels import format_label_line, parse_label_line, read_labels, write_labels
+from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
 
 CAR = "Car 0.25 1 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
@@ -17,46 +18,44 @@ DONT_CARE = "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000
 
 
 def test_every_column_finds_its_place() -> None:
-    assert parse_label_line(CAR + " 0.75", "x:1") == KittiLabel(
-        type="Car",
-        truncated=0.25,
-        occluded=1,
-        alpha=-1.58,
+    assert parse_label_line(CAR, "x:1") == ObjectLabel(
+        class_name="Car",
         box=(587.01, 173.33, 614.12, 200.12),
-        dimensions=(1.65, 1.67, 3.64),
-        location=(-0.65, 1.71, 46.70),
-        rotation_y=-1.59,
-        score=0.75,
+        truncation=0.25,
+        occlusion=1,
+        box_3d=Box3D((-0.65, 1.71, 46.70), (1.65, 1.67, 3.64), -1.59),
     )
-    assert parse_label_line(CAR, "x:1").score is None
+    assert parse_label_line(CAR + " 0.75", "x:1") == parse_label_line(CAR, "x:1")
 
 
-def test_unknown_columns_mean_no_3d_box() -> None:
-    assert parse_label_line(CAR, "x:1").has_3d_box
-    assert not parse_label_line(DONT_CARE, "x:1").has_3d_box
+def test_unknown_columns_are_none() -> None:
+    assert parse_label_line(DONT_CARE, "x:1") == ObjectLabel(IGNORED_REGION, (503.89, 169.71, 590.61, 190.13))
+
+
+def test_the_observation_angle_is_written() -> None:
+    """KITTI's alpha is the rotation relative to the ray from the camera to the object."""
+    assert format_label_line(parse_label_line(CAR, "x:1")) == CAR
 
 
 decimals = st.integers(-90000, 90000).map(lambda hundredths: hundredths / 100)
 
 
 @given(
-    st.sampled_from([-1.0, 0.0, 0.5, 1.0]),
-    st.integers(-1, 3),
+    st.sampled_from([None, 0.0, 0.5, 1.0]),
+    st.none() | st.integers(0, 3),
     st.lists(decimals, min_size=2, max_size=2).map(sorted),
     st.lists(decimals, min_size=2, max_size=2).map(sorted),
-    st.tuples(decimals, decimals, decimals),
-    st.none() | st.integers(0, 10**6).map(lambda millionths: millionths / 10**6),
+    st.none() | st.builds(Box3D, st.tuples(decimals, decimals, decimals), st.just((1.5, 1.6, 3.7)), st.just(-0.25)),
 )
 def test_what_is_written_is_read_again(
-    truncated: float,
-    occluded: int,
+    truncation: float | None,
+    occlusion: int | None,
     columns: list[float],
     rows: list[float],
-    location: tuple[float, float, float],
-    score: float | None,
+    box_3d: Box3D | None,
 ) -> None:
     box = (columns[0], rows[0], columns[1], rows[1])
-    label = KittiLabel("Van", truncated, occluded, 0.5, box, (1.5, 1.6, 3.7), location, -0.25, score)
+    label = ObjectLabel("Van", box, truncation, occlusion, box_3d)
     assert parse_label_line(format_label_line(label), "x:1") == label
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.calibration import KittiCalibration
 from mp_perception.data.kitti.labels import read_labels
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.tracklets import TrackedBox, read_tracklets, tracked_labels
+from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_iou
 
@@ -28,14 +28,8 @@ FILE = """<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>
 </tracklets></boost_serialization>
 """
 CAMERA = CameraIntrinsics(fx=50, fy=50, cx=31, cy=15, width=64, height=32)
-# Scanner: x forward, y left, z up; camera 0: x right, y down, z forward, in the same place.
-CALIBRATION = KittiCalibration(
-    projections={2: np.array([[50.0, 0, 31, 0], [0, 50, 15, 0], [0, 0, 1, 0]])},
-    rectification=np.eye(3),
-    velo_to_camera_0=np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]),
-    imu_to_velo=None,
-    source=Path("calibration"),
-)
+# Lidar: x forward, y left, z up; camera: x right, y down, z forward, in the same place.
+LIDAR_TO_CAMERA = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 
 
 def test_boxes_go_to_their_frames(tmp_path: Path) -> None:
@@ -43,31 +37,31 @@ def test_boxes_go_to_their_frames(tmp_path: Path) -> None:
     path.write_text(FILE.format(poses=POSE.format(x=10, o=1) + POSE.format(x=11, o=-1)))
     assert read_tracklets(path) == {
         7: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (10, 1, -1.5), 0.5, 1)],
-        8: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (11, 1, -1.5), 0.5, -1)],
+        8: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (11, 1, -1.5), 0.5, None)],
     }
 
 
 def test_a_box_straight_ahead_by_hand() -> None:
     # 2 m wide, 4 m long along the line of sight, 1 m high, its bottom 1 m below the camera, front face at z = 8.
-    (label,) = tracked_labels([TrackedBox("Car", (1, 2, 4), (10, 0, -1), 0, 0)], CALIBRATION, 2, CAMERA)
-    assert label.location == pytest.approx((0, 1, 10))
-    assert label.rotation_y == pytest.approx(-math.pi / 2)
+    (label,) = tracked_labels([TrackedBox("Car", (1, 2, 4), (10, 0, -1), 0, 0)], LIDAR_TO_CAMERA, np.eye(4), CAMERA)
+    assert label.box_3d.bottom_centre == pytest.approx((0, 1, 10))
+    assert label.box_3d.rotation_y == pytest.approx(-math.pi / 2)
     # The front face spans x -1..1, y 0..1 at z = 8; image points are principal point + 0.5.
     assert label.box == pytest.approx((31.5 - 50 / 8, 15.5, 31.5 + 50 / 8, 15.5 + 50 / 8))
-    assert label.truncated == pytest.approx(0)
+    assert label.truncation == pytest.approx(0)
 
 
 def test_a_box_beside_the_camera_is_cut_at_the_near_plane_and_behind_it_is_none() -> None:
     # 1 m wide, on the right, from 2 m behind the camera to 2 m before it, 0.2 m high.
     beside = TrackedBox("Car", (0.2, 1, 4), (0, -1.2, -0.1), 0, 0)
-    (label,) = tracked_labels([beside], CALIBRATION, 2, CAMERA)
+    (label,) = tracked_labels([beside], LIDAR_TO_CAMERA, np.eye(4), CAMERA)
     # At the near plane (z = 0.1) its edges span x 0.7..1.7, y -0.1..0.1: u = 31.5 + 500 * x, v = 15.5 + 500 * y; at its
-    # far end (z = 2) u begins at 31.5 + 25 * 0.7.  Nearly all of that lies outside the image: DontCare.
-    assert label.type == "DontCare"
+    # far end (z = 2) u begins at 31.5 + 25 * 0.7.  Nearly all of that lies outside the image.
+    assert label.class_name == IGNORED_REGION
     assert label.box == pytest.approx((31.5 + 17.5, 0, 64, 32))
     behind = TrackedBox("Car", (1, 1, 4), (-5, 0, -1), 0, 0)
     above = TrackedBox("Car", (1, 1, 4), (10, 0, 9), 0, 0)
-    assert tracked_labels([behind, above], CALIBRATION, 2, CAMERA) == []
+    assert tracked_labels([behind, above], LIDAR_TO_CAMERA, np.eye(4), CAMERA) == []
 
 
 @pytest.mark.parametrize(
@@ -100,14 +94,16 @@ def test_the_shared_drives_labels_are_those_converted_elsewhere(shared_data: Pat
             overlaps = box_iou(np.array([label.box for label in theirs]), np.array([label.box for label in ours]))
         for number, label in enumerate(theirs):
             twin = ours[int(overlaps[number].argmax())]
-            assert twin.type == label.type
+            assert twin.class_name == label.class_name
             # Theirs counts pixel centres as whole numbers: half a pixel to the left and above.
-            shift = 0.5 if label.truncated == 0 else 1.5
+            shift = 0.5 if label.truncation == 0 else 1.5
             assert twin.box == pytest.approx(np.array(label.box) + 0.5, abs=shift)
-            assert twin.location == pytest.approx(label.location, abs=0.02)
-            assert math.cos(twin.rotation_y - label.rotation_y) > 0.999
+            assert twin.box_3d.bottom_centre == pytest.approx(label.box_3d.bottom_centre, abs=0.02)
+            assert math.cos(twin.box_3d.rotation_y - label.box_3d.rotation_y) > 0.999
         num_objects += len(theirs)
         num_extra += len(ours) - len(theirs)
     assert num_objects == 695
-    # The converter left out what is DontCare here.
-    assert num_extra == sum(label.type == "DontCare" for index in range(len(frames)) for label in frames.labels(index))
+    # The converter left out what is an ignored region here.
+    assert num_extra == sum(
+        label.class_name == IGNORED_REGION for index in range(len(frames)) for label in frames.labels(index)
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mp_perception.data.frame_sets import FrameCamera
-from mp_perception.data.kitti.labels import KittiLabel
+from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.data.samples import Sample
 from mp_perception.evaluation.evaluate import Evaluation
 from mp_perception.evaluation.report.frames import FrameGallery
@@ -52,7 +52,7 @@ def make_frame() -> Callable[..., tuple[Sample, Prediction]]:
 
 @pytest.fixture(scope="session")
 def make_report(
-    make_frame: Callable[..., tuple[Sample, Prediction]], make_label: Callable[..., KittiLabel]
+    make_frame: Callable[..., tuple[Sample, Prediction]], make_label: Callable[..., ObjectLabel]
 ) -> Callable[..., Report]:
     """A whole report on frames of the given names; the first is the best one."""
 
@@ -65,7 +65,7 @@ def make_report(
         for i, name in enumerate(names):
             sample, prediction = make_frame(name, 0.05 * (i + 1), classes, **frame)
             labels = [
-                make_label(kind, box, dimensions=(1.5, 1.6, 3.0), location=((box[0] - 140) / 20, 1.5, 10), rotation_y=0)
+                make_label(kind, box, box_3d=Box3D(((box[0] - 140) / 20, 1.5, 10), (1.5, 1.6, 3.0), 0))
                 for kind, box in zip(classes, BOXES, strict=True)
             ]
             evaluation.add(sample, labels, camera, prediction)

@@ -1,0 +1,83 @@
+"""Geometry of labelled 3D boxes: corners, which points lie inside, and the surface that a camera sees.
+
+Boxes are in the label frame (see Box3D).  The axes of the camera's optical frame are parallel to the label frame's:
+label_to_camera, (4, 4), is a translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.object_label import Box3D, ObjectLabel
+from mp_perception.geometry import CameraIntrinsics
+
+Floats = NDArray[np.float64]
+
+#: How far outside a labelled box, on all sides, a lidar point may lie and still be the object's, metres: labels are
+#: drawn by hand and points have noise.
+LABEL_MARGIN = 0.1
+
+
+def box_corners(box: Box3D) -> Floats:
+    """The eight corners (8, 3), metres: the four of the bottom, front left first, then those above them."""
+    height, width, length = box.dimensions
+    along = np.array([1, 1, -1, -1, 1, 1, -1, -1]) * length / 2
+    across = np.array([1, -1, -1, 1, 1, -1, -1, 1]) * width / 2
+    up = np.array([0, 0, 0, 0, -1, -1, -1, -1]) * height
+    return np.asarray(np.stack([along, up, across], axis=1) @ _box_rotation(box).T + np.array(box.bottom_centre))
+
+
+def points_in_box(box: Box3D, points: NDArray[np.floating], margin: float = LABEL_MARGIN) -> NDArray[np.bool_]:
+    """Mask (N,) of the points (N, 3), metres, that lie in the box enlarged by `margin` metres on all sides."""
+    low, high = _limits(box)
+    local = (points - np.array(box.bottom_centre)) @ _box_rotation(box)
+    return np.asarray(((local > low - margin) & (local < high + margin)).all(axis=1))
+
+
+def visible_surface_depths(
+    labels: Sequence[ObjectLabel], intrinsics: CameraIntrinsics, label_to_camera: Floats
+) -> Floats:
+    """Depth (N,), metres along the camera's axis, where the ray through each 2D box's middle enters its 3D box.
+
+    NaN for a label without 3D box, and where the ray misses the 3D box (2D boxes of objects that the image cuts off)
+    or starts inside it.
+    """
+    middles = np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 2, 2).mean(axis=1)
+    directions = intrinsics.unproject(middles, np.ones(len(labels)))
+    eye = -label_to_camera[:3, 3]
+    depths = np.full(len(labels), np.nan)
+    for i, label in enumerate(labels):
+        if label.box_3d is None:
+            continue
+        low, high = _limits(label.box_3d)
+        rotation = _box_rotation(label.box_3d)
+        start, direction = (eye - np.array(label.box_3d.bottom_centre)) @ rotation, directions[i] @ rotation
+        # Distances along the ray at which it crosses the box's three pairs of planes; with z = 1 they are depths.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossings = np.sort((np.stack([low, high]) - start) / direction, axis=0)
+        # 0/0: the ray runs within a plane of the box, which then does not limit it.
+        enter, leave = np.nanmax(crossings[0]), np.nanmin(crossings[1])
+        if 0 < enter <= leave:
+            depths[i] = enter
+    return depths
+
+
+def centre_depths(labels: Sequence[ObjectLabel], label_to_camera: Floats) -> Floats:
+    """Depth (N,), metres along the camera's axis, of the 3D boxes' centres; NaN for a label without 3D box."""
+    depths = [np.nan if label.box_3d is None else label.box_3d.bottom_centre[2] for label in labels]
+    return np.asarray(np.array(depths, dtype=np.float64) + label_to_camera[2, 3])
+
+
+def _limits(box: Box3D) -> tuple[Floats, Floats]:
+    """Minimum and maximum coordinates (3,) in the box's own frame: along its length, down, across; bottom at zero."""
+    height, width, length = box.dimensions
+    return np.array([-length / 2, -height, -width / 2]), np.array([length / 2, 0, width / 2])
+
+
+def _box_rotation(box: Box3D) -> Floats:
+    """(3, 3) rotation from the box's own axes to the label frame's: about y, by rotation_y."""
+    cosine, sine = np.cos(box.rotation_y), np.sin(box.rotation_y)
+    return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
