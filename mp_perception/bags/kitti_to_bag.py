@@ -43,13 +43,13 @@ from mp_perception.bags.truth_messages import (
     labels_message,
 )
 from mp_perception.bags.writing import BagWriter, OfferedQos, Storage
-from mp_perception.data.frame_sets import KITTI_CLASSES, FrameSet
+from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.calibration import KittiCalibration
+from mp_perception.data.kitti.calibration_files import KittiCalibration
+from mp_perception.data.kitti.labels import KITTI_CLASSES
 from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.kitti.raw import FRAME_PERIOD_NS, RawDrive, read_scan
 from mp_perception.data.kitti.raw_frames import KittiRaw
-from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
@@ -121,9 +121,9 @@ def write_objects(
             _FIRST_STAMP_NS + index * FRAME_PERIOD_NS,
             data_set.calibration(index),
             {},
-            data_set.scan_file(frame.name),
+            data_set.scan_file(index),
         )
-        for index, frame in enumerate(data_set.frames)
+        for index in range(len(data_set))
     ]
     return _write(data_set, moments, path, storage, cameras=(2,), fixed=False)
 
@@ -134,10 +134,9 @@ def write_sequence(root: Path, sequence: str, path: Path, storage: Storage = "mc
     Raises UserError if there is no such sequence, the bag exists, or a file is missing or damaged.
     """
     data_set = KittiTracking(root)
-    sequences = sorted({frame.name.split("/")[0] for frame in data_set.frames})
-    if sequence not in sequences:
-        raise UserError(f"{root}: no sequence {sequence}, it has {', '.join(sequences)}")
-    calibration = read_sequence_calibration(root / "training" / "calib" / f"{sequence}.txt")
+    if sequence not in data_set.calibrations:
+        raise UserError(f"{root}: no sequence {sequence}, it has {', '.join(data_set.calibrations)}")
+    calibration = data_set.calibrations[sequence]
     moments = []
     for index, frame in enumerate(data_set.frames):
         name, number = frame.name.split("/")

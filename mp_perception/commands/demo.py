@@ -110,7 +110,7 @@ def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None
     import numpy as np
 
     from mp_perception.bags.node_recording import read_published_frames
-    from mp_perception.data.kitti.depth import write_depth_png
+    from mp_perception.data.depth_png import write_depth_png
     from mp_perception.files import write_atomically
     from mp_perception.progress import track
     from mp_perception.visualization.prediction_files import write_png

@@ -3,17 +3,17 @@
 COCO labels a rider as a person and a bicycle; KITTI's Cyclist is both in one box.  The rule, with person and bicycle
 as boxes:
 
-1.  A person and a bicycle *touch* if their intersection covers at least TOUCHING_SHARE of the bicycle's box.
-2.  A touching person *rides* if the middle of the person's box lies within the bicycle's left and right edges, the
-    person's upper edge lies above the bicycle's, and the feet are on the pedals: the person's lower edge lies in the
-    lower half of the bicycle's box, and off the ground by at least GROUND_SHARE of its height.
+1.  A person and a bicycle *touch* if their intersection covers at least TOUCHING_FRACTION of the bicycle's box.
+2.  A touching person *rides* if the centre of the person's box is between the bicycle's left and right edges, the
+    person's upper edge is above the bicycle's, and the feet are on the pedals: the person's lower edge is in the
+    lower half of the bicycle's box, and above the ground by at least GROUND_FRACTION of its height.
 3.  Each bicycle takes the riding person that covers most of it, each person one bicycle; both become one Cyclist
-    whose box spans both.
-4.  A person who touches a bicycle but does not ride (pushes it, stands behind it) and everyone who touches a
-    motorcycle may count as a Pedestrian or a rider: unknown.  All other persons are Pedestrians.
-5.  Bicycles and motorcycles without a rider are background.  COCO's car is a Car (vans and minibuses included, which
-    is why a set of COCO's does not label Van).  Its truck (lorries, pick-ups, vans) and bus are unknown, because our
-    vehicle classes divide them otherwise.  Everything else is background.
+    whose box encloses both.
+4.  A person who touches a bicycle but does not ride (pushes it, stands behind it) and every person who touches a
+    motorcycle may count as a Pedestrian or a rider: ignored.  All other persons are Pedestrians.
+5.  Bicycles and motorcycles without a rider are background.  COCO's car is a Car (including vans and minibuses, so a
+    set with COCO's classes does not label Van).  Its truck (lorries, pick-ups, vans) and bus are ignored, because our
+    vehicle classes divide them differently.  All other labels stay as they are.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from dataclasses import replace
 import numpy as np
 
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
-from mp_perception.geometry import box_areas, clip_boxes
+from mp_perception.geometry import box_areas, box_intersections
 
-#: Share of a bicycle's box that a person must cover to have anything to do with it.
-TOUCHING_SHARE = 0.15
-#: A rider's feet are above the wheels' lowest point by at least this share of the bicycle's height.
-GROUND_SHARE = 0.05
+#: Fraction of a bicycle's box that a person must cover to touch it.
+TOUCHING_FRACTION = 0.15
+#: A rider's feet are above the wheels' lowest point by at least this fraction of the bicycle's height.
+GROUND_FRACTION = 0.05
+
+#: COCO's name -> ours, of classes that need no second label to decide.
+_RENAMED = {"car": "Car", "truck": IGNORED_REGION, "bus": IGNORED_REGION}
 
 
 def labelled_in_coco(categories: Collection[str]) -> tuple[str, ...]:
-    """Classes of ours that a set with these categories labels: its own names, and those that the rule makes."""
+    """The classes that a set with these categories labels: the categories themselves, and those that the rule makes."""
     derived = []
     if "person" in categories:
         derived.append("Pedestrian")
@@ -47,30 +50,33 @@ def labelled_in_coco(categories: Collection[str]) -> tuple[str, ...]:
 def from_coco(labels: Sequence[ObjectLabel], class_names: Collection[str] = ()) -> list[ObjectLabel]:
     """The labels with our classes, by the rule above.
 
-    class_names: types that stay what they are, because the network has classes of those names.
+    class_names: classes of the network; COCO's classes of the same name stay as they are.
     """
     kept = [label for label in labels if label.class_name in class_names]
     others = [label for label in labels if label.class_name not in class_names]
-    persons = [label for label in others if label.class_name == "person"]
-    bicycles = [label for label in others if label.class_name == "bicycle"]
-    motorcycles = [label for label in others if label.class_name == "motorcycle"]
+    persons, bicycles, motorcycles = (
+        [label for label in others if label.class_name == name] for name in ("person", "bicycle", "motorcycle")
+    )
     converted: list[ObjectLabel] = []
     riders = _riders(persons, bicycles)
     for number, person in enumerate(persons):
         if number in riders:
             converted.append(_union(person, bicycles[riders[number]]))
-        elif any(_cover(person, vehicle) >= TOUCHING_SHARE for vehicle in (*bicycles, *motorcycles)):
+        elif any(_cover(person, vehicle) >= TOUCHING_FRACTION for vehicle in (*bicycles, *motorcycles)):
             converted.append(replace(person, class_name=IGNORED_REGION))
         else:
             converted.append(replace(person, class_name="Pedestrian"))
-    converted += [replace(label, class_name="Car") for label in others if label.class_name == "car"]
-    unclear = [label for label in others if label.class_name in ("truck", "bus", IGNORED_REGION)]
-    converted += [replace(label, class_name=IGNORED_REGION) for label in unclear]
+    decided = ("person", "bicycle", "motorcycle")
+    converted += [
+        replace(label, class_name=_RENAMED.get(label.class_name, label.class_name))
+        for label in others
+        if label.class_name not in decided
+    ]
     return kept + converted
 
 
 def _riders(persons: Sequence[ObjectLabel], bicycles: Sequence[ObjectLabel]) -> dict[int, int]:
-    """Person's index -> bicycle's index; the pair with the greatest cover first."""
+    """Person's index -> bicycle's index; the pair with the maximum cover first."""
     pairs = sorted(
         (
             (_cover(person, bicycle), p, b)
@@ -89,26 +95,24 @@ def _riders(persons: Sequence[ObjectLabel], bicycles: Sequence[ObjectLabel]) -> 
 
 def _rides(person: ObjectLabel, bicycle: ObjectLabel) -> bool:
     left, top, right, bottom = bicycle.box
-    middle = (person.box[0] + person.box[2]) / 2
-    lowest = bottom - GROUND_SHARE * (bottom - top)
+    centre = (person.box[0] + person.box[2]) / 2
+    lowest = bottom - GROUND_FRACTION * (bottom - top)
     return (
-        _cover(person, bicycle) >= TOUCHING_SHARE
-        and left <= middle <= right
+        _cover(person, bicycle) >= TOUCHING_FRACTION
+        and left <= centre <= right
         and person.box[1] < top
         and (top + bottom) / 2 <= person.box[3] <= lowest
     )
 
 
 def _cover(person: ObjectLabel, vehicle: ObjectLabel) -> float:
-    """Share of the vehicle's box that the person's covers."""
-    boxes = np.array([person.box, vehicle.box])
-    left, top, right, bottom = boxes[1]
-    area = box_areas(boxes[1:])[0]
-    shared = clip_boxes(boxes[:1] - [left, top, left, top], right - left, bottom - top)
-    return float(box_areas(shared)[0] / area) if area > 0 else 0.0
+    """Fraction of the vehicle's box that the person's covers."""
+    person_box, vehicle_box = np.array([person.box]), np.array([vehicle.box])
+    area = box_areas(vehicle_box)[0]
+    return float(box_intersections(person_box, vehicle_box)[0, 0] / area) if area > 0 else 0.0
 
 
 def _union(person: ObjectLabel, bicycle: ObjectLabel) -> ObjectLabel:
-    low = np.minimum(person.box[:2], bicycle.box[:2])
-    high = np.maximum(person.box[2:], bicycle.box[2:])
-    return ObjectLabel("Cyclist", (float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+    x1, y1 = map(min, person.box[:2], bicycle.box[:2])
+    x2, y2 = map(max, person.box[2:], bicycle.box[2:])
+    return ObjectLabel("Cyclist", (x1, y1, x2, y2))

@@ -12,12 +12,9 @@ from pathlib import Path
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.coco import CocoFolder
 from mp_perception.data.frame_sets import FrameSet
-from mp_perception.data.kitti.depth_frames import KittiDepth
-from mp_perception.data.kitti.depth_selection import KittiDepthSelection
+from mp_perception.data.kitti.depth_sets import KittiDepth, KittiDepthSelection, KittiOdometry, KittiStereo
 from mp_perception.data.kitti.object import KittiObjects
-from mp_perception.data.kitti.odometry import KittiOdometry
 from mp_perception.data.kitti.raw_frames import KittiRaw
-from mp_perception.data.kitti.stereo import KittiStereo
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.people import PeopleFolder
 from mp_perception.errors import UserError

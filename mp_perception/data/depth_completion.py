@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
+from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.depth import read_depth_png, write_depth_png
 from mp_perception.errors import UserError
 
 Floats = NDArray[np.float64]

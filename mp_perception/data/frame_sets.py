@@ -1,6 +1,6 @@
-"""What all data sets share: a sorted list of frames on disk, read when they are asked for, as samples.
+"""What all data sets have in common: a sorted list of frames on disk, read as samples when they are asked for.
 
-A data set finds its frames when it is opened and says, for one frame, which labels and which camera it has; the rest
+A data set finds its frames when it is opened, and gives the labels and the camera of one frame; everything else
 (images, depth maps, classes, checks) is here.
 """
 
@@ -14,21 +14,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.classes import DEFAULT_CLASSES, KITTI_TYPES
+from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.boxes_3d import visible_surface_depths
+from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.calibration import KittiCalibration
-from mp_perception.data.kitti.depth import read_depth_png
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 
-#: Classes that KITTI's own labels know.
-KITTI_CLASSES = tuple(name for name in KITTI_TYPES if name != IGNORED_REGION)
-
-#: Neighbour -> class it is easily taken for.  Where the neighbour is no class of its own, finding it as the other is
-#: neither right nor wrong (KITTI's rules of average precision).
+#: Neighbour -> class that it is easily taken for.  If a neighbour is not a class of the network, detecting it as the
+#: other is neither right nor wrong (KITTI's rules of average precision).
 NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
 
 _IMAGE_SUFFIXES = (".png", ".jpg")
@@ -36,7 +32,7 @@ _IMAGE_SUFFIXES = (".png", ".jpg")
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a data set: its name, its file, and the file of its depth map where there is one."""
+    """One image of a data set: its name, its file, and the file of its depth map if it has one."""
 
     name: str
     image: Path
@@ -57,11 +53,11 @@ class FrameCamera:
 class FrameSet(ABC, Sequence[Sample]):
     """A data set: frames in order of their names; index it for samples.
 
-    origin: its name in the registry.  frames: at least one.  class_names: the classes that the samples' labels count.
-    labelled: names of the classes it labels; nothing else in its images is known.
+    origin: its name in the registry.  frames: at least one.  class_names: the classes that the samples' labels index.
+    labelled: names of the classes that it labels; all others are unknown in its images.
     """
 
-    #: What its depth maps are, in words, where their folders do not tell.
+    #: What its depth maps are, in words, if their folders do not tell.
     ground_truth: str | None = None
 
     def __init__(
@@ -78,9 +74,9 @@ class FrameSet(ABC, Sequence[Sample]):
         self._inexact: frozenset[str] = frozenset()
 
     def use_depth_from(self, folder: Path) -> None:
-        """Takes every frame's depth map from <folder>/<name>.png, as `data complete-depth` writes them.
+        """Replace the depth map of every frame that has one by <folder>/<name>.png (see `data complete-depth`).
 
-        Raises UserError if a frame that has a map has none there.
+        Raises UserError if one of these files is missing.
         """
         for i, frame in enumerate(self.frames):
             path = folder / f"{frame.name}.png"
@@ -89,18 +85,29 @@ class FrameSet(ABC, Sequence[Sample]):
             if frame.depth is not None:
                 self.frames[i] = replace(frame, depth=path)
 
-    def mark_inexact(self, class_names: Collection[str]) -> None:
-        """Boxes of these classes are drawn otherwise here than elsewhere (Sample.exact).
+    def use_labelled_classes(self, class_names: Collection[str]) -> None:
+        """Take only these classes as labelled; objects of others become ignored regions.
 
-        Raises UserError for a class that the set does not know.
+        Raises UserError for a name that is not one of the set's classes.
         """
+        labelled = self._known(class_names)
+        self.labelled_classes = np.array([name in labelled for name in self.class_names], dtype=bool)
+
+    def mark_inexact(self, class_names: Collection[str]) -> None:
+        """Mark the boxes of these classes as drawn by another rule than elsewhere (Sample.exact).
+
+        Raises UserError for a name that is not one of the set's classes.
+        """
+        self._inexact = self._known(class_names)
+
+    def _known(self, class_names: Collection[str]) -> frozenset[str]:
         for name in class_names:
             if name not in self.class_names:
                 raise UserError(f"{self.origin}: unknown class '{name}': expected one of {', '.join(self.class_names)}")
-        self._inexact = frozenset(class_names)
+        return frozenset(class_names)
 
     def labels(self, index: int) -> list[ObjectLabel] | None:
-        """The labels of a frame as they stand in its file, or None if nobody looked for objects."""
+        """The labels of a frame as its file has them, or None if its objects are not labelled."""
         return None
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera | None:
@@ -112,7 +119,7 @@ class FrameSet(ABC, Sequence[Sample]):
         return read_image(self.frames[index].image)
 
     def depth(self, index: int) -> NDArray[np.float32] | None:
-        """The depth map of a frame, metres, NaN where unknown, or None where there is none."""
+        """The depth map (H, W) of a frame, metres, NaN where unknown, or None if it has none."""
         path = self.frames[index].depth
         return None if path is None else read_depth_png(path)
 
@@ -133,7 +140,7 @@ class FrameSet(ABC, Sequence[Sample]):
         labels = self.labels(index)
         if labels is None:
             return Sample(frame.name, self.origin, image, self.class_names, depth=depth, intrinsics=intrinsics)
-        objects, ignored = _select_objects(labels, self.class_names)
+        objects, ignored = self._select_objects(labels)
         boxes, inside = _visible_boxes(objects, width, height)
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
         object_depths: NDArray[np.float64] = np.full(len(objects), np.nan)
@@ -154,92 +161,76 @@ class FrameSet(ABC, Sequence[Sample]):
             intrinsics=intrinsics,
         )
 
+    def _select_objects(self, labels: Sequence[ObjectLabel]) -> tuple[list[ObjectLabel], list[ObjectLabel]]:
+        """The labels of the labelled classes, and those whose objects are ignored.
 
-def _select_objects(
-    labels: Sequence[ObjectLabel], class_names: Sequence[str]
-) -> tuple[list[ObjectLabel], list[ObjectLabel]]:
-    """The labels of the classes, and those of ignored regions: marked as such, or of neighbours that are not a class.
+        Labels of other classes that are not their neighbours are left out: their objects are background.
+        """
+        labelled = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if known}
+        objects, ignored = [], []
+        for label in labels:
+            name = label.class_name
+            if name in labelled:
+                objects.append(label)
+            elif name == IGNORED_REGION or name in self.class_names or NEIGHBOURS.get(name) in self.class_names:
+                ignored.append(label)
+        return objects, ignored
 
-    Labels of other classes are left out: their objects are background.
+
+def find_frames(images: Path, depth: Path | None = None, prefix: str = "") -> list[Frame]:
+    """A frame <prefix><name> for each image <name>.png or .jpg of a folder, sorted.
+
+    depth: folder of the depth maps <name>.png; a frame without a file there has no depth map.
+    Raises UserError if the folder is missing or has no images, or two images have the same name.
     """
-    objects = [label for label in labels if label.class_name in class_names]
-    others = [label for label in labels if label.class_name not in class_names]
-    ignored = [
-        label
-        for label in others
-        if label.class_name == IGNORED_REGION or NEIGHBOURS.get(label.class_name) in class_names
-    ]
-    return objects, ignored
+    if not images.is_dir():
+        raise UserError(f"{images}: no such folder, expected images (.png or .jpg)")
+    frames: dict[str, Frame] = {}
+    for path in sorted(path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES):
+        if path.stem in frames:
+            raise UserError(f"{path}: expected one file per frame, found {frames[path.stem].image.name} beside it")
+        depth_map = depth / f"{path.stem}.png" if depth else None
+        frames[path.stem] = Frame(prefix + path.stem, path, depth_map if depth_map and depth_map.exists() else None)
+    if not frames:
+        raise UserError(f"{images}: expected images (.png or .jpg), found none")
+    return list(frames.values())
 
 
-def kitti_camera(calibration: KittiCalibration, camera: int, width: int, height: int) -> FrameCamera:
-    """A rectified camera of KITTI's; raises UserError if the calibration lacks it."""
-    return FrameCamera(calibration.intrinsics(camera, width, height), calibration.camera_0_to_camera(camera))
+def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> list[Frame]:
+    """The frames that a split file names, one name per line; all of them if split is None.
 
-
-def find_images(folder: Path) -> dict[str, Path]:
-    """Name without suffix -> file, of the .png and .jpg images of a folder, sorted.
-
-    Raises UserError if the folder is missing or empty, or two files have one name.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected images (.png or .jpg)")
-    images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _IMAGE_SUFFIXES:
-            continue
-        if path.stem in images:
-            raise UserError(f"{path}: expected one file per frame, found {images[path.stem].name} beside it")
-        images[path.stem] = path
-    if not images:
-        raise UserError(f"{folder}: expected images (.png or .jpg), found none")
-    return images
-
-
-def split_file(root: Path, split: str | None) -> Path | None:
-    """The file of a split: a file's path, or the name of one in <root>/ImageSets; None takes every frame.
-
-    Raises UserError if there is no such file.
-    """
-    if split is None:
-        return None
-    named = root / "ImageSets" / f"{split}.txt"
-    for path in (Path(split), named):
-        if path.is_file():
-            return path
-    raise UserError(f"split '{split}': no such file, and no {named}")
-
-
-def select_frames(frames: Iterable[Frame], split: Path | None) -> list[Frame]:
-    """The frames that a split file names, one name per line; all of them without a split file.
-
-    Raises UserError naming file and line of a name that has no frame or stands there twice, and for an empty file.
+    split: the path of a file, or the name of one in <root>/ImageSets.
+    Raises UserError if there is no such file, it is empty, or (with its line) for a name that is unknown or repeated.
     """
     by_name = {frame.name: frame for frame in frames}
     if split is None:
         return list(by_name.values())
+    named = root / "ImageSets" / f"{split}.txt"
+    path = next((path for path in (Path(split), named) if path.is_file()), None)
+    if path is None:
+        raise UserError(f"split '{split}': no such file, and no {named}")
     try:
-        lines = split.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{split}: cannot be read as a split file ({error})") from None
+        raise UserError(f"{path}: cannot be read as a split file ({error})") from None
     selected: dict[str, Frame] = {}
     for number, line in enumerate(lines, start=1):
         name = line.strip()
         if not name:
             continue
         if name not in by_name:
-            example = next(iter(by_name), "none at all")
-            raise UserError(f"{split}:{number}: no image of this name, found {name[:80]!r} (there is, say, {example})")
+            example = next(iter(by_name), None)
+            raise UserError(f"{path}:{number}: expected the name of an image such as {example}, found {name[:80]!r}")
         if name in selected:
-            raise UserError(f"{split}:{number}: expected every name once, found {name!r} again")
+            raise UserError(f"{path}:{number}: expected every name once, found {name!r} again")
         selected[name] = by_name[name]
     if not selected:
-        raise UserError(f"{split}: expected one name per line, found none")
+        raise UserError(f"{path}: expected one name per line, found none")
     return list(selected.values())
 
 
 def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
-    """Boxes (N, 4) cut to the image, and which labels (M,) they belong to: those with something inside."""
+    """Boxes (N, 4) cut to the image, and the mask (M,) of the labels that they belong to: not empty after cutting."""
     edges = np.array([label.box for label in labels], dtype=np.float32).reshape(-1, 4)
     boxes = clip_boxes(edges, width, height).astype(np.float32)
     seen = box_areas(boxes) > 0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.data.augmentation import Transform
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.samples import Sample
-from mp_perception.data.transforms import Transform
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mp_perception import __version__
+from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.frame_sets import FrameCamera
-from mp_perception.data.kitti.depth import write_depth_png
 from mp_perception.data.kitti.labels import write_results
 from mp_perception.errors import UserError
 from mp_perception.files import make_folder, write_atomically

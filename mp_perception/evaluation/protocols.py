@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.kitti.depth import UNITS_PER_METRE
+from mp_perception.data.depth_png import UNITS_PER_METRE
 from mp_perception.evaluation.depth_metrics import (
     SERVER_METRICS,
     SIX_METRICS,

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from mp_perception.data.boxes_3d import box_corners
-from mp_perception.data.kitti.depth import encode_depth_png
+from mp_perception.data.depth_png import encode_depth_png
 from mp_perception.data.kitti.labels import write_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel

@@ -56,6 +56,7 @@ class DataSource:
     share: how often its samples are drawn, relative to the other sources' shares.
     depth: folder of other depth maps by the frames' names, such as `mp_perception data complete-depth` fills.
     donates: whether its objects of rare classes may be pasted into other images.
+    labelled: the classes that are labelled in it; empty takes what the set says itself.
     inexact: classes whose boxes are drawn otherwise than the network shall draw them: they teach what is there, but
     not its outline.
     """
@@ -66,6 +67,7 @@ class DataSource:
     share: float = 1.0
     depth: str | None = None
     donates: bool = True
+    labelled: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)
 
 

@@ -12,11 +12,11 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from mp_perception.data.augmentation import Transform, modern_recipe, paper_recipe, plain_recipe
 from mp_perception.data.copy_paste import ObjectDonors
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.mixing import MixedSamples, Source
-from mp_perception.data.transforms import Transform, modern_recipe, paper_recipe, plain_recipe
 from mp_perception.errors import UserError
 from mp_perception.evaluation.distributed import num_processes, process_number
 from mp_perception.training.batch import Batch, collate
@@ -89,6 +89,8 @@ class TrainingData(lightning.LightningDataModule):
         data_set = open_data_set(source.dataset, self._root / source.root, split, class_names)
         if source.depth is not None:
             data_set.use_depth_from(self._root / source.depth)
+        if source.labelled:
+            data_set.use_labelled_classes(source.labelled)
         data_set.mark_inexact(source.inexact)
         return data_set
 

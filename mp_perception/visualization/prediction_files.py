@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.kitti.depth import write_depth_png
+from mp_perception.data.depth_png import write_depth_png
 from mp_perception.files import make_folder, write_atomically
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.visualization.overlay import draw_overlay

@@ -60,15 +60,15 @@ def tracking_labels(data: bytes, folder: Path) -> None:
 
 
 def object_calibration(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.calibration import read_object_calibration
+    from mp_perception.data.kitti.calibration_files import read_calibration
 
-    calibration = read_object_calibration(_written(folder / "calibration.txt", data))
+    calibration = read_calibration(_written(folder / "calibration.txt", data))
     calibration.intrinsics(2, 1242, 375)
     calibration.velo_to_camera(2)
 
 
 def raw_calibration(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.calibration import read_raw_calibration
+    from mp_perception.data.kitti.calibration_files import read_raw_calibration
 
     _written(folder / "calib_cam_to_cam.txt", data)
     calibration = read_raw_calibration(folder)
@@ -77,7 +77,7 @@ def raw_calibration(data: bytes, folder: Path) -> None:
 
 
 def scanner_calibration(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.calibration import read_raw_calibration
+    from mp_perception.data.kitti.calibration_files import read_raw_calibration
     from reliability.fuzzing.seeds import raw_calibration
 
     if not (folder / "calib_cam_to_cam.txt").exists():
@@ -87,9 +87,9 @@ def scanner_calibration(data: bytes, folder: Path) -> None:
 
 
 def sequence_calibration(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
+    from mp_perception.data.kitti.calibration_files import read_calibration
 
-    read_sequence_calibration(_written(folder / "calib.txt", data)).camera_0_to_camera(2)
+    read_calibration(_written(folder / "calib.txt", data)).camera_0_to_camera(2)
 
 
 def timestamps(data: bytes, folder: Path) -> None:
@@ -107,28 +107,21 @@ def timestamps(data: bytes, folder: Path) -> None:
     RawDrive(drive)
 
 
-def mapping(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.mapping import frames_with_depth, read_mapping
-
-    mapping, _, order = data.partition(b"\n\n")
-    frames_with_depth(read_mapping(_written(folder / "mapping.txt", mapping), _written(folder / "order.txt", order)))
-
-
 def scan(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.calibration import read_object_calibration
+    from mp_perception.data.kitti.calibration_files import read_calibration
     from mp_perception.data.kitti.raw import read_scan
     from mp_perception.data.lidar_projection import project_to_depth_map
     from reliability.fuzzing.seeds import object_calibration
 
     if not (folder / "calibration.txt").exists():
         (folder / "calibration.txt").write_bytes(object_calibration())
-    calibration = read_object_calibration(folder / "calibration.txt")
+    calibration = read_calibration(folder / "calibration.txt")
     points = read_scan(_written(folder / "scan.bin", data))
     project_to_depth_map(points, calibration.velo_to_camera(2), calibration.intrinsics(2, 124, 37))
 
 
 def depth_png(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.depth import read_depth_png
+    from mp_perception.data.depth_png import read_depth_png
 
     read_depth_png(_written(folder / "depth.png", data))
 
@@ -140,15 +133,16 @@ def image_file(data: bytes, folder: Path) -> None:
 
 
 def tracklets(data: bytes, folder: Path) -> None:
-    from mp_perception.data.kitti.calibration import read_object_calibration
+    from mp_perception.data.kitti.calibration_files import read_calibration
     from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
     from reliability.fuzzing.seeds import object_calibration
 
     if not (folder / "calibration.txt").exists():
         (folder / "calibration.txt").write_bytes(object_calibration())
-    calibration = read_object_calibration(folder / "calibration.txt")
+    calibration = read_calibration(folder / "calibration.txt")
     for boxes in read_tracklets(_written(folder / "tracklet_labels.xml", data)).values():
-        tracked_labels(boxes, calibration, 2, calibration.intrinsics(2, 1242, 375))
+        camera = calibration.camera(2, 1242, 375)
+        tracked_labels(boxes, calibration.velo_to_camera(2), camera.label_to_camera, camera.intrinsics)
 
 
 def configuration(data: bytes, folder: Path) -> None:
@@ -183,7 +177,7 @@ def split(data: bytes, folder: Path) -> None:
     from mp_perception.data.frame_sets import Frame, select_frames
 
     frames = [Frame(f"{number:06d}", Path("image.png")) for number in range(10)]
-    select_frames(frames, _written(folder / "train.txt", data))
+    select_frames(frames, folder, str(_written(folder / "train.txt", data)))
 
 
 def coco(data: bytes, folder: Path) -> None:

@@ -309,7 +309,6 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "scanner_calibration": lambda: [b"calib_time: x\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 -0.1 -0.3\n"],
     "sequence_calibration": lambda: [f"P2: {_PROJECTION}\nR_rect {_ROTATION}\nTr_velo_cam {_SCANNER}\n".encode()],
     "timestamps": lambda: [b"2011-09-26 13:04:32.345808896\n2011-09-26 13:04:32.449188864\n"],
-    "mapping": lambda: [b"2011_09_26 2011_09_26_drive_0005_sync 10\n2011_09_26 2011_09_26_drive_0001_sync 3\n\n2,1\n"],
     "scan": lambda: [np.array([[9, 0, 0, 0.5], [7, 1, -1, 0.1]], dtype="<f4").tobytes()],
     "depth_png": lambda: [_encoded(".png", np.arange(96, dtype=np.uint16).reshape(8, 12) * 256)],
     "image_file": lambda: [

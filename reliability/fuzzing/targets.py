@@ -38,7 +38,6 @@ TARGETS: dict[str, Target] = {
     "scanner_calibration": Target(file_parsers.scanner_calibration),
     "sequence_calibration": Target(file_parsers.sequence_calibration),
     "timestamps": Target(file_parsers.timestamps),
-    "mapping": Target(file_parsers.mapping),
     "scan": Target(file_parsers.scan),
     "depth_png": Target(file_parsers.depth_png, max_megabytes=512),
     "image_file": Target(file_parsers.image_file, max_megabytes=512),

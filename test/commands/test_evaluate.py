@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mp_perception.data.data_sets import open_data_set
-from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.kitti.labels import read_labels
 from mp_perception.evaluation.detection_metrics import KittiDetectionScorer, average_precision_table
 from mp_perception.evaluation.protocols import EigenProtocol

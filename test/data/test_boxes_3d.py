@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mp_perception.data.boxes_3d import box_corners, centre_depths, points_in_box, visible_surface_depths
-from mp_perception.data.kitti.calibration import read_object_calibration
+from mp_perception.data.kitti.calibration_files import read_calibration
 from mp_perception.data.kitti.labels import read_labels
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
@@ -101,7 +101,7 @@ def test_real_boxes_project_onto_their_2d_boxes_and_rays_meet_them(shared_data) 
     folder = shared_data / "kitti" / "object"
     differences, met, whole = [], 0, 0
     for frame in (folder / "ImageSets" / "val.txt").read_text().split():
-        calibration = read_object_calibration(folder / "training" / "calib" / f"{frame}.txt")
+        calibration = read_calibration(folder / "training" / "calib" / f"{frame}.txt")
         camera = calibration.intrinsics(2, 1242, 375)
         transform = calibration.camera_0_to_camera(2)
         labels = [

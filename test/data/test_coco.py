@@ -95,7 +95,7 @@ def test_wrong_entries_are_named(tmp_path: Path, data: object, message: str) -> 
 
 def test_which_file_must_be_clear(tmp_path: Path) -> None:
     write_folder(tmp_path, "mine.json", "images", content())
-    with pytest.raises(UserError, match="split 'yours': none of these files is there"):
+    with pytest.raises(UserError, match="split 'yours': expected one of these files, found none"):
         CocoFolder(tmp_path, "yours")
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UserError, match="expected one .json file .*, found mine.json, other.json"):

@@ -50,8 +50,8 @@ def test_other_classes() -> None:
         ("bus", [IGNORED_REGION]),
         (IGNORED_REGION, [IGNORED_REGION]),
         ("bicycle", []),
-        ("train", []),
-        ("dog", []),
+        ("dog", ["dog"]),
+        ("Person_sitting", ["Person_sitting"]),
     ):
         assert [label for label, _ in converted(ObjectLabel(name, box))] == expected
     motorcyclist = ObjectLabel("person", (10, 0, 40, 30))

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mp_perception.data.depth_completion import complete_depth, complete_depth_file
+from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.depth import read_depth_png, write_depth_png
 from mp_perception.errors import UserError
 
 

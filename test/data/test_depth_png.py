@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mp_perception.data.kitti.depth import encode_depth_png, read_depth_png, write_depth_png
+from mp_perception.data.depth_png import encode_depth_png, read_depth_png, write_depth_png
 from mp_perception.errors import UserError
 
 depths = arrays(np.float32, (3, 5), elements=st.floats(0.0078125, 250, width=32) | st.just(np.nan))

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mp_perception.data.augmentation import modern_recipe, plain_recipe
 from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.mixing import MixedSamples, Source
-from mp_perception.data.transforms import modern_recipe, plain_recipe
 
 CAR = "Car 0.00 0 0 10 5 30 25 1.5 1.6 3.7 1.0 1.0 12.0 0"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mp_perception.data.augmentation import RandomFlip, ScaleAndCrop, modern_recipe
 from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, resize_depth
 from mp_perception.data.samples import Sample
-from mp_perception.data.transforms import RandomFlip, ScaleAndCrop, modern_recipe
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.preprocess import Preprocessor
 

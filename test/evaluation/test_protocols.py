@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.depth import read_depth_png, write_depth_png
+from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.evaluation.depth_metrics import server_depth_errors
 from mp_perception.evaluation.protocols import (
     SINGLE_SCAN,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.kitti.calibration import read_object_calibration
-from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.depth_png import read_depth_png
+from mp_perception.data.kitti.calibration_files import read_calibration
 from mp_perception.data.kitti.labels import read_labels
 from mp_perception.evaluation.object_depth_truth import lidar_depths
 from mp_perception.inference import object_depth
@@ -86,7 +86,7 @@ def labelled_objects(kitti_object):
             lookup = np.zeros(nearest.max() + 1, np.float32)
             lookup[nearest[known]] = sparse[known]
             dense = cv2.resize(lookup[nearest], (318, 96), interpolation=cv2.INTER_LINEAR)
-            calibration = read_object_calibration(kitti_object / "training" / "calib" / f"{frame}.txt")
+            calibration = read_calibration(kitti_object / "training" / "calib" / f"{frame}.txt")
             intrinsics = calibration.intrinsics(2, sparse.shape[1], sparse.shape[0])
             labels = [
                 label

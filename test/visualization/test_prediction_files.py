@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.depth_png import read_depth_png
 from mp_perception.errors import UserError
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.visualization.prediction_files import write_prediction

@@ -13,10 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.object_label import Box3D, ObjectLabel
+from mp_perception.classes import KITTI_TYPES
+from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
 from mp_perception.prediction import Detections
+
+#: The classes that KITTI labels.
+KITTI_CLASSES = tuple(name for name in KITTI_TYPES if name != IGNORED_REGION)
 
 _UNKNOWN_ANGLE = -10.0
 _UNKNOWN_LOCATION = (-1000.0, -1000.0, -1000.0)

@@ -1,4 +1,4 @@
-"""Depth maps of raw drives in the official layout, from their laser scans."""
+"""Depth maps of raw drives in the layout of KITTI's depth data, from their lidar scans."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.calibration import KittiCalibration
-from mp_perception.data.kitti.depth import write_depth_png
-from mp_perception.data.kitti.depth_files import depth_folder
-from mp_perception.data.kitti.mapping import VALIDATION_DRIVES
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.depth_png import write_depth_png
+from mp_perception.data.kitti.depth_layout import depth_folder
 from mp_perception.data.kitti.raw import RawDrive, read_scan
 from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
+
+#: Drives of the validation part of KITTI's depth data.
+VALIDATION_DRIVES = frozenset(
+    f"{date}_drive_{number}_sync"
+    for date, numbers in {
+        "2011_09_26": ("0002", "0005", "0013", "0020", "0023", "0036", "0079", "0095", "0113"),
+        "2011_09_28": ("0037",),
+        "2011_09_29": ("0026",),
+        "2011_09_30": ("0016",),
+        "2011_10_03": ("0047",),
+    }.items()
+    for number in numbers
+)
 
 
 def projection_tasks(drive: RawDrive, out: Path) -> dict[Path, Callable[[], None]]:
@@ -21,23 +35,21 @@ def projection_tasks(drive: RawDrive, out: Path) -> dict[Path, Callable[[], None
 
     Raises UserError if the drive has no scans.
     """
+    scans = [(frame.number, frame.scan) for frame in drive.frames if frame.scan is not None]
+    if not scans:
+        raise UserError(f"{drive.folder / 'velodyne_points' / 'data'}: expected scans (.bin), found none")
     part = "val" if drive.name in VALIDATION_DRIVES else "train"
     tasks: dict[Path, Callable[[], None]] = {}
-    for frame in drive.frames:
-        for camera, image in frame.images.items():
-            if frame.scan is not None:
-                target = depth_folder(out, part, drive.name, "velodyne_raw", camera) / f"{frame.number:010d}.png"
-                tasks[target] = partial(project_scan_file, drive.calibration, camera, image, frame.scan, target)
-    if not tasks:
-        raise UserError(f"{drive.folder / 'velodyne_points' / 'data'}: expected scans (.bin), found none")
+    for camera in drive.cameras:
+        lidar_to_camera, intrinsics = drive.calibration.velo_to_camera(camera), drive.intrinsics(camera)
+        for number, scan in scans:
+            target = depth_folder(out, part, drive.name, "velodyne_raw", camera) / f"{number:010d}.png"
+            tasks[target] = partial(project_scan_file, scan, lidar_to_camera, intrinsics, target)
     return tasks
 
 
-def project_scan_file(calibration: KittiCalibration, camera: int, image: Path, scan: Path, target: Path) -> None:
-    """Reads a scan, writes what a camera sees of it (16-bit PNG, metres x 256) at the image's size."""
-    size = calibration.image_sizes.get(camera)
-    if size is None:
-        height, width = read_image(image).shape[:2]
-        size = width, height
-    intrinsics = calibration.intrinsics(camera, *size)
-    write_depth_png(target, project_to_depth_map(read_scan(scan), calibration.velo_to_camera(camera), intrinsics))
+def project_scan_file(
+    scan: Path, lidar_to_camera: NDArray[np.float64], intrinsics: CameraIntrinsics, target: Path
+) -> None:
+    """Read a scan and write its depth map (16-bit PNG, metres x 256) as a camera sees it."""
+    write_depth_png(target, project_to_depth_map(read_scan(scan), lidar_to_camera, intrinsics))

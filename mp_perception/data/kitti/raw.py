@@ -1,7 +1,7 @@
 """A synchronised raw drive of KITTI on disk: frames with their stamps, images and scans, and the date's calibration.
 
-Nothing but the folder listing, the time stamps and the calibration is read when a drive is opened; images and scans
-are read frame by frame.
+Opening a drive reads only the folder listing, the time stamps and the calibration; images and scans are read frame by
+frame.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.kitti.calibration import KittiCalibration, read_raw_calibration
+from mp_perception.data.image_files import read_image
+from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
 from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
 
-#: Time between frames where no time stamps are at hand: the drives are recorded at 10 Hz.
+#: Time between frames without time stamps: the drives are recorded at 10 Hz.
 FRAME_PERIOD_NS = 100_000_000
 
-#: The date that synthetic drives bear, in this layout too; no recording of KITTI's has it.
+#: The date of synthetic drives, which also use this layout; KITTI has no recording of this date.
 SYNTHETIC_DATE = "2026_01_01"
 
-#: Endings of a drive's images.
+#: Suffixes of a drive's images.
 IMAGE_SUFFIXES = (".png", ".jpg")
 
 _FRAME_NAME = re.compile(r"\d{10}")
-_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
-_DATE = re.compile(r"(\d{4})_(\d\d)_(\d\d)_")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
+#: The date of drives whose name has none, because a stamp of zero means that there is no stamp.
+_DEFAULT_DATE = "2011_09_26"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class RawFrame:
     """One moment of a drive.
 
     number: the number in the file names.  stamp_ns: nanoseconds since 1970 (KITTI's local time taken as UTC), the same
-    for all sensors: synchronised drives pair them.  images: camera number -> file.  scan: file, or None.
+    for all sensors, because the drives are synchronised.  images: camera number -> file.  scan: file, or None.
     """
 
     number: int
@@ -48,9 +51,9 @@ class RawFrame:
 class RawDrive:
     """The frames of a drive folder, sorted and checked.
 
-    folder: ends in `_sync`; the date's calibration files lie in its parent.  Cameras 2 (required) and 3 are taken.
+    folder: ends in `_sync`; the date's calibration files are in its parent.  Cameras 2 (required) and 3 are used.
     frames: one per image of camera 2, without gaps.
-    Raises UserError if the folder is no drive, a file is missing, or a stamp or calibration line is wrong.
+    Raises UserError if the folder is not a drive, a file is missing, or a stamp or calibration line is wrong.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,12 +65,12 @@ class RawDrive:
         self.folder = folder
         self.name = folder.resolve().name
         self.calibration: KittiCalibration = read_raw_calibration(folder.resolve().parent)
-        images = {camera: _files(folder / f"image_0{camera}" / "data", IMAGE_SUFFIXES) for camera in (2, 3)}
+        images = {camera: numbered_files(folder / f"image_0{camera}" / "data", IMAGE_SUFFIXES) for camera in (2, 3)}
         if not images[2]:
             raise UserError(f"{folder / 'image_02' / 'data'}: expected images (0000000000.png or .jpg), found none")
         if not images[3]:
             del images[3]
-        scans = _files(folder / "velodyne_points" / "data", (".bin",))
+        scans = numbered_files(folder / "velodyne_points" / "data", (".bin",))
         if scans and self.calibration.velo_to_camera_0 is None:
             raise UserError(f"{folder.resolve().parent / 'calib_velo_to_cam.txt'}: missing, but {folder} has scans")
         self.cameras = tuple(sorted(images))
@@ -78,11 +81,34 @@ class RawDrive:
             for number, stamp in zip(numbers, stamps, strict=True)
         ]
 
+    def intrinsics(self, camera: int) -> CameraIntrinsics:
+        """Intrinsics of a rectified camera, with the image size of the calibration or, if it has none, of an image."""
+        size = self.calibration.image_sizes.get(camera)
+        if size is None:
+            height, width = read_image(self.frames[0].images[camera]).shape[:2]
+            size = width, height
+        return self.calibration.intrinsics(camera, *size)
+
+
+def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
+    """Frame number -> file named by ten digits, sorted; empty if the folder is missing.  Other files are left out.
+
+    Raises UserError if two files have the same number.
+    """
+    files: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix not in suffixes or not _FRAME_NAME.fullmatch(path.stem):
+            continue
+        if int(path.stem) in files:
+            raise UserError(f"{path}: expected one file per frame, found {files[int(path.stem)].name} beside it")
+        files[int(path.stem)] = path
+    return files
+
 
 def read_scan(path: Path) -> NDArray[np.float32]:
-    """A laser scan (N, 4): x forward, y left, z up, metres, and reflectance 0..1.
+    """A lidar scan (N, 4): x forward, y left, z up, metres, and reflectance 0..1.
 
-    Raises UserError if the file is missing, is no whole number of points, or holds anything but finite numbers.
+    Raises UserError if the file is missing, does not hold whole points, or has values that are not finite.
     """
     try:
         data = path.read_bytes()
@@ -93,22 +119,8 @@ def read_scan(path: Path) -> NDArray[np.float32]:
     points = np.frombuffer(data, dtype="<f4").reshape(-1, 4)
     if not np.isfinite(points).all():
         num_bad = (~np.isfinite(points)).any(axis=1).sum()
-        raise UserError(f"{path}: expected finite coordinates, found {num_bad} points with others")
+        raise UserError(f"{path}: expected finite coordinates, found {num_bad} points that are not")
     return points
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """Frame number -> file; empty if the folder is missing.  Files that are named otherwise are not KITTI's."""
-    if not folder.is_dir():
-        return {}
-    files: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in suffixes or not _FRAME_NAME.fullmatch(path.stem):
-            continue
-        if int(path.stem) in files:
-            raise UserError(f"{path}: expected one file per frame, found {files[int(path.stem)].name} beside it")
-        files[int(path.stem)] = path
-    return files
 
 
 def _checked_numbers(folder: Path, images: dict[int, dict[int, Path]]) -> list[int]:
@@ -126,7 +138,7 @@ def _checked_numbers(folder: Path, images: dict[int, dict[int, Path]]) -> list[i
 
 
 def _stamps(path: Path, drive_name: str, numbers: list[int]) -> list[int]:
-    """Nanoseconds of the frames: line n of the file belongs to frame n; 10 Hz where the file has no such line."""
+    """Nanoseconds of the frames: line n of the file belongs to frame n; 10 Hz if the file does not have the line."""
     known = _read_timestamps(path) if path.exists() else []
     if not known:
         known = [_midnight_ns(drive_name)]
@@ -135,13 +147,13 @@ def _stamps(path: Path, drive_name: str, numbers: list[int]) -> list[int]:
 
 
 def _midnight_ns(drive_name: str) -> int:
-    """Midnight of the date in a drive's name; of a fixed day if it has none, because a stamp of zero means no stamp."""
-    match = _DATE.match(drive_name)
-    try:
-        year, month, day = (int(part) for part in match.groups()) if match else (2011, 9, 26)
-        return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1_000_000_000
-    except ValueError:
-        raise UserError(f"{drive_name}: expected a date at the beginning, found {drive_name[:10]!r}") from None
+    """Midnight of the date at the beginning of a drive's name."""
+    for date in (drive_name[:10], _DEFAULT_DATE):
+        try:
+            return int(datetime.strptime(date, "%Y_%m_%d").replace(tzinfo=UTC).timestamp()) * 1_000_000_000
+        except ValueError:
+            continue
+    raise AssertionError("the default date is valid")
 
 
 def _read_timestamps(path: Path) -> list[int]:
@@ -151,14 +163,11 @@ def _read_timestamps(path: Path) -> list[int]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as time stamps ({error})") from None
     for number, line in enumerate(lines, start=1):
-        match = _STAMP.fullmatch(line.strip())
-        if not match:
-            raise UserError(f"{path}:{number}: expected 'YYYY-MM-DD HH:MM:SS.nnnnnnnnn', found {line[:40]!r}")
         try:
-            year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-            moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        except ValueError:
-            raise UserError(f"{path}:{number}: expected a date and time that exist, found {line[:40]!r}") from None
-        fraction = (match.group(7) or "").ljust(9, "0")
-        stamps.append(int(moment.timestamp()) * 1_000_000_000 + int(fraction))
+            seconds, fraction = _STAMP.fullmatch(line.strip()).groups(default="")  # type: ignore[union-attr]
+            moment = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
+        except (AttributeError, ValueError):
+            expected = "a valid 'YYYY-MM-DD HH:MM:SS.nnnnnnnnn'"
+            raise UserError(f"{path}:{number}: expected {expected}, found {line[:40]!r}") from None
+        stamps.append(int(moment.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0")))
     return stamps

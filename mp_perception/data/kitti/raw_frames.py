@@ -1,4 +1,4 @@
-"""Raw drives as samples: images of the left colour camera, boxes from tracklets, depth maps where they are at hand."""
+"""Raw drives as samples: images of the left colour camera, labels from tracklets, depth maps where they are at hand."""
 
 from __future__ import annotations
 
@@ -7,26 +7,17 @@ from functools import cache
 from pathlib import Path
 
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.frame_sets import (
-    KITTI_CLASSES,
-    Frame,
-    FrameCamera,
-    FrameSet,
-    kitti_camera,
-    select_frames,
-    split_file,
-)
-from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.depth_files import depth_kind, find_depth_map, find_depth_root, find_raw_root
-from mp_perception.data.kitti.labels import read_labels
+from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.kitti.depth_layout import depth_maps, find_depth_root, find_raw_root
+from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 _CAMERA = 2
-#: What the depth maps of drawn scenes are, in words.
-EXACT_DEPTH = "exact depth of the drawn scene"
+#: What the depth maps of synthetic scenes are, in words.
+EXACT_DEPTH = "exact depth of the synthetic scene"
 
 _read_tracklets = cache(read_tracklets)
 
@@ -34,47 +25,37 @@ _read_tracklets = cache(read_tracklets)
 class KittiRaw(FrameSet):
     """All frames of one drive, or of all drives below a folder.
 
-    root: a drive's folder (..._sync), a date's, or one that holds dates (or raw/ with them).
-    Labels come from the drive's tracklet_labels.xml, or from label_02/ (synthetic drives); a drive without either has
-    no boxes.  Depth maps come from depth/ in the folder of the dates or beside it, the ground truth before the scans.
-    split: a file of names <drive>/<10 digits>, or the name of one in <root>/ImageSets.
+    root: a drive's folder (..._sync), a date's, or one with dates (see find_raw_root).
+    Labels come from the drive's tracklet_labels.xml, or from label_02/ (synthetic drives); a drive without either is
+    not labelled.  Depth maps: see find_depth_root and depth_maps.
+    A frame is named <drive>/<10 digits>.  split: see select_frames.
     Raises UserError naming the file that is missing or wrong.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
         self.drives = {drive.name: drive for drive in map(RawDrive, _find_drives(root))}
         frames = [frame for drive in self.drives.values() for frame in _frames(drive)]
-        super().__init__("kitti-raw", select_frames(frames, split_file(root, split)), class_names, KITTI_CLASSES)
+        super().__init__("kitti-raw", select_frames(frames, root, split), class_names, KITTI_CLASSES)
         if all(frame.name.startswith(SYNTHETIC_DATE) for frame in self.frames):
             self.ground_truth = EXACT_DEPTH
 
     def labels(self, index: int) -> list[ObjectLabel] | None:
-        drive, number = self._place(index)
+        name, number = self.frames[index].name.split("/")
+        drive = self.drives[name]
         tracklets = drive.folder / "tracklet_labels.xml"
         if tracklets.exists():
-            boxes = _read_tracklets(tracklets).get(number, [])
-            height, width = self._image_size(index)
-            camera = self.camera(index, width, height)
-            lidar_to_camera = drive.calibration.velo_to_camera(_CAMERA)
-            return tracked_labels(boxes, lidar_to_camera, camera.label_to_camera, camera.intrinsics)
+            return tracked_labels(
+                _read_tracklets(tracklets).get(int(number), []),
+                drive.calibration.velo_to_camera(_CAMERA),
+                drive.calibration.camera_0_to_camera(_CAMERA),
+                drive.intrinsics(_CAMERA),
+            )
         if (drive.folder / "label_02").is_dir():
-            return read_labels(drive.folder / "label_02" / f"{number:010d}.txt")
+            return read_labels(drive.folder / "label_02" / f"{number}.txt")
         return None
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
-        return kitti_camera(self._place(index)[0].calibration, _CAMERA, width, height)
-
-    def _place(self, index: int) -> tuple[RawDrive, int]:
-        name, number = self.frames[index].name.split("/")
-        return self.drives[name], int(number)
-
-    def _image_size(self, index: int) -> tuple[int, int]:
-        """Height and width: from the calibration, which nearly always says them, else from the image."""
-        known = self._place(index)[0].calibration.image_sizes.get(_CAMERA)
-        if known is not None:
-            return known[1], known[0]
-        image = read_image(self.frames[index].image)
-        return image.shape[0], image.shape[1]
+        return self.drives[self.frames[index].name.split("/")[0]].calibration.camera(_CAMERA, width, height)
 
 
 def _find_drives(root: Path) -> list[Path]:
@@ -91,12 +72,8 @@ def _find_drives(root: Path) -> list[Path]:
 
 def _frames(drive: RawDrive) -> list[Frame]:
     depth_root = find_depth_root(drive.folder.resolve().parent.parent)
-    kind = depth_kind(depth_root, drive.name, _CAMERA) if depth_root else None
+    maps = depth_maps(depth_root, drive.name, _CAMERA) if depth_root else {}
     return [
-        Frame(
-            f"{drive.name}/{frame.number:010d}",
-            frame.images[_CAMERA],
-            find_depth_map(depth_root, drive.name, _CAMERA, frame.number, kind) if depth_root and kind else None,
-        )
+        Frame(f"{drive.name}/{frame.number:010d}", frame.images[_CAMERA], maps.get(frame.number))
         for frame in drive.frames
     ]

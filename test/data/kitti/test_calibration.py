@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.calibration import read_object_calibration, read_raw_calibration
+from mp_perception.data.kitti.calibration_files import read_calibration, read_raw_calibration
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -31,14 +31,14 @@ def calibration_file(tmp_path: Path) -> Path:
 
 
 def test_camera_2_lies_six_centimetres_left_of_camera_0(calibration_file: Path) -> None:
-    shift = read_object_calibration(calibration_file).camera_0_to_camera(2)
+    shift = read_calibration(calibration_file).camera_0_to_camera(2)
     # t_z = 0.002745884; t_x = (44.85728 - 609.5593 * t_z) / 721.5377; t_y = (0.2163791 - 172.854 * t_z) / 721.5377
     assert shift[:3, 3] == pytest.approx([0.05984927, -0.00035793, 0.002745884], abs=1e-7)
     assert np.array_equal(shift[:3, :3], np.eye(3))
 
 
 def test_a_scanner_point_goes_where_kittis_formula_puts_it(calibration_file: Path) -> None:
-    calibration = read_object_calibration(calibration_file)
+    calibration = read_calibration(calibration_file)
     # 10 m ahead, 1 m left, 0.5 m up of the scanner -> camera 0: (-1, -0.6, 9.7) -> + (0.06, -0.0004, 0.0027)
     in_camera_2 = calibration.velo_to_camera(2) @ [10, 1, 0.5, 1]
     assert in_camera_2[:3] == pytest.approx([-0.94015073, -0.60035793, 9.70274588], abs=1e-7)
@@ -50,7 +50,7 @@ def test_a_scanner_point_goes_where_kittis_formula_puts_it(calibration_file: Pat
 
 
 def test_intrinsics_are_those_of_the_projection_matrix(calibration_file: Path) -> None:
-    found = read_object_calibration(calibration_file).intrinsics(3, 1224, 370)
+    found = read_calibration(calibration_file).intrinsics(3, 1224, 370)
     assert found == CameraIntrinsics(721.5377, 721.5377, 609.5593, 172.854, 1224, 370)
 
 
@@ -91,19 +91,19 @@ def test_a_scanner_without_place_is_named(tmp_path: Path) -> None:
         ("P2: 721.5377", "P2: -721.5377", r"000000.txt:3: expected the projection matrix"),
         ("R0_rect: 1 0 0", "R0_rect: 2 0 0", r"000000.txt:5: expected a rotation matrix"),
         ("R0_rect: 1 0 0", "R0_rect: -1 0 0", r"000000.txt:5: expected a rotation matrix"),
-        ("Tr_velo_to_cam: ", "Tr_velo: ", r"000000.txt: expected a line 'Tr_velo_to_cam:', found none"),
-        ("R0_rect: ", "R0_rect ", r"000000.txt:5: expected 'key: values'"),
+        ("P2: ", "P4: ", r"000000.txt: expected a line 'P2:', found none"),
+        ("R0_rect: ", "R: ", r"000000.txt: expected a line 'R0_rect:' or 'R_rect:' beside 'Tr_velo_to_cam:'"),
     ],
 )
 def test_a_wrong_line_is_named(calibration_file: Path, old: str, new: str, message: str) -> None:
     calibration_file.write_text(OBJECT_CALIBRATION.replace(old, new, 1))
     with pytest.raises(UserError, match=message):
-        read_object_calibration(calibration_file)
+        read_calibration(calibration_file)
 
 
 def test_a_missing_file_and_binary_data_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none.txt: missing"):
-        read_object_calibration(tmp_path / "none.txt")
+        read_calibration(tmp_path / "none.txt")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"binary.txt: cannot be read"):
-        read_object_calibration(tmp_path / "binary.txt")
+        read_calibration(tmp_path / "binary.txt")

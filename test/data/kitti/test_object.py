@@ -29,7 +29,7 @@ def test_a_sample_holds_everything_a_frame_has(make_object_set: MakeSet) -> None
     assert (sample.name, sample.origin, sample.size) == ("000000", "kitti-object", (32, 64))
     assert [sample.class_names[label] for label in sample.labels] == ["Car", "Van", "Pedestrian"]
     assert sample.boxes.tolist() == [[30, 10, 42, 20], [1, 2, 9, 12], [20, 5, 25, 25]]
-    # DontCare, cut to the image, and the neighbour that is no class; the tram is background.
+    # The ignored region, cut to the image, and the neighbour that is not a class; the tram is background.
     assert sample.ignored.tolist() == [[40, 5, 64, 25], [50, 10, 60, 30]]
     assert sample.labelled_classes.all()
     assert sample.object_depths[0] == pytest.approx(12 - 1.85, abs=1e-3)
@@ -40,7 +40,7 @@ def test_a_sample_holds_everything_a_frame_has(make_object_set: MakeSet) -> None
     assert objects[1].depth is None
 
 
-def test_a_van_is_a_neighbour_where_it_is_no_class(make_object_set: MakeSet) -> None:
+def test_a_van_is_a_neighbour_if_it_is_not_a_class(make_object_set: MakeSet) -> None:
     sample = KittiObjects(make_object_set([VAN]), class_names=("Car", "Tram", "Boat"))[0]
     assert len(sample.boxes) == 0
     assert sample.ignored.tolist() == [[1, 2, 9, 12]]
@@ -55,7 +55,7 @@ def test_frames_are_sorted_and_chosen_by_split(make_object_set: MakeSet) -> None
     for split in ("val", str(root / "ImageSets" / "val.txt")):
         assert [frame.name for frame in KittiObjects(root, split).frames] == ["000001", "000003"]
     for content, message in (
-        ("000001\n000009\n", "val.txt:2: no image of this name, found '000009'"),
+        ("000001\n000009\n", "val.txt:2: expected the name of an image such as 000000, found '000009'"),
         ("000001\n\n000001\n", "val.txt:3: expected every name once"),
         ("\n", "val.txt: expected one name per line, found none"),
     ):
@@ -75,8 +75,8 @@ def test_what_is_missing_or_wrong_is_named(make_object_set: MakeSet) -> None:
     cv2.imwrite(str(root / "training" / "depth_2" / "000000.png"), np.zeros((16, 64), np.uint16))
     with pytest.raises(UserError, match="000000.png: expected 64x32 pixels as 000000.png, found 64x16"):
         objects[0]
-    (root / "training" / "calib" / "000001.txt").write_text("P2: 1 0 0 0 0 1 0 0 0 0 1 0\n")
-    with pytest.raises(UserError, match="000001.txt: expected a line 'P0:'"):
+    (root / "training" / "calib" / "000001.txt").write_text("P0: 1 0 0 0 0 1 0 0 0 0 1 0\n")
+    with pytest.raises(UserError, match="000001.txt: expected a line 'P2:'"):
         objects[1]
     (root / "training" / "calib" / "000001.txt").unlink()
     with pytest.raises(UserError, match="calib/000001.txt: missing"):

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.odometry import KittiOdometry
-from mp_perception.data.kitti.stereo import KittiStereo
+from mp_perception.data.kitti.depth_sets import KittiOdometry, KittiStereo
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.errors import UserError
 
@@ -95,7 +94,7 @@ def test_odometry_takes_the_frames_with_depth(tmp_path: Path) -> None:
     assert (sample.name, sample.boxes, sample.intrinsics.fx) == ("04/000001", None, 50)
     assert (sample.depth == 10).all()
     (sequence / "depth_2" / "000001.png").unlink()
-    with pytest.raises(UserError, match="found none"):
+    with pytest.raises(UserError, match="SS/depth_2: expected depth maps"):
         KittiOdometry(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""KITTI depth maps: 16-bit PNG, metres x 256, 0 where there is no measurement (depth devkit, readme.txt)."""
+"""Depth maps as files: 16-bit PNG, metres x 256, 0 where unknown, as in KITTI's depth data (devkit, readme.txt)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ UNITS_PER_METRE = 256.0
 
 
 def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
-    """Depth (H, W) metres, NaN where unknown -> the PNG file's bytes.
+    """The PNG file of a depth map (H, W), metres, NaN where unknown.
 
-    Depths below 1/512 m would be stored as "unknown" and so become 1/256 m; above 255.99 m they are cut.
+    Depths below 1/512 m become 1/256 m, because 0 means unknown; depths above 255.99 m become 255.99 m.
     """
     known = np.isfinite(depth) & (depth > 0)
     units = np.where(known, depth, 0) * UNITS_PER_METRE
@@ -30,7 +30,7 @@ def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
 
 
 def write_depth_png(path: Path, depth: NDArray[np.float32]) -> None:
-    """Write depth (H, W), metres, NaN where unknown, as a KITTI depth map."""
+    """Write a depth map (H, W), metres, NaN where unknown."""
     write_atomically(path, encode_depth_png(depth))
 
 
