@@ -56,7 +56,7 @@ def visible_surface_depths(
         rotation = _box_rotation(label.box_3d)
         start, direction = (eye - np.array(label.box_3d.bottom_centre)) @ rotation, directions[i] @ rotation
         # Distances along the ray at which it crosses the box's three pairs of planes; with z = 1 they are depths.
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             crossings = np.sort((np.stack([low, high]) - start) / direction, axis=0)
         # 0/0: the ray runs within a plane of the box, which then does not limit it.
         enter, leave = np.nanmax(crossings[0]), np.nanmin(crossings[1])

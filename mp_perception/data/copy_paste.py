@@ -91,7 +91,7 @@ class CopyPaste:
     probability: float = 0.6
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
-        if sample.boxes is None or len(self.donors) == 0 or random.random() >= self.probability:
+        if not sample.labelled_classes.any() or len(self.donors) == 0 or random.random() >= self.probability:
             return sample
         for _ in range(int(random.integers(1, 4))):
             sample = place_and_paste(sample, self.donors.draw(random), random)
@@ -112,7 +112,7 @@ def place_and_paste(sample: Sample, donor: Sample, random: np.random.Generator) 
         wanted = np.exp(random.uniform(*np.log(_HEIGHTS)))
         scale = min(wanted / donor.size[0], height / donor.size[0], width / donor.size[1])
         donor = resize(donor, max(1, int(donor.size[1] * scale)), max(1, int(donor.size[0] * scale)))
-        donor = replace(donor, depth=None, intrinsics=None, object_depths=_unknown(donor.object_depths))
+        donor = replace(donor, depth=None, intrinsics=None, object_depths=np.full_like(donor.object_depths, np.nan))
         if sample.intrinsics is not None:
             object_height = donor.size[0] / (1 + 2 * _CONTEXT)
             feet = sample.intrinsics.cy + random.uniform(*_FEET_BELOW_HORIZON) * object_height
@@ -130,22 +130,11 @@ def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
     """The sample with the donor's pixels, depth and objects in it, from the pixel (left, top) on.
 
     Objects that it hides become unknown.  Where the donor's set labels fewer classes, its whole rectangle is unknown
-    but for its own objects.  Raises ValueError if either has no labelled objects or the donor does not fit.
+    but for its own objects.  Raises ValueError if the donor does not fit.
     """
     height, width = donor.size
     if not (0 <= left <= sample.size[1] - width and 0 <= top <= sample.size[0] - height):
         raise ValueError(f"a rectangle of {width}x{height} at ({left}, {top}) does not fit into {sample.size}")
-    if (
-        sample.boxes is None
-        or sample.labels is None
-        or sample.object_depths is None
-        or sample.exact is None
-        or donor.boxes is None
-        or donor.labels is None
-        or donor.object_depths is None
-        or donor.exact is None
-    ):
-        raise ValueError("expected two samples with labelled objects")
     rows, columns = slice(top, top + height), slice(left, left + width)
     offset = np.array([left, top, left, top], dtype=np.float32)
     rectangle = np.array([[0, 0, width, height]], dtype=np.float32) + offset
@@ -194,7 +183,3 @@ def _hidden_shares(boxes: NDArray[np.float32], rectangle: NDArray[np.float32]) -
     """Share (N,) of each box that the rectangle covers."""
     low, high = np.maximum(boxes[:, :2], rectangle[:2]), np.minimum(boxes[:, 2:], rectangle[2:])
     return box_areas(np.concatenate([low, high], axis=1)) / box_areas(boxes)
-
-
-def _unknown(depths: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-    return None if depths is None else np.full_like(depths, np.nan)

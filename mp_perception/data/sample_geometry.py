@@ -1,8 +1,8 @@
 """Flip, crop, resize and pad a whole sample: image, boxes, depth map and camera move together.
 
-Depth stays in metres whatever happens to the pixels: scaling an image scales its focal length, and that is what the
-intrinsics then say.  Pixel arithmetic is NumPy's and OpenCV's: torchvision's transforms know neither a sparse depth
-map (they would average measured with unknown depth) nor a camera.
+Depth stays in metres whatever happens to the pixels: scaling an image scales its focal length, and the intrinsics
+change accordingly.  Pixel arithmetic is NumPy's and OpenCV's: torchvision's transforms do not handle sparse depth
+maps (they would average measured and unknown depth) or cameras.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes, letterbox_size
 
-#: An object of which the crop leaves less than this share of its box is no longer an object to find, but unknown.
-MIN_VISIBLE_SHARE = 0.3
+#: An object of which the crop leaves less than this fraction of its box becomes an unknown region.
+MIN_VISIBLE_FRACTION = 0.3
 
 
 def flip(sample: Sample) -> Sample:
@@ -27,7 +27,7 @@ def flip(sample: Sample) -> Sample:
     return replace(
         sample,
         image=np.ascontiguousarray(sample.image[:, ::-1]),
-        boxes=None if sample.boxes is None else _mirrored(sample.boxes, width),
+        boxes=_mirrored(sample.boxes, width),
         ignored=_mirrored(sample.ignored, width),
         depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[:, ::-1]),
         intrinsics=None if camera is None else replace(camera, cx=width - 1 - camera.cx),
@@ -35,33 +35,28 @@ def flip(sample: Sample) -> Sample:
 
 
 def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
-    """The part of width x height pixels from (left, top) on, which must lie within the image.
+    """The part of width x height pixels from (left, top) on, which must be within the image.
 
-    Objects are cut to it; those of which less than MIN_VISIBLE_SHARE is left become unknown regions.
+    Objects are cut to it; those of which less than MIN_VISIBLE_FRACTION remains become unknown regions.
     Raises ValueError if the part is empty or not within the image.
     """
     image_height, image_width = sample.size
     if not (0 <= left < left + width <= image_width and 0 <= top < top + height <= image_height):
         raise ValueError(f"no part {width}x{height} at ({left}, {top}) in an image of {image_width}x{image_height}")
     offset = np.array([left, top, left, top], dtype=np.float32)
-    boxes, labels, object_depths, exact = sample.boxes, sample.labels, sample.object_depths, sample.exact
-    ignored = _cut(sample.ignored - offset, width, height)
-    if boxes is not None and labels is not None and object_depths is not None and exact is not None:
-        cut = clip_boxes(boxes - offset, width, height).astype(np.float32)
-        share = box_areas(cut) / box_areas(boxes)
-        keep, is_sliver = share >= MIN_VISIBLE_SHARE, (share > 0) & (share < MIN_VISIBLE_SHARE)
-        boxes, labels, object_depths, exact = cut[keep], labels[keep], object_depths[keep], exact[keep]
-        ignored = np.concatenate([ignored, cut[is_sliver]])
+    boxes = clip_boxes(sample.boxes - offset, width, height).astype(np.float32)
+    visible = box_areas(boxes) / box_areas(sample.boxes)
+    keep, is_sliver = visible >= MIN_VISIBLE_FRACTION, (visible > 0) & (visible < MIN_VISIBLE_FRACTION)
     rows, columns = slice(top, top + height), slice(left, left + width)
     camera = sample.intrinsics
     return replace(
         sample,
         image=np.ascontiguousarray(sample.image[rows, columns]),
-        boxes=boxes,
-        labels=labels,
-        object_depths=object_depths,
-        exact=exact,
-        ignored=ignored,
+        boxes=boxes[keep],
+        labels=sample.labels[keep],
+        object_depths=sample.object_depths[keep],
+        exact=sample.exact[keep],
+        ignored=np.concatenate([_cut(sample.ignored - offset, width, height), boxes[is_sliver]]),
         depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[rows, columns]),
         intrinsics=None
         if camera is None
@@ -73,15 +68,15 @@ def resize(sample: Sample, width: int, height: int) -> Sample:
     """The sample at width x height pixels."""
     image_height, image_width = sample.size
     scale = np.array([width / image_width, height / image_height] * 2, dtype=np.float32)
-    # As inference/preprocess.py does: bilinear would skip pixels below half the size.  Area averaging is none (and
-    # shifts the image) where a side grows.
+    # As inference/preprocess.py does: bilinear would skip pixels below half the size.  Area averaging does not average
+    # (and shifts the image) if a side grows.
     shrinks_much = height < image_height / 2 and width <= image_width
     interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
     camera = sample.intrinsics
     return replace(
         sample,
         image=np.asarray(cv2.resize(sample.image, (width, height), interpolation=interpolation), dtype=np.uint8),
-        boxes=None if sample.boxes is None else sample.boxes * scale,
+        boxes=sample.boxes * scale,
         ignored=sample.ignored * scale,
         depth=None if sample.depth is None else resize_depth(sample.depth, width, height),
         intrinsics=None if camera is None else camera.scaled(width, height),
@@ -89,10 +84,9 @@ def resize(sample: Sample, width: int, height: int) -> Sample:
 
 
 def pad(sample: Sample, width: int, height: int, top: int = 0) -> Sample:
-    """The sample at the left edge of a black image of width x height pixels, from row `top` on; depth around it is
-    unknown.
+    """The sample at the left edge of a black image of width x height pixels, from row `top` on.
 
-    Raises ValueError if it does not fit.
+    Depth around it is unknown.  Raises ValueError if it does not fit.
     """
     image_height, image_width = sample.size
     if width < image_width or not 0 <= top <= height - image_height:
@@ -112,7 +106,7 @@ def pad(sample: Sample, width: int, height: int, top: int = 0) -> Sample:
     return replace(
         sample,
         image=image,
-        boxes=None if sample.boxes is None else sample.boxes + offset,
+        boxes=sample.boxes + offset,
         ignored=sample.ignored + offset,
         depth=depth,
         intrinsics=camera,
@@ -120,16 +114,16 @@ def pad(sample: Sample, width: int, height: int, top: int = 0) -> Sample:
 
 
 def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:
-    """The sample at the network's input size (height, width): aspect kept, left top corner, the rest black."""
+    """The sample at the network's input size (height, width): aspect kept, top-left corner, the rest black."""
     height, width = letterbox_size(sample.size, input_size)
     return pad(resize(sample, width, height), input_size[1], input_size[0])
 
 
 def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """A depth map (H, W), metres, NaN where unknown, at width x height pixels; nothing is averaged.
+    """A depth map (H, W), metres, NaN where unknown, at width x height pixels; without averaging.
 
     A pixel takes the depth of the old pixel under its centre.  Where that is unknown it takes the nearest of the known
-    depths whose old pixels' centres fall into it, so that a map with few measurements loses none of them to shrinking.
+    depths whose old pixels' centres fall into it, so that shrinking a sparse map loses no measurement.
     """
     old_height, old_width = depth.shape
     # Whole-number arithmetic: floor((i + 0.5) * old / new) for the centres of the new pixels, and the other way round.
@@ -156,6 +150,6 @@ def _mirrored(boxes: Boxes, width: int) -> Boxes:
 
 
 def _cut(boxes: Boxes, width: int, height: int) -> Boxes:
-    """The boxes' parts within the image; those without any are left out."""
+    """The boxes' parts within the image; empty ones are left out."""
     cut = clip_boxes(boxes, width, height).astype(np.float32)
     return np.asarray(cut[box_areas(cut) > 0])

@@ -1,7 +1,7 @@
 """One image with everything that is known about it: the type that data sets give and transforms change.
 
-What a data set does not label is None (no boxes at all, no depth map), NaN (single depths) or not among the labelled
-classes; the training takes each label where it exists.
+Classes that a data set does not label are not among the labelled classes, an unknown depth map is None, a single
+unknown depth NaN; training uses each label where it exists.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ def no_boxes() -> Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image with its labels.
+    """An image with its N objects of C classes.
 
     name: unique within its data set, such as "000123".  origin: the data set's name in the registry.
     image: (H, W, 3) uint8 RGB.
-    class_names: the C classes that labels count.
-    boxes: (N, 4) float32 x1 y1 x2 y2 pixels within the image, or None if nobody looked for objects.
-    labels: (N,) int64 indices into class_names, or None with boxes.
-    object_depths: (N,) float32 metres along the optical axis, or None with boxes: the surface of the object that the
-    camera sees in the middle of its box, NaN where unknown.  A weak target: it comes from labelled 3D boxes.
-    exact: (N,) bool, whether a box is drawn as the network shall draw it; without, all are.  Sets differ: KITTI's
-    boxes hold the projected 3D box of an object, others cling to what is seen of it.
+    class_names: the C classes that labels index.
+    labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.  Default: all false.
+    boxes: (N, 4) float32 x1 y1 x2 y2 pixels within the image.
+    labels: (N,) int64 indices into class_names.
+    object_depths: (N,) float32 metres along the optical axis, NaN where unknown: the surface of the object that the
+    camera sees in the middle of its box.  A weak target: it comes from labelled 3D boxes.
+    exact: (N,) bool, whether a box is drawn as the network shall draw it.  Sets differ: KITTI's boxes enclose the
+    projected 3D box of an object, others enclose its visible part.
     ignored: (M, 4) float32 regions whose objects are unknown: labelled as such, neighbour classes, or cut to a sliver.
-    labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.
     depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None.
-    intrinsics: of this image, or None if no camera is known.
+    intrinsics: of this image, or None if the camera is not known.
     Raises ValueError if shapes or types do not fit together.
     """
 
@@ -45,35 +45,30 @@ class Sample:
     origin: str
     image: NDArray[np.uint8]
     class_names: tuple[str, ...]
-    boxes: Boxes | None = None
-    labels: NDArray[np.int64] | None = None
-    object_depths: NDArray[np.float32] | None = None
-    exact: NDArray[np.bool_] | None = None
-    ignored: Boxes = field(default_factory=no_boxes)
     labelled_classes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    boxes: Boxes = field(default_factory=no_boxes)
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    object_depths: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    exact: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    ignored: Boxes = field(default_factory=no_boxes)
     depth: NDArray[np.float32] | None = None
     intrinsics: CameraIntrinsics | None = None
 
     def __post_init__(self) -> None:
-        if self.boxes is None and len(self.labelled_classes) == 0:
+        if len(self.labelled_classes) == 0:
             object.__setattr__(self, "labelled_classes", np.zeros(len(self.class_names), dtype=bool))
-        _check(self.image, "image", (*self.image.shape[:2], 3), np.uint8)
+        count = len(self.boxes)
+        _check(self.image, "image", (*self.size, 3), np.uint8)
         _check(self.labelled_classes, "labelled_classes", (len(self.class_names),), np.bool_)
+        _check(self.boxes, "boxes", (count, 4), np.float32)
+        _check(self.labels, "labels", (count,), np.int64)
+        _check(self.object_depths, "object_depths", (count,), np.float32)
+        _check(self.exact, "exact", (count,), np.bool_)
         _check(self.ignored, "ignored", (len(self.ignored), 4), np.float32)
-        if (self.boxes is None) != (self.labels is None) or (self.boxes is None) != (self.object_depths is None):
-            raise ValueError(f"{self.name}: expected boxes, labels and object_depths together or none of them")
-        if self.boxes is not None and self.labels is not None and self.object_depths is not None:
-            _check(self.boxes, "boxes", (len(self.boxes), 4), np.float32)
-            _check(self.labels, "labels", (len(self.boxes),), np.int64)
-            _check(self.object_depths, "object_depths", (len(self.boxes),), np.float32)
-            if self.exact is None:
-                object.__setattr__(self, "exact", np.ones(len(self.boxes), dtype=bool))
-            assert self.exact is not None
-            _check(self.exact, "exact", (len(self.boxes),), np.bool_)
-            if not self.labelled_classes[self.labels].all():
-                raise ValueError(f"{self.name}: found an object of a class that is not among the labelled ones")
+        if not self.labelled_classes[self.labels].all():
+            raise ValueError(f"{self.name}: found an object of a class that is not among the labelled ones")
         if self.depth is not None:
-            _check(self.depth, "depth", self.image.shape[:2], np.float32)
+            _check(self.depth, "depth", self.size, np.float32)
         if self.intrinsics is not None and (self.intrinsics.height, self.intrinsics.width) != self.size:
             raise ValueError(f"{self.name}: an image of {self.size} does not fit {self.intrinsics}")
 

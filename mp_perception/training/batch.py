@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mp_perception.data.sample_geometry import resize_depth
@@ -67,15 +65,11 @@ def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
     return Batch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
         depth=torch.from_numpy(depth),
-        boxes=[_tensor(sample.boxes, (0, 4)) for sample in samples],
-        labels=[_tensor(sample.labels, (0,), torch.int64) for sample in samples],
-        object_depths=[_tensor(s.object_depths, (0,)) * f for s, f in zip(samples, factors, strict=True)],
-        exact=[_tensor(sample.exact, (0,), torch.bool) for sample in samples],
-        ignored=[_tensor(sample.ignored, (0, 4)) for sample in samples],
+        boxes=[torch.from_numpy(sample.boxes) for sample in samples],
+        labels=[torch.from_numpy(sample.labels) for sample in samples],
+        object_depths=[torch.from_numpy(s.object_depths) * f for s, f in zip(samples, factors, strict=True)],
+        exact=[torch.from_numpy(sample.exact) for sample in samples],
+        ignored=[torch.from_numpy(sample.ignored) for sample in samples],
         labelled_classes=torch.from_numpy(np.stack([sample.labelled_classes for sample in samples])),
         origins=[f"{sample.origin} {sample.name}" for sample in samples],
     )
-
-
-def _tensor(values: NDArray[Any] | None, empty: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.zeros(empty, dtype=dtype) if values is None else torch.from_numpy(values)

@@ -166,5 +166,5 @@ def test_a_drawn_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive,
     assert drawn.parent.name == SYNTHETIC_DATE
     write_raw_drive(RawDrive(drawn), tmp_path / "bag")
     (said,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]
-    assert said[1].data == describe_ground_truth(KittiRaw(drawn)) == "exact depth of the drawn scene"
+    assert said[1].data == describe_ground_truth(KittiRaw(drawn)) == "exact depth of the synthetic scene"
     assert KittiRaw(make_raw_drive()).ground_truth is None

@@ -100,7 +100,7 @@ def test_objects(streets: Path, tmp_path: Path, storage: str) -> None:
 def test_synthetic_streets_of_both_layouts(streets: Path, drive: Path, tmp_path: Path) -> None:
     write_synthetic(streets, tmp_path / "streets")
     frames = check_equal(tmp_path / "streets", open_data_set("synthetic", streets))
-    assert describe_ground_truth(frames) == "exact depth of the drawn scene"
+    assert describe_ground_truth(frames) == "exact depth of the synthetic scene"
     write_synthetic(drive, tmp_path / "drive")
     check_equal(tmp_path / "drive", open_data_set("kitti-raw", drive))
     with pytest.raises(UserError, match=r"expected training/ or one <date>/<drive>_sync, found 0 drives"):

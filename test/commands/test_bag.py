@@ -88,7 +88,7 @@ def test_a_bag_gives_the_figures_of_the_files(
     assert without_origin(result) == without_origin(file_figures)
     # What is compared is neither nothing nor perfect.
     assert result["detection"]["Pedestrian"]["AP40"]["hard"] > 0
-    assert result["depth"]["protocol"]["ground_truth"] == "exact depth of the drawn scene"
+    assert result["depth"]["protocol"]["ground_truth"] == "exact depth of the synthetic scene"
     assert set(result["latency_ms"]) == {"preprocess", "inference", "postprocess", "total"}
     total = result["latency_ms"]["total"]
     assert 0 < total["median"] <= total["p90"] <= total["p99"]

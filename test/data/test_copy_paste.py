@@ -29,6 +29,7 @@ def sample_with(value: int, box: list[float], depth: float, camera: CameraIntrin
         boxes=np.array([box], dtype=np.float32),
         labels=np.array([1]),
         object_depths=np.array([depth], dtype=np.float32),
+        exact=np.array([True]),
         labelled_classes=np.array([True, True]),
         depth=np.linspace(depth, depth + 1, height * width).astype(np.float32).reshape(height, width),
         intrinsics=camera,

@@ -43,6 +43,7 @@ def make_sample(seed: int, share_known: float) -> Sample:
         boxes=boxes,
         labels=np.array([0, 1, 0]),
         object_depths=np.array([5, 17, 40], dtype=np.float32),
+        exact=np.array([True, True, True]),
         ignored=boxes[:1] + np.float32(1),
         labelled_classes=np.array([True, True]),
         depth=depth,
@@ -196,7 +197,7 @@ def test_letterbox_gives_the_pixels_that_inference_sees(size: tuple[int, int]) -
     np.testing.assert_array_equal(letterbox(Sample("1", "test", image, ("Car",)), (96, 320)).image, seen[0])
 
 
-def test_crop_cuts_objects_and_forgets_slivers() -> None:
+def test_crop_cuts_objects_and_ignores_slivers() -> None:
     sample = replace(
         make_sample(0, 1.0),
         boxes=np.array([[10, 10, 30, 30], [25, 10, 45, 30], [60, 10, 80, 30]], dtype=np.float32),
@@ -251,6 +252,6 @@ def test_depth_is_resized_as_its_docstring_says(height: int, width: int, rows: i
 def test_a_sample_without_labels_stays_without() -> None:
     bare = Sample("x", "test", np.zeros((20, 30, 3), dtype=np.uint8), ("Car",))
     moved = letterbox(crop(flip(bare), 0, 0, 20, 10), (32, 64))
-    assert (moved.boxes, moved.depth, moved.intrinsics) == (None, None, None)
+    assert (len(moved.boxes), moved.depth, moved.intrinsics) == (0, None, None)
     assert moved.size == (32, 64)
     assert moved.labelled_classes.tolist() == [False]

@@ -45,8 +45,6 @@ def predictor() -> Predictor:
 
 def prediction_from_truth(sample: Sample, random: np.random.Generator | None = None, score: float = 0.9) -> Prediction:
     """All labelled objects and the true depth; with random numbers, shifted boxes, any scores and wrong depth."""
-    assert sample.boxes is not None
-    assert sample.labels is not None
     assert sample.depth is not None
     count = len(sample.boxes)
     boxes, scores, depth = sample.boxes, np.full(count, score, np.float32), sample.depth
@@ -216,7 +214,7 @@ def test_protocols_that_do_not_fit_are_refused(streets: FrameSet, predictor: Pre
 
 
 def test_ground_truth_is_named_by_the_folders(streets: FrameSet) -> None:
-    assert describe_ground_truth(streets) == "exact depth of the drawn scene"
+    assert describe_ground_truth(streets) == "exact depth of the synthetic scene"
     as_kitti = open_data_set("kitti-object", streets.frames[0].image.parents[2])
     assert describe_ground_truth(as_kitti) == SINGLE_SCAN
     assert IMPROVED != SINGLE_SCAN

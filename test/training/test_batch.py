@@ -21,6 +21,7 @@ def labelled(focal_length: float = 200.0) -> Sample:
         boxes=np.array([[2, 3, 20, 30]], np.float32),
         labels=np.array([1]),
         object_depths=np.array([8], np.float32),
+        exact=np.array([True]),
         labelled_classes=np.array([False, True]),
         depth=depth,
         intrinsics=CameraIntrinsics(focal_length, focal_length, 31.5, 15.5, 64, 32),

@@ -33,6 +33,7 @@ def sample(with_boxes: bool, with_depth: bool) -> Sample:
             boxes=np.array([[10, 10, 40, 50]], np.float32),
             labels=np.array([3]),
             object_depths=np.array([np.nan], np.float32),
+            exact=np.array([True]),
             labelled_classes=np.ones(5, bool),
         )
     return replace(found, depth=np.full((64, 96), 9, np.float32)) if with_depth else found

@@ -100,7 +100,7 @@ def test_raw_drives_take_depth_from_beside_them_and_labels_where_they_are(drive:
         frames = KittiRaw(root)
         assert [frame.name for frame in frames.frames] == [f"{drive.name}/{number:010d}" for number in range(3)]
         assert [frame.depth is not None for frame in frames.frames] == [False, True, False]
-        assert frames[0].boxes is None
+        assert not frames[0].labelled_classes.any()
     (drive / "label_02").mkdir()
     for number in range(3):
         (drive / "label_02" / f"{number:010d}.txt").write_text(

@@ -91,7 +91,8 @@ def test_odometry_takes_the_frames_with_depth(tmp_path: Path) -> None:
     write_depth(sequence / "depth_2" / "000001.png")
     (sequence / "calib.txt").write_text("P2: 50 0 31 3 0 50 15 0 0 0 1 0\nTr: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n")
     (sample,) = KittiOdometry(tmp_path)
-    assert (sample.name, sample.boxes, sample.intrinsics.fx) == ("04/000001", None, 50)
+    assert (sample.name, len(sample.boxes), sample.intrinsics.fx) == ("04/000001", 0, 50)
+    assert not sample.labelled_classes.any()
     assert (sample.depth == 10).all()
     (sequence / "depth_2" / "000001.png").unlink()
     with pytest.raises(UserError, match="SS/depth_2: expected depth maps"):
