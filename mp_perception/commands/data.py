@@ -1,4 +1,4 @@
-"""`mp_perception data`: depth maps from laser scans, and filled ones from sparse ones."""
+"""`mp_perception data`: depth maps from lidar scans, and filled depth maps from sparse ones."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import typer
 
 app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
 
-Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes; 0: as many as there are cores.")]
+Workers = Annotated[int, typer.Option(min=0, max=256, help="Number of processes; 0: one per core.")]
 
 
 @app.command("complete-depth")
 def complete_depth(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the filled maps; files in it are not made again.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the filled maps; existing files are kept.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set, such as kitti-object or kitti-depth.")],
-    split: Annotated[str | None, typer.Option(help="Split file or name; all frames without it.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split file or name; default: all frames.")] = None,
     workers: Workers = 0,
 ) -> None:
-    """Fill sparse depth maps by colourisation: each unknown pixel takes its neighbours' depth, weighted by likeness.
+    """Fill sparse depth maps by colourisation: each unknown pixel gets the depth of neighbours of similar brightness.
 
-    Writes OUT/<name of the frame>.png (16 bit, metres x 256) for every frame that has a depth map. Known pixels stay
-    exactly as they are. A run that was stopped goes on where it ended.
+    Writes OUT/<name of the frame>.png (16 bit, metres x 256) for every frame with a depth map. Known pixels do not
+    change. Run it again to continue an interrupted run.
 
     Example: mp_perception data complete-depth kitti/object filled --dataset kitti-object --split train
     """
@@ -44,19 +44,19 @@ def complete_depth(
     if not tasks:
         raise UserError(f"{root}: expected frames with depth maps, found none")
     made = make_missing(tasks, workers or available_cores(), "filling")
-    console.print(f"{out}: {made} maps filled, {len(tasks) - made} were there", soft_wrap=True)
+    console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already", soft_wrap=True)
 
 
 @app.command("project-lidar")
 def project_lidar(
     drives: Annotated[list[Path], typer.Argument(help="Raw drives, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
-    out: Annotated[Path, typer.Option(help="Folder of the depth data; files in it are not made again.")],
+    out: Annotated[Path, typer.Option(help="Folder for the depth data; existing files are kept.")],
     workers: Workers = 0,
 ) -> None:
-    """Project the laser scans of KITTI raw drives into their images, as KITTI's own depth data.
+    """Project the lidar scans of KITTI raw drives into their images, in the layout of KITTI's depth data.
 
     Writes OUT/train/<drive>/proj_depth/velodyne_raw/image_02/NNNNNNNNNN.png (val for KITTI's validation drives;
-    image_03 too, where the drive has it): 16 bit, metres x 256, the nearest point wins.
+    also image_03, if the drive has it): 16 bit, metres x 256, the nearest point per pixel.
 
     Example: mp_perception data project-lidar raw/2011_09_26/2011_09_26_drive_0005_sync --out depth
     """
@@ -68,4 +68,4 @@ def project_lidar(
 
     tasks = {path: task for drive in drives for path, task in projection_tasks(RawDrive(drive), out).items()}
     made = make_missing(tasks, workers or available_cores(), "projecting")
-    console.print(f"{out}: {made} maps written, {len(tasks) - made} were there", soft_wrap=True)
+    console.print(f"{out}: {made} maps written, {len(tasks) - made} existed already", soft_wrap=True)

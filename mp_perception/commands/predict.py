@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders that hold them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of them.")],
     weights: Weights = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     intrinsics: Annotated[
         tuple[float, float, float, float] | None,
-        typer.Option(help="Camera FX FY CX CY, pixels of the images: gives 3D positions and scales depth."),
+        typer.Option(help="Camera FX FY CX CY, pixels of the images: needed for 3D positions and metric depth."),
     ] = None,
     score_threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score to report; default: the checkpoint's.")
+        float | None, typer.Option(min=0, max=1, help="Minimum score of a detection; default: the checkpoint's.")
     ] = None,
     device: Device = "auto",
     runtime: RuntimeName = "auto",
@@ -38,7 +38,7 @@ def predict(
 ) -> None:
     """Detect objects and estimate depth in images, folders or videos.
 
-    For every image NAME the output folder gets NAME_overlay.png (boxes with class, score and metres), NAME_depth.png
+    For every image NAME the output folder contains NAME_overlay.png (boxes with class, score and metres), NAME_depth.png
     (16 bit, metres x 256, 0 = invalid, as KITTI stores depth) and NAME.json (detections and times).
 
     Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
@@ -55,7 +55,7 @@ def predict(
         backbone, file, runtime=runtime, device=device, precision=precision, num_threads=num_threads
     )
     if predictor.untrained:
-        warn(f"no trained weights for {backbone}: the network is untrained and its results mean nothing")
+        warn(f"no trained weights for {backbone}: the network is untrained and its results are meaningless")
     settings = PredictionSettings(score_threshold=score_threshold)
     num_images = num_objects = 0
     for named in track(read_images(files), "predict", total):

@@ -1,7 +1,7 @@
-"""Transforms of whole samples, drawn from a generator that the caller seeds, and the recipes made of them.
+"""Random transforms of whole samples, and the augmentation recipes that combine them.
 
-Everything that moves pixels is in sample_geometry, everything that only colours them in color_transforms, objects of
-other images in copy_paste.
+The caller seeds the random generator.  Functions that move pixels are in sample_geometry, transforms of colours in
+color_transforms, objects of other images in copy_paste.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resiz
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import scaled_size
 
-#: A sample and the generator that draws what is random -> another sample; the first stays as it is.
+#: A sample and a random generator -> a new sample; the first is not changed.
 Transform = Callable[[Sample, np.random.Generator], Sample]
 
 
@@ -35,7 +35,7 @@ class Compose:
 
 @dataclass(frozen=True)
 class RandomFlip:
-    """With this probability the mirror image."""
+    """The mirror image with this probability."""
 
     probability: float = 0.5
 
@@ -45,7 +45,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """The network's input size (height, width): aspect kept, left top corner, as at inference."""
+    """The network's input size (height, width): aspect ratio kept, in the top-left corner, as at inference."""
 
     input_size: tuple[int, int]
 
@@ -55,13 +55,13 @@ class Letterbox:
 
 @dataclass(frozen=True)
 class ScaleAndCrop:
-    """The network's input size (height, width), seen through a random zoom.
+    """The network's input size (height, width), with a random zoom.
 
-    zoom: least and greatest factor on the letterbox's scale.  Above 1 a part of the image fills the input; below 1
-    the image is smaller and the rest black.
-    tilt: where the camera is known its principal point keeps its row, as if the lens zoomed, but for this share of the
-    input's height up or down.  So a row of the road keeps its distance (times the focal length), which a network may
-    learn; a part from anywhere would teach it that rows mean nothing.  Else the part is taken from anywhere.
+    zoom: minimum and maximum factor on the letterbox's scale.  Above 1 a part of the image fills the input; below 1
+    the image is smaller and the rest is black.
+    tilt: if the camera is known, its principal point keeps its row, as if the lens zoomed, up to this fraction of the
+    input's height.  So a row of the road keeps its distance (times the focal length), which the network may learn.  If
+    the camera is not known, the part is taken from anywhere.
     """
 
     input_size: tuple[int, int]
@@ -74,28 +74,28 @@ class ScaleAndCrop:
         usual_scale = min(self.input_size[0] / height, self.input_size[1] / width)
         scale = zoom * usual_scale
         part_height, part_width = (
-            min(side, max(1, round(most / scale))) for side, most in zip(sample.size, self.input_size, strict=True)
+            min(side, max(1, round(limit / scale))) for side, limit in zip(sample.size, self.input_size, strict=True)
         )
         top = int(random.integers(height - part_height + 1))
         left = int(random.integers(width - part_width + 1))
         new_height, new_width = scaled_size((part_height, part_width), scale, self.input_size)
-        space = 0
+        free_rows = 0
         if sample.intrinsics is not None:
             shift = random.uniform(-self.tilt, self.tilt) * self.input_size[0]
             row = sample.intrinsics.cy * usual_scale + shift
             top = int(np.clip(round(sample.intrinsics.cy - row / scale), 0, height - part_height))
-            space = int(np.clip(round(row - sample.intrinsics.cy * scale), 0, self.input_size[0] - new_height))
+            free_rows = int(np.clip(round(row - sample.intrinsics.cy * scale), 0, self.input_size[0] - new_height))
         part = crop(sample, left, top, part_width, part_height)
-        return pad(resize(part, new_width, new_height), self.input_size[1], self.input_size[0], space)
+        return pad(resize(part, new_width, new_height), self.input_size[1], self.input_size[0], free_rows)
 
 
 def plain_recipe(input_size: tuple[int, int]) -> Transform:
-    """No augmentation: validation's and inference's view."""
+    """No augmentation: the image as in validation and at inference."""
     return Letterbox(input_size)
 
 
 def paper_recipe(input_size: tuple[int, int]) -> Transform:
-    """The paper's: flip, channel permutation, brightness and contrast by 0.25."""
+    """The paper's augmentation: flip, channel permutation, brightness and contrast by 0.25."""
     return Compose(
         (
             RandomFlip(0.5),
@@ -107,7 +107,7 @@ def paper_recipe(input_size: tuple[int, int]) -> Transform:
 
 
 def modern_recipe(input_size: tuple[int, int], donors: ObjectDonors | None = None) -> Transform:
-    """Flip, zoom, colours, mild degradation, and objects from `donors` pasted in."""
+    """Flip, zoom, colours, mild degradation, and pasted objects from `donors`."""
     pasting = () if donors is None else (CopyPaste(donors),)
     return Compose(
         (

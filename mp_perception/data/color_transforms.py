@@ -1,7 +1,7 @@
 """Changes of an image's colours and sharpness; labels stay as they are.
 
-Strengths are drawn from a NumPy generator, so that a sample depends on its seed alone, and not on the library's state
-or the number of loading processes.
+Strengths are drawn from a NumPy generator, so that a sample depends on its seed only, and not on the library's state or
+the number of loading processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Image = NDArray[np.uint8]
 class ColorJitter:
     """Brightness, contrast and saturation by factors 1 - x .. 1 + x, hue by -hue .. hue of the colour circle.
 
-    As torchvision's: brightness scales, contrast moves away from the image's mean grey, saturation from the pixel's.
+    As torchvision's: brightness scales, contrast scales the difference from the image's mean grey, saturation from the
+    pixel's grey.
     """
 
     brightness: float = 0.0
@@ -31,7 +32,7 @@ class ColorJitter:
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         ranges = (self.brightness, self.contrast, self.saturation)
-        brightness, contrast, saturation = (random.uniform(1 - most, 1 + most) for most in ranges)
+        brightness, contrast, saturation = (random.uniform(1 - limit, 1 + limit) for limit in ranges)
         turn = random.uniform(-self.hue, self.hue)
         image = adjust_brightness_and_contrast(sample.image, brightness, contrast)
         if self.saturation or self.hue:
@@ -41,7 +42,7 @@ class ColorJitter:
 
 @dataclass(frozen=True)
 class PermuteChannels:
-    """With this probability the three colour channels change places (the paper's recipe)."""
+    """A random order of the three colour channels with this probability (the paper's recipe)."""
 
     probability: float = 0.5
 
@@ -53,9 +54,9 @@ class PermuteChannels:
 
 @dataclass(frozen=True)
 class Degrade:
-    """With this probability each: blur, sensor noise, JPEG artefacts, all of a strength that still looks usual.
+    """Blur, sensor noise and JPEG artefacts, each with this probability, as strong as in usual cameras.
 
-    max_blur, max_noise: greatest standard deviations, pixels and grey values.  min_quality: lowest JPEG quality.
+    max_blur, max_noise: maximum standard deviations, pixels and grey values.  min_quality: minimum JPEG quality.
     """
 
     probability: float = 0.2
@@ -82,7 +83,7 @@ class Degrade:
 
 
 def adjust_brightness_and_contrast(image: Image, brightness: float, contrast: float) -> Image:
-    """The image (H, W, 3) times `brightness`, then away from its mean grey by the factor `contrast`."""
+    """The image (H, W, 3) times `brightness`, then its difference from the mean grey times `contrast`."""
     values = np.clip(np.arange(256, dtype=np.float64) * brightness, 0, 255)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     mean = float(values[grey].mean())
@@ -91,7 +92,7 @@ def adjust_brightness_and_contrast(image: Image, brightness: float, contrast: fl
 
 
 def adjust_saturation_and_hue(image: Image, saturation: float, turn: float) -> Image:
-    """The image with colours away from their grey by the factor `saturation`, turned by `turn` of the colour circle."""
+    """The image with each pixel's difference from its grey times `saturation`, hue turned by `turn` of the circle."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), dtype=np.uint8)
     steps = round(turn * 180)

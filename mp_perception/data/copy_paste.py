@@ -1,9 +1,8 @@
-"""Objects of rare classes pasted into other images, at a place where they could truly stand.
+"""Objects of rare classes pasted into other images, at plausible places.
 
-A rectangle around the object is taken with everything known about it: pixels, depth, labels.  Where both cameras are
-known it is scaled by their focal lengths and moved sideways only, relative to the horizon: then its depth in metres
-stays exact.  Without a camera (sets of people) it stands on the ground where its height belongs, and its depth is
-unknown.
+A rectangle around the object is copied with everything known about it: pixels, depth, labels.  If both cameras are
+known, it is scaled by their focal lengths and moved sideways only, relative to the horizon: then its depth in metres
+stays exact.  Without a camera (sets of people) it is placed on the ground by its height, and its depth is unknown.
 """
 
 from __future__ import annotations
@@ -20,27 +19,26 @@ from mp_perception.data.sample_geometry import crop, resize
 from mp_perception.data.samples import Sample, no_boxes
 from mp_perception.geometry import box_areas
 
-#: Context around the object, as a share of its box's width and height.
+#: Context around the object, as a fraction of its box's width and height.
 _CONTEXT = 0.15
-#: Along its border, so many pixels wide, the rectangle fades into the image and depth is unknown.
+#: Width of the rectangle's border, pixels, in which it is blended into the image and depth is unknown.
 _FADE = 3
-#: An object of which the rectangle hides more than this share becomes unknown.
-_HIDDEN_SHARE = 0.5
-#: Heights in pixels between which an object without camera is scaled.
+#: An object of which the rectangle hides more than this fraction becomes unknown.
+_HIDDEN_FRACTION = 0.5
+#: Minimum and maximum height, pixels, to which an object without camera is scaled.
 _HEIGHTS = (30.0, 180.0)
-#: How far below the horizon such an object stands, in its own heights: people seen by a camera 1.4 to 2 m high.
+#: Distance of such an object's feet below the horizon, in its own heights: people seen by a camera 1.4 to 2 m high.
 _FEET_BELOW_HORIZON = (0.8, 1.15)
-#: The highest row, as a share of the image's height, that it stands on where the horizon is unknown.
+#: Topmost row of the feet if the horizon is unknown, as a fraction of the image's height.
 _HIGHEST_GROUND = 0.55
 
 
 class ObjectDonors:
-    """Where to take objects of some classes from: all of them in some data sets that are whole and not tiny.
+    """Objects of some classes to paste: all in some data sets that are not occluded, truncated or small.
 
-    sets: with labels.  class_names: of the objects.  min_height: lowest box, pixels.
-    Label files are read once; an object is cut out of its image when it is first drawn, and kept: some tens of
-    kilobytes each.  `counts` tells how many objects there are of each class; a class is drawn as often as any other,
-    however many it has.
+    sets: with labels.  class_names: of the objects.  min_height: minimum height of the box, pixels.
+    Label files are read once; an object is cut out of its image when it is first drawn, and kept (some tens of
+    kilobytes).  `counts` is the number of objects of each class; all classes are drawn equally often.
     """
 
     def __init__(self, sets: Sequence[FrameSet], class_names: Sequence[str], min_height: float = 40.0) -> None:
@@ -62,7 +60,7 @@ class ObjectDonors:
         return sum(self.counts.values())
 
     def draw(self, random: np.random.Generator) -> Sample:
-        """An object with some context, as a sample of its own.  Raises ValueError if there is none to draw."""
+        """A random object with some context, as a sample of its own.  Raises ValueError if there are no objects."""
         if not self._drawable:
             raise ValueError("there are no objects to draw")
         places = self._places[self._drawable[random.integers(len(self._drawable))]]
@@ -85,7 +83,7 @@ def cut_out(sample: Sample, box: tuple[float, float, float, float]) -> Sample:
 
 @dataclass(frozen=True)
 class CopyPaste:
-    """With this probability, pastes one to three drawn objects into a sample with labelled objects."""
+    """Paste one to three random objects into a sample with labelled classes, with this probability."""
 
     donors: ObjectDonors
     probability: float = 0.6
@@ -99,7 +97,7 @@ class CopyPaste:
 
 
 def place_and_paste(sample: Sample, donor: Sample, random: np.random.Generator) -> Sample:
-    """The sample with the donor at a random place that suits it; unchanged where it does not fit into the image."""
+    """The sample with the donor at a random plausible place; unchanged if it does not fit into the image."""
     height, width = sample.size
     if sample.intrinsics is not None and donor.intrinsics is not None:
         scale_x = sample.intrinsics.fx / donor.intrinsics.fx
@@ -118,7 +116,7 @@ def place_and_paste(sample: Sample, donor: Sample, random: np.random.Generator) 
             feet = sample.intrinsics.cy + random.uniform(*_FEET_BELOW_HORIZON) * object_height
             top = round(feet + _CONTEXT * object_height) - donor.size[0]
         else:
-            # Feet stand on the ground, which is never in the upper half.
+            # Feet are on the ground, which is not in the upper half.
             lowest = max(donor.size[0], int(_HIGHEST_GROUND * height))
             top = int(random.integers(lowest, height + 1)) - donor.size[0]
     if donor.size[1] > width or top < 0 or top + donor.size[0] > height:
@@ -129,8 +127,8 @@ def place_and_paste(sample: Sample, donor: Sample, random: np.random.Generator) 
 def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
     """The sample with the donor's pixels, depth and objects in it, from the pixel (left, top) on.
 
-    Objects that it hides become unknown.  Where the donor's set labels fewer classes, its whole rectangle is unknown
-    but for its own objects.  Raises ValueError if the donor does not fit.
+    Objects that it hides become unknown.  If the donor's set labels fewer classes, its whole rectangle is an ignored
+    region, except its own objects.  Raises ValueError if the donor does not fit.
     """
     height, width = donor.size
     if not (0 <= left <= sample.size[1] - width and 0 <= top <= sample.size[0] - height):
@@ -138,7 +136,7 @@ def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
     rows, columns = slice(top, top + height), slice(left, left + width)
     offset = np.array([left, top, left, top], dtype=np.float32)
     rectangle = np.array([[0, 0, width, height]], dtype=np.float32) + offset
-    hidden = _hidden_shares(sample.boxes, rectangle[0]) > _HIDDEN_SHARE
+    hidden = _hidden_fractions(sample.boxes, rectangle[0]) > _HIDDEN_FRACTION
     lacks_classes = bool((sample.labelled_classes & ~donor.labelled_classes).any())
     wanted = sample.labelled_classes[donor.labels]
     return replace(
@@ -163,9 +161,9 @@ def paste(sample: Sample, donor: Sample, left: int, top: int) -> Sample:
 def _blended(image: NDArray[np.uint8], patch: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
     height, width = patch.shape[:2]
     ramps = [np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5 for side in (height, width)]
-    share = np.clip(np.minimum(ramps[0][:, None], ramps[1]) / _FADE, 0, 1)[..., None]
+    opacity = np.clip(np.minimum(ramps[0][:, None], ramps[1]) / _FADE, 0, 1)[..., None]
     blended = image.copy()
-    blended[rows, columns] = np.rint(share * patch + (1 - share) * image[rows, columns])
+    blended[rows, columns] = np.rint(opacity * patch + (1 - opacity) * image[rows, columns])
     return blended
 
 
@@ -179,7 +177,7 @@ def _with_depth(depth: NDArray[np.float32], donor: Sample, rows: slice, columns:
     return changed
 
 
-def _hidden_shares(boxes: NDArray[np.float32], rectangle: NDArray[np.float32]) -> NDArray[np.floating]:
-    """Share (N,) of each box that the rectangle covers."""
+def _hidden_fractions(boxes: NDArray[np.float32], rectangle: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Fraction (N,) of each box that the rectangle covers."""
     low, high = np.maximum(boxes[:, :2], rectangle[:2]), np.minimum(boxes[:, 2:], rectangle[2:])
     return box_areas(np.concatenate([low, high], axis=1)) / box_areas(boxes)

@@ -1,4 +1,4 @@
-"""The data sets by name, as `--dataset` and the training configurations name them.
+"""The registry of data sets, by the names that `--dataset` and training configurations use.
 
 A new data set is one class (a FrameSet) and one line here, or an entry point of another package.
 """
@@ -38,7 +38,7 @@ DATA_SETS: dict[str, Callable[[Path, str | None, Sequence[str]], FrameSet]] = {
 def open_data_set(
     name: str, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES
 ) -> FrameSet:
-    """A data set by its name; split: as its class says.  Raises UserError for an unknown name or a wrong folder."""
+    """A data set by its name; split: see its class.  Raises UserError for an unknown name or a wrong folder."""
     opened = DATA_SETS.get(name) or load_extension("data_sets", name)
     if not callable(opened):
         known = sorted({*DATA_SETS, *extension_names("data_sets")})

@@ -1,17 +1,16 @@
-"""Sparse depth maps filled by colourisation (Levin et al. 2004), as NYU Depth's toolbox does it.
+"""Sparse depth maps filled by colourisation (Levin et al. 2004), as in NYU Depth's toolbox.
 
-Every unknown pixel takes the weighted mean of its eight neighbours' depth.  A neighbour's weight falls with its
+Every unknown pixel gets the weighted mean of its eight neighbours' depth.  A neighbour's weight falls with its
 difference in grey value g:
 
     w = exp(-(g - g')^2 / s),   s = max(0.6 v, m / ln 100, 2e-6)
 
-v is the variance of the grey values (0..1) in the 3x3 window and m the least squared difference to a neighbour, which
-therefore weighs at least 0.01.  Known pixels stay exactly as they are: the equations of the unknown ones are solved
-around them, which makes each unknown pixel's squared difference from its mean zero, its minimum.
+v is the variance of the grey values (0..1) in the 3x3 window and m the minimum squared difference to a neighbour, whose
+weight is therefore at least 0.01.  Known pixels do not change: they are constants in the equations of the unknown ones.
 
-The linear system has up to 465,000 unknowns for a KITTI image.  It is put together by array operations and solved
-directly: pixels are numbered by nested dissection (halves of the image first, the line between them last), which
-keeps the factors small; the factors are single precision, and refinement in double precision brings the digits back.
+The linear system has up to 465,000 unknowns for a KITTI image.  It is built by array operations and solved
+directly: pixels are numbered by nested dissection (halves of the image first, the line between them last), which keeps
+the factors small; the factors are in single precision, and the solution is refined in double precision.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ from mp_perception.errors import UserError
 
 Floats = NDArray[np.float64]
 
-#: The refinement ends when it changes no depth by more than this, metres: a quarter of a depth map's unit.
+#: The refinement ends when its maximum change of a depth is below this, metres: a quarter of a depth map's unit.
 TOLERANCE = 1 / 1024
 _MAX_REFINEMENTS = 10
-#: Parts of the image at most this long and wide are not divided any further.
+#: Parts of the image at most this long and wide are not divided further.
 _SMALLEST_PART = 3
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
 def complete_depth_file(image: Path, depth: Path, target: Path) -> None:
-    """Reads an image and its sparse depth map, writes the filled one (16-bit PNG, metres x 256).
+    """Read an image and its sparse depth map, and write the filled map (16-bit PNG, metres x 256).
 
-    Raises UserError naming the file that is missing, wrong, or without any known depth.
+    Raises UserError naming the file that is missing, wrong, or has no known depth.
     """
     grey = cv2.cvtColor(read_image(image), cv2.COLOR_RGB2GRAY)
     sparse = read_depth_png(depth)
@@ -57,9 +56,9 @@ def complete_depth_file(image: Path, depth: Path, target: Path) -> None:
 def complete_depth(grey: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
     """A depth map without unknown pixels.
 
-    grey: (H, W).  depth: (H, W) metres, NaN where unknown, at least one pixel known.  Known pixels stay exactly, the
-    others lie between the least and the greatest known depth, to within TOLERANCE of the exact solution.
-    Raises ValueError if shapes differ or nothing is known.
+    grey: (H, W).  depth: (H, W) metres, NaN where unknown, at least one pixel known.  Known pixels do not change; the
+    others are between the minimum and the maximum known depth, to within TOLERANCE of the exact solution.
+    Raises ValueError if shapes differ or no pixel is known.
     """
     known = np.isfinite(depth)
     if grey.shape != depth.shape or not known.any():
@@ -75,7 +74,7 @@ def complete_depth(grey: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArr
 
 
 def neighbour_weights(grey: NDArray[np.uint8]) -> Floats:
-    """Weights (8, H, W) of each pixel's neighbours, not normalised, row by row of the window; 0 outside the image."""
+    """Weights (8, H, W) of each pixel's neighbours, not normalised, in row order of the window; 0 outside the image."""
     values = grey / 255.0
     height, width = values.shape
 
@@ -95,7 +94,7 @@ def neighbour_weights(grey: NDArray[np.uint8]) -> Floats:
 def _equations(weights: Floats, depth: NDArray[np.float32], pixels: NDArray[np.int64]) -> tuple[csr_matrix, Floats]:
     """Matrix (n, n) and right side (n,) of the unknown pixels: sum of w * own depth = sum of w * neighbour's depth."""
     height, width = depth.shape
-    # A border of known zeros, whose weights are zero too, spares the tests at the image's edge.
+    # A border of known zeros, whose weights are zero too, makes tests at the image's edge unnecessary.
     numbers = np.full((height + 2, width + 2), -1, dtype=np.int32)
     padded_depth = np.zeros((height + 2, width + 2))
     padded_depth[1:-1, 1:-1] = np.nan_to_num(depth)
@@ -116,7 +115,7 @@ def _equations(weights: Floats, depth: NDArray[np.float32], pixels: NDArray[np.i
 
 
 def _solve(matrix: csr_matrix, right_side: Floats) -> Floats:
-    # Single precision cannot always reach the solution; then double precision does at once.
+    # Single precision does not always converge; double precision then does in one step.
     for precision in (np.float32, np.float64):
         # Read as columns, the rows are the transposed matrix, which has the same pattern.
         factors = splu(
@@ -141,7 +140,7 @@ def _solve(matrix: csr_matrix, right_side: Floats) -> Floats:
 
 @lru_cache(maxsize=8)
 def _dissection_order(height: int, width: int) -> NDArray[np.int64]:
-    """All pixels (H * W,), so that the lines which separate parts of the image come after the parts."""
+    """All pixels (H * W,), ordered so that lines that separate parts of the image come after the parts."""
     grid = np.arange(height * width, dtype=np.int64).reshape(height, width)
     last_first: list[NDArray[np.int64]] = []
     parts: list[NDArray[np.int64]] = [grid]

@@ -17,9 +17,9 @@ from mp_perception.image_messages import encoded_size
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-#: Photographs and videos have no more pixels than this; a picture of so many takes 300 MB, twice while it is read.
+#: Maximum number of pixels of images and videos: an image of this size takes 300 MB, twice while it is read.
 MAX_FILE_PIXELS = 100_000_000
-#: Pillow's names of the formats that IMAGE_SUFFIXES stand for.
+#: Pillow's names of the formats of IMAGE_SUFFIXES.
 _PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -27,9 +27,9 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpe
 
 @dataclass(frozen=True)
 class NamedImage:
-    """An image and where its results belong.
+    """An image and the name of its results.
 
-    name: path without suffix, relative to the output folder.  source: what to call it in messages and results.
+    name: path without suffix, relative to the output folder.  source: its name in messages and results.
     image: RGB uint8 (H, W, 3).
     """
 
@@ -39,7 +39,7 @@ class NamedImage:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3), turned upright by EXIF.  Raises UserError if the file is missing, no image or too large."""
+    """RGB uint8 (H, W, 3), upright by EXIF.  Raises UserError if the file is missing, not an image or too large."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -59,8 +59,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def find_images_and_videos(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """(file, name of its results) for every image and video under `paths`, sorted within a folder.
 
-    A folder is searched with everything below it, and its results keep its structure.
-    Raises UserError for a path that is missing, of an unknown kind or empty, and for two files with one name.
+    A folder is searched recursively, and its results keep its structure.
+    Raises UserError for a path that is missing, of an unknown kind or empty, and for two files with the same name.
     """
     found: list[tuple[Path, Path]] = []
     for path in paths:
@@ -85,7 +85,7 @@ def find_images_and_videos(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def read_images(files: Sequence[tuple[Path, Path]]) -> Iterator[NamedImage]:
-    """All images of `find_images_and_videos`, one at a time; frames are numbered in a folder of their video's name."""
+    """All images of `find_images_and_videos`, one at a time; a video's frames are numbered in a folder of its name."""
     for file, name in files:
         if file.suffix.lower() in VIDEO_SUFFIXES:
             yield from _read_video(file, name)
@@ -94,7 +94,7 @@ def read_images(files: Sequence[tuple[Path, Path]]) -> Iterator[NamedImage]:
 
 
 def count_images(files: Sequence[tuple[Path, Path]]) -> int | None:
-    """How many images `read_images` gives, for a progress bar; None where a video does not tell."""
+    """Number of images that `read_images` yields, for a progress bar; None if a video does not tell."""
     total = 0
     for file, _ in files:
         if file.suffix.lower() in VIDEO_SUFFIXES:
@@ -124,12 +124,12 @@ def _open_video(path: Path) -> InputContainer:
         raise UserError(
             f"{path}: expected a video of at most {MAX_FILE_PIXELS} pixels, found {codec.width}x{codec.height}"
         )
-    codec.options = {"max_pixels": str(MAX_FILE_PIXELS)}  # the size may change on the way
+    codec.options = {"max_pixels": str(MAX_FILE_PIXELS)}  # the size may change within the stream
     return container
 
 
 def _read_video(path: Path, name: Path) -> Iterator[NamedImage]:
-    import av  # only here: images and bags need no video library
+    import av  # not at the top: images and bags do not need it
 
     with _open_video(path) as container:
         try:

@@ -1,7 +1,7 @@
-"""Several data sets as one, in shares, so that each branch and each class learns from the images that label it.
+"""Several data sets as one, in given proportions, so that each branch and each class learns from images that label it.
 
-What is drawn depends on (seed, epoch, position) alone: the same for any number of loading processes, and after a
-resumed training.
+The samples depend on (seed, epoch, position) only: they are the same for any number of loading processes, and after a
+training is resumed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mp_perception.data.samples import Sample
 
 @dataclass(frozen=True)
 class Source:
-    """A data set, and how often its samples are drawn relative to the other sources' shares (> 0)."""
+    """A data set, and its proportion of the samples relative to the other sources' shares (> 0)."""
 
     data_set: FrameSet
     share: float = 1.0
@@ -28,10 +28,10 @@ class Source:
 class MixedSamples:
     """Samples of several sources in a new order each epoch.
 
-    samples_per_epoch: how many an epoch has.  Each source gives its share of them, to within one sample, in random
-    order; it is gone through whole before anything in it is drawn again within an epoch.
-    An item is asked for by (epoch, position), so that nobody has to tell the loading processes which epoch it is.
-    Raises ValueError without sources or with a share that is not positive.
+    Each source gives its share of samples_per_epoch, rounded to whole samples, in random order; within an epoch all its
+    frames are drawn before any of them is drawn again.
+    The index is (epoch, position), so that the loading processes need not be told the epoch.
+    Raises ValueError if there are no sources or a share is not positive.
     """
 
     def __init__(self, sources: Sequence[Source], transform: Transform, samples_per_epoch: int, seed: int = 0) -> None:
@@ -50,7 +50,7 @@ class MixedSamples:
         self.counts[np.argsort(-(exact - self.counts), kind="stable")[:missing]] += 1
 
     def plan(self, epoch: int) -> NDArray[np.int64]:
-        """What an epoch draws: (samples_per_epoch, 2), the source's number and the frame's in it."""
+        """The samples of an epoch, (samples_per_epoch, 2): number of the source, number of the frame in it."""
         if self._plan is None or self._plan[0] != epoch:
             random = np.random.default_rng([self._seed, epoch])
             parts = []
@@ -69,6 +69,6 @@ class MixedSamples:
         """The transformed sample at (epoch, position)."""
         epoch, position = key
         source, frame = self.plan(epoch)[position]
-        # A third number sets this generator apart from the plan's.
+        # The third number makes this generator different from the plan's.
         random = np.random.default_rng([self._seed, epoch, position])
         return self._transform(self.sources[source].data_set[int(frame)], random)

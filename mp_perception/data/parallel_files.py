@@ -1,4 +1,4 @@
-"""Files made by several processes, each file by one task; what is there already is not made again."""
+"""Files made by several processes, each file by one task; existing files are not made again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mp_perception.progress import track
 
 
 def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, description: str) -> int:
-    """Runs the tasks of the files that do not exist, and gives their number.
+    """Run the tasks of the files that do not exist; returns their number.
 
-    tasks: file -> what writes it, whole or not at all, so that an interrupted run goes on where it stopped; it must be
-    possible to pickle it.  workers: processes.  Raises what a task raises, and UserError if a folder cannot be made.
+    tasks: file -> what writes it, complete or not at all, so that an interrupted run can be continued; picklable.
+    workers: number of processes.  Raises what a task raises, and UserError if a folder cannot be created.
     """
     missing = {path: task for path, task in tasks.items() if not path.exists()}
     for folder in {path.parent for path in missing}:
@@ -36,8 +36,8 @@ def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, descrip
 
 @contextmanager
 def worker_processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """So many processes, each with one thread of OpenCV's; what has not begun when the block ends is given up."""
-    # Fresh processes: a forked one would inherit locks of libraries whose threads it does not have.
+    """Processes with one OpenCV thread each; tasks that have not started when the block ends are cancelled."""
+    # Spawned, not forked: a forked process would inherit locks of libraries whose threads it does not have.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     try:

@@ -1,4 +1,4 @@
-"""Depth as colours, with a metric scale: near is warm, far is cold, unknown is black."""
+"""Depth as colours, with a metric scale: near is red, far is blue, unknown is black."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TICKS = (1, 2, 5, 10, 20, 40, 80, 160)
 def color_depth(
     depth: NDArray[np.float32], min_depth: float = 1.0, max_depth: float = 80.0, scale_bar: bool = True
 ) -> NDArray[np.uint8]:
-    """Depth (H, W), metres, NaN where unknown -> RGB uint8 (H, W, 3).
+    """RGB picture (H, W, 3) uint8 of depth (H, W), metres, NaN where unknown.
 
-    The scale is logarithmic from min_depth to max_depth (metres, 0 < min_depth < max_depth); depth beyond takes the
-    end's colour.  scale_bar: draw the scale with its metres into the right top corner.
+    The scale is logarithmic from min_depth to max_depth (metres, 0 < min_depth < max_depth); depths outside get the
+    colour of the nearer end.  scale_bar: draw the scale with its metres into the top-right corner.
     """
     colors = _colors(depth, min_depth, max_depth)
     if scale_bar:
@@ -38,7 +38,7 @@ def _colors(depth: NDArray[np.float32], min_depth: float, max_depth: float) -> N
 
 
 def _draw_scale_bar(image: NDArray[np.uint8], min_depth: float, max_depth: float) -> None:
-    """Draw into the image; pictures too small for it stay as they are."""
+    """Draw into the image; pictures that are too small are not changed."""
     height, width = image.shape[:2]
     bar_width, bar_height = width // 4, max(height // 40, 6)
     text_scale = max(height / 900, 0.35)

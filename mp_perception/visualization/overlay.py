@@ -15,14 +15,14 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_overlay(image: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
-    """A copy of an RGB image (H, W, 3) with the prediction's detections; far objects first, so near ones lie on top."""
+    """A copy of an RGB image (H, W, 3) with the prediction's detections, near objects on top of far ones."""
     canvas = image.copy()
     draw_detections(canvas, prediction.detections)
     return canvas
 
 
 def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
-    """Draw into an RGB image (H, W, 3): colour by class, one label per box that stays inside the image."""
+    """Draw into an RGB image (H, W, 3): colour by class, one label per box, inside the image."""
     height = canvas.shape[0]
     thickness = max(1, round(height / 250))
     text_scale = max(0.38, height / 900)
@@ -35,14 +35,14 @@ def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
 
 
 def label_text(detections: Detections, index: int) -> str:
-    """What is written at a detection's box: class, score and, where it is known, distance."""
+    """The text at a detection's box: class, score and, if it is known, distance."""
     depth = detections.depth[index]
     metres = f" {depth:.1f} m" if np.isfinite(depth) else ""
     return f"{detections.name(index)} {detections.scores[index]:.2f}{metres}"
 
 
 def text_color(background: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Black or white, whichever can be read on a colour; RGB 0..255."""
+    """Black or white, which is readable on the background; RGB 0..255."""
     red, green, blue = background
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else (255, 255, 255)
 
@@ -57,8 +57,8 @@ def draw_true_boxes(canvas: NDArray[np.uint8], boxes: Sequence[tuple[float, floa
 def _draw_label(
     canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], color: tuple[int, int, int], scale: float
 ) -> None:
-    """Text on a filled patch above a box's left top corner, or inside the box where the image ends."""
-    # OpenCV's font has only these characters, and a lone surrogate crashes it.
+    """Text on a filled patch above a box's top-left corner, or inside the box at the image's edge."""
+    # OpenCV's font has only ASCII characters, and a lone surrogate crashes it.
     text = text.encode("ascii", "replace").decode()
     (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
     patch_height = height + baseline + 2

@@ -1,4 +1,4 @@
-"""A prediction as files that people and other programs can open: overlay, depth map, JSON."""
+"""A prediction as files: overlay, depth map, JSON."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from mp_perception.visualization.overlay import draw_overlay
 def write_prediction(stem: Path, source: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
     """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json.
 
-    source: name of the image in the JSON.  image: RGB uint8 (H, W, 3).  Each file is complete or not there; the JSON
-    comes last, so where it is the others are too.
-    Raises UserError if the folder cannot be written.
+    source: name of the image in the JSON.  image: RGB uint8 (H, W, 3).  Each file is complete or absent; the JSON is
+    written last.  Raises UserError if the folder cannot be written.
     """
     make_folder(stem.parent)
     write_png(stem.with_name(stem.name + "_overlay.png"), draw_overlay(image, prediction))

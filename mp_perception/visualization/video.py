@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,36 +15,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
+from mp_perception.files import complete_file
 
-#: Ticks per second, as MPEG counts time.
+#: Ticks per second, the time base of MPEG.
 _TICKS = 90_000
-#: Nobody waits longer than this for the next picture, seconds.
+#: Maximum time between two pictures, seconds.
 LONGEST_PAUSE = 10
-#: Ticks between two pictures of the same time.
-_LEAST_STEP = _TICKS // 1000
-#: The last picture is seen for so long, seconds.
+#: Minimum ticks between two pictures.
+_MIN_STEP = _TICKS // 1000
+#: Duration of the last picture, seconds.
 _LAST_PICTURE = 0.1
 
 
 class VideoWriter:
-    """An MP4 file in the making, used as a context manager; it appears under its name when it is complete.
+    """Writes an MP4 file, used as a context manager; the file appears when it is complete (see `complete_file`).
 
     The first picture decides the size; an odd side loses its last row or column, because the format stores colour for
-    2x2 pixels.  Pictures of another size are scaled to fit.  Raises UserError if the file cannot be written.
+    2x2 pixels.  Pictures of another size are scaled to fit.  Without pictures no file is written.
+    Raises UserError if the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
+        self._exit = ExitStack()
         self._stream: av.VideoStream | None = None
         self._last_time_ns = self._last_tick = 0
 
     def __enter__(self) -> Self:
-        try:
-            self._container = av.open(str(self._temporary), "w")
-        except (av.FFmpegError, OSError) as error:
-            raise self._cannot_be_written(error) from error
+        self._temporary = self._exit.enter_context(complete_file(self._path))
         return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit.__exit__(exc_type, exc, traceback)
 
     def write(self, image: NDArray[np.uint8], time_ns: int) -> None:
         """Append an RGB image (H, W, 3) of at least 2x2 pixels.
@@ -51,59 +56,52 @@ class VideoWriter:
         time_ns: when it was taken, nanoseconds from any start; pictures follow each other as their times do, at least
         1 ms and at most LONGEST_PAUSE apart.
         """
-        if self._stream is None:
-            self._stream = self._new_stream(image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
-            tick = 0
-        else:
-            step = round((time_ns - self._last_time_ns) * _TICKS / 1e9)
-            tick = self._last_tick + min(max(step, _LEAST_STEP), LONGEST_PAUSE * _TICKS)
-        self._last_time_ns, self._last_tick = time_ns, tick
-        fitted = _fitted(image, self._stream.width, self._stream.height)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(fitted), format="rgb24")
-        frame.pts, frame.time_base = tick, Fraction(1, _TICKS)
-        frame.duration = round(_LAST_PICTURE * _TICKS)
-        self._encode(frame)
+        with self._reported():
+            if self._stream is None:
+                self._stream = self._open(image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+                tick = 0
+            else:
+                step = round((time_ns - self._last_time_ns) * _TICKS / 1e9)
+                tick = self._last_tick + min(max(step, _MIN_STEP), LONGEST_PAUSE * _TICKS)
+            self._last_time_ns, self._last_tick = time_ns, tick
+            fitted = _fitted(image, self._stream.width, self._stream.height)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(fitted), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, _TICKS)
+            frame.duration = round(_LAST_PICTURE * _TICKS)
+            self._container.mux(self._stream.encode(frame))
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            if exc_type is None and self._stream is not None:
-                self._encode(None)
-            self._close(exc_type is None)
-            if exc_type is None and self._stream is not None:
-                self._temporary.replace(self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
-
-    def _new_stream(self, width: int, height: int) -> av.VideoStream:
-        # Without pictures that refer to later ones (bf), or a video with a long pause would be said to end too early.
+    def _open(self, width: int, height: int) -> av.VideoStream:
+        self._container = av.open(str(self._temporary), "w")
+        self._exit.push(self._close)
+        # With frames that refer to later ones (bf), the duration of a video with a long pause would be too short.
         stream = self._container.add_stream("libx264", options={"crf": "22", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
         return stream
 
-    def _encode(self, frame: av.VideoFrame | None) -> None:
-        assert self._stream is not None
-        try:
-            self._container.mux(self._stream.encode(frame))
-        except (av.FFmpegError, OSError) as error:
-            raise self._cannot_be_written(error) from error
-
-    def _close(self, complete: bool) -> None:
-        try:
+    def _close(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc_type is not None:
+            # The first error is the one to report.
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()
+            return
+        with self._reported():
+            assert self._stream is not None
+            self._container.mux(self._stream.encode(None))
             self._container.close()
-        except (av.FFmpegError, OSError) as error:
-            # Of a video that is given up the first failure is the news.
-            if complete:
-                raise self._cannot_be_written(error) from error
 
-    def _cannot_be_written(self, error: av.FFmpegError | OSError) -> UserError:
-        return UserError(f"{self._path}: cannot be written: {error.strerror}")
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from error
 
 
 def _fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The image with at most an odd row and column cut off; one of another size scaled into the middle, on black."""
+    """The image without an odd last row or column; an image of another size scaled into the middle, on black."""
     if image.shape[0] // 2 * 2 == height and image.shape[1] // 2 * 2 == width:
         return image[:height, :width]
     scale = min(width / image.shape[1], height / image.shape[0])

@@ -48,7 +48,7 @@ def test_maps_are_filled_once(object_set: Path, tmp_path: Path, workers: str) ->
     (out / "000002.png").unlink()
     (out / "000000.png").write_bytes(b"kept")
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "1 maps filled, 1 were there" in result.output
+    assert "1 maps filled, 1 existed already" in result.output
     assert (out / "000000.png").read_bytes() == b"kept"
     assert (out / "000002.png").exists()
 

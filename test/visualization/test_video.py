@@ -1,4 +1,4 @@
-"""Videos: pictures at their own times, complete or not there."""
+"""Videos: pictures at their own times, complete or absent."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def decoded(path: Path) -> tuple[list[float], list[np.ndarray], float]:
         return [float(frame.time) for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames], length
 
 
-def test_pictures_come_at_their_own_times(tmp_path: Path) -> None:
+def test_pictures_are_shown_at_their_own_times(tmp_path: Path) -> None:
     start = 1_316_995_200 * SECOND
     times = [0.0, 0.1, 0.25, 0.25, 3.0, 1000.0, 1000.1]
     with VideoWriter(tmp_path / "out.mp4") as video:
         for number, seconds in enumerate(times):
             video.write(grey(30 * number), start + round(seconds * SECOND))
     found, pictures, length = decoded(tmp_path / "out.mp4")
-    # Equal times are a millisecond apart, and nobody waits 997 s.
+    # Equal times are a millisecond apart, and long pauses are shortened.
     pause = 3.0 + LONGEST_PAUSE
     np.testing.assert_allclose(found, [0.0, 0.1, 0.25, 0.251, 3.001, pause + 0.001, pause + 0.101], atol=2e-5)
     np.testing.assert_allclose([picture.mean() for picture in pictures], [30 * n for n in range(7)], atol=3)
@@ -55,22 +55,24 @@ def test_odd_and_other_sizes_fit_the_first_picture(tmp_path: Path) -> None:
     assert second[:, 52:].mean() < 4
 
 
-def test_a_video_that_was_given_up_leaves_what_was_there(tmp_path: Path) -> None:
+def test_an_interrupted_video_or_one_without_pictures_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     target.write_text("earlier")
 
-    def give_up() -> None:
+    def interrupt() -> None:
         with VideoWriter(target) as video:
             video.write(grey(0), 0)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        give_up()
+        interrupt()
+    with VideoWriter(target):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert target.read_text() == "earlier"
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     def write() -> None:
         with VideoWriter(tmp_path / "nowhere" / "out.mp4") as video:
             video.write(grey(0), 0)

@@ -22,10 +22,6 @@ from mp_perception.prediction import Detections
 #: The classes that KITTI labels.
 KITTI_CLASSES = tuple(name for name in KITTI_TYPES if name != IGNORED_REGION)
 
-_UNKNOWN_ANGLE = -10.0
-_UNKNOWN_LOCATION = (-1000.0, -1000.0, -1000.0)
-_UNKNOWN_DIMENSIONS = (-1.0, -1.0, -1.0)
-
 
 def parse_label_line(line: str, where: str) -> ObjectLabel:
     """The label of one line.  The observation angle (alpha) and a score are not kept.
@@ -48,7 +44,7 @@ def parse_label_line(line: str, where: str) -> ObjectLabel:
         raise UserError(f"{where}: expected an occlusion of 0, 1, 2, 3 (-1 unknown), found {occlusion:g}")
     if right < left or bottom < top:
         raise UserError(f"{where}: expected a box left top right bottom, found {left:g} {top:g} {right:g} {bottom:g}")
-    has_3d_box = min(height, width, length) > 0 and z > _UNKNOWN_LOCATION[2] and rotation_y != _UNKNOWN_ANGLE
+    has_3d_box = min(height, width, length) > 0 and z > -1000 and rotation_y != -10
     return ObjectLabel(
         class_name=columns[0],
         box=(left, top, right, bottom),
@@ -75,14 +71,15 @@ def read_labels(path: Path) -> list[ObjectLabel]:
 
 def format_label_line(label: ObjectLabel, format_number: Callable[[float], str] = "{:.2f}".format) -> str:
     """The line of a label, without line end.  format_number: two decimals as in KITTI's own files by default."""
-    box = label.box_3d
-    if box is None:
-        return _format_line(
-            label, _UNKNOWN_ANGLE, _UNKNOWN_DIMENSIONS, _UNKNOWN_LOCATION, _UNKNOWN_ANGLE, format_number
-        )
-    return _format_line(
-        label, _observation_angle(box), box.dimensions, box.bottom_centre, box.rotation_y, format_number
-    )
+    truncation = -1.0 if label.truncation is None else label.truncation
+    occlusion = -1 if label.occlusion is None else label.occlusion
+    alpha, dimensions = -10.0, (-1.0, -1.0, -1.0)
+    location, rotation_y = (-1000.0, -1000.0, -1000.0), -10.0
+    if (box := label.box_3d) is not None:
+        alpha, dimensions = _observation_angle(box), box.dimensions
+        location, rotation_y = box.bottom_centre, box.rotation_y
+    numbers = map(format_number, (alpha, *label.box, *dimensions, *location, rotation_y))
+    return " ".join([label.class_name, format_number(truncation), str(occlusion), *numbers])
 
 
 def write_labels(path: Path, labels: Iterable[ObjectLabel]) -> None:
@@ -97,28 +94,14 @@ def write_results(path: Path, detections: Detections, label_to_camera: NDArray[n
     box); truncation, occlusion, dimensions and angles are unknown.
     label_to_camera: (4, 4), a translation from KITTI's label frame (rectified camera 0) to the camera's frame.
     """
+    locations = detections.position.astype(np.float64) - label_to_camera[:3, 3]
+    locations[~np.isfinite(locations).all(axis=1)] = -1000
     lines = []
-    for i, position in enumerate(detections.position.astype(np.float64) - label_to_camera[:3, 3]):
-        x1, y1, x2, y2 = (float(edge) for edge in detections.boxes[i])
-        label = ObjectLabel(detections.name(i), (x1, y1, x2, y2))
-        location = tuple(position) if np.isfinite(position).all() else _UNKNOWN_LOCATION
-        line = _format_line(label, _UNKNOWN_ANGLE, _UNKNOWN_DIMENSIONS, location, _UNKNOWN_ANGLE, "{:.2f}".format)
-        lines.append(f"{line} {float(detections.scores[i]):.6f}\n")
+    for i, location in enumerate(locations):
+        box, place = (" ".join(f"{value:.2f}" for value in values) for values in (detections.boxes[i], location))
+        columns = f"-1.00 -1 -10.00 {box} -1.00 -1.00 -1.00 {place} -10.00 {detections.scores[i]:.6f}"
+        lines.append(f"{detections.name(i)} {columns}\n")
     write_atomically(path, "".join(lines).encode())
-
-
-def _format_line(
-    label: ObjectLabel,
-    alpha: float,
-    dimensions: tuple[float, ...],
-    location: tuple[float, ...],
-    rotation_y: float,
-    format_number: Callable[[float], str],
-) -> str:
-    truncation = -1.0 if label.truncation is None else label.truncation
-    occlusion = -1 if label.occlusion is None else label.occlusion
-    numbers = map(format_number, (alpha, *label.box, *dimensions, *location, rotation_y))
-    return " ".join([label.class_name, format_number(truncation), str(occlusion), *numbers])
 
 
 def _observation_angle(box: Box3D) -> float:

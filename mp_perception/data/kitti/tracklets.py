@@ -1,7 +1,6 @@
-"""Tracklets of raw drives (tracklet_labels.xml): 3D boxes of all objects in the scanner's frame, frame by frame.
+"""Tracklets of raw drives (tracklet_labels.xml): 3D boxes of all objects in the lidar's frame, frame by frame.
 
-As label lines of the object set they get the 2D box that their eight corners span in the image, which is a little
-larger than one drawn by hand.
+Their labels have the 2D box that encloses the projected 3D box, which is a little larger than one drawn by hand.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 #: KITTI's largest file has some 6 MB.
 MAX_FILE_BYTES = 100_000_000
 
-#: Corners nearer to the camera than this, metres, are not projected: the edges are cut there.
+#: Edges nearer to the camera than this, metres, are cut before they are projected.
 NEAR_PLANE = 0.1
 
-#: Tracklets' name of a type -> the object set's.
-_TYPES = {"Person (sitting)": "Person_sitting"}
+#: Class name in the tracklets -> in the object data.
+_CLASS_NAMES = {"Person (sitting)": "Person_sitting"}
 
-#: A more truncated object becomes an ignored region: its projected box says little.
+#: A more truncated object becomes an ignored region, because its projected box is not meaningful.
 MAX_TRUNCATION = 0.95
 
-#: Corners (8, 3) of a box of length, width and height 1 around the middle of its bottom, and the twelve pairs of them
-#: that edges join: those that differ in one coordinate.
+#: Corners (8, 3) of a box of length, width and height 1 around the centre of its bottom, and the twelve pairs of
+#: corners that edges join: those that differ in one coordinate.
 _UNIT_CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
 _EDGES = np.array([(i, i + step) for step in (1, 2, 4) for i in range(8) if not i & step])
 
 
 @dataclass(frozen=True)
 class TrackedBox:
-    """A 3D box of one object in one frame, in the scanner's frame (x forward, y left, z up), metres.
+    """A 3D box of one object in one frame, in the lidar's frame (x forward, y left, z up), metres.
 
-    class_name: the object set's name.  dimensions: height, width, length.  location: centre of the bottom.
+    class_name: as in the object data.  dimensions: height, width, length.  location: centre of the bottom.
     yaw: about z, radians.  occlusion: 0 visible, 1 partly, 2 largely occluded, None unknown.
     """
 
@@ -58,17 +57,15 @@ class TrackedBox:
 def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
     """Frame number -> its boxes.
 
-    Raises UserError if the file is missing, larger than MAX_FILE_BYTES, no XML, defines XML entities, or lacks values.
+    Raises UserError if the file is missing, larger than MAX_FILE_BYTES, not XML, defines XML entities, or lacks values.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(
-                f"{path}: expected tracklets of at most {MAX_FILE_BYTES} bytes, found {path.stat().st_size}"
-            )
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise UserError(f"{path}: expected tracklets of at most {MAX_FILE_BYTES} bytes, found {size}")
         root = fromstring(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read as tracklets ({error.strerror})") from None
-    # ValueError and LookupError: an encoding that is named and cannot be read.
+    # ValueError and LookupError: the file names an encoding that cannot be read.
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(f"{path}: cannot be read as tracklets ({error})") from None
     tracklets = root.find("tracklets")
@@ -96,31 +93,33 @@ def tracked_labels(
         if len(edges) == 0:
             continue
         points = intrinsics.project(edges)
-        span = np.concatenate([points.min(axis=0), points.max(axis=0)])[None]
-        inside = clip_boxes(span, intrinsics.width, intrinsics.height)
+        whole = np.concatenate([points.min(axis=0), points.max(axis=0)])[None]
+        inside = clip_boxes(whole, intrinsics.width, intrinsics.height)
         if box_areas(inside)[0] <= 0:
             continue
-        left, top, right, bottom = (float(edge) for edge in inside[0])
-        truncation = float(1 - box_areas(inside)[0] / box_areas(span)[0])
+        x1, y1, x2, y2 = (float(edge) for edge in inside[0])
+        truncation = float(1 - box_areas(inside)[0] / box_areas(whole)[0])
         if truncation > MAX_TRUNCATION:
-            labels.append(ObjectLabel(IGNORED_REGION, (left, top, right, bottom)))
-            continue
-        x, y, z = (lidar_to_label @ [*box.location, 1])[:3]
-        # The direction of the box's length in the scanner's frame, seen in the label frame: its angle about y.
-        length_axis = lidar_to_label[:3, :3] @ [math.cos(box.yaw), math.sin(box.yaw), 0]
-        rotation_y = math.atan2(-length_axis[2], length_axis[0])
-        box_3d = Box3D((float(x), float(y), float(z)), box.dimensions, rotation_y)
-        labels.append(ObjectLabel(box.class_name, (left, top, right, bottom), truncation, box.occlusion, box_3d))
+            labels.append(ObjectLabel(IGNORED_REGION, (x1, y1, x2, y2)))
+        else:
+            box_3d = _box_in_label_frame(box, lidar_to_label)
+            labels.append(ObjectLabel(box.class_name, (x1, y1, x2, y2), truncation, box.occlusion, box_3d))
     return labels
 
 
-def _edges_in_camera(box: TrackedBox, to_camera: Matrix) -> Matrix:
-    """Both ends (n, 3) of the box's edges in the camera's frame, as far as they lie before the near plane."""
+def _box_in_label_frame(box: TrackedBox, lidar_to_label: Matrix) -> Box3D:
+    x, y, z = (float(value) for value in (lidar_to_label @ [*box.location, 1])[:3])
+    length_axis = lidar_to_label[:3, :3] @ [math.cos(box.yaw), math.sin(box.yaw), 0]
+    return Box3D((x, y, z), box.dimensions, math.atan2(-length_axis[2], length_axis[0]))
+
+
+def _edges_in_camera(box: TrackedBox, lidar_to_camera: Matrix) -> Matrix:
+    """Both ends (n, 3) of the box's edges in the camera's frame, of their parts in front of the near plane."""
     height, width, length = box.dimensions
     cosine, sine = math.cos(box.yaw), math.sin(box.yaw)
-    turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    corners = (_UNIT_CORNERS * [length, width, height]) @ turned.T + np.array(box.location)
-    corners = corners @ to_camera[:3, :3].T + to_camera[:3, 3]
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    corners = (_UNIT_CORNERS * [length, width, height]) @ rotation.T + np.array(box.location)
+    corners = corners @ lidar_to_camera[:3, :3].T + lidar_to_camera[:3, 3]
     starts, ends = corners[_EDGES[:, 0]], corners[_EDGES[:, 1]]
     visible = (starts[:, 2] > NEAR_PLANE) | (ends[:, 2] > NEAR_PLANE)
     starts, ends = starts[visible], ends[visible]
@@ -131,8 +130,8 @@ def _cut(points: Matrix, others: Matrix) -> Matrix:
     """The points (N, 3), those behind the near plane moved along their edge to where it crosses the plane."""
     behind = points[:, 2] < NEAR_PLANE
     cut = points.copy()
-    share = (NEAR_PLANE - points[behind, 2]) / (others[behind, 2] - points[behind, 2])
-    cut[behind] += share[:, None] * (others[behind] - points[behind])
+    fraction = (NEAR_PLANE - points[behind, 2]) / (others[behind, 2] - points[behind, 2])
+    cut[behind] += fraction[:, None] * (others[behind] - points[behind])
     return cut
 
 
@@ -144,21 +143,12 @@ def _boxes(tracklet: Any, where: str) -> Iterator[tuple[int, TrackedBox]]:
     if min(height, width, length) <= 0:
         raise UserError(f"{where}: expected positive dimensions, found {height:g} {width:g} {length:g}")
     first = int(_number(tracklet, "first_frame", where))
-    poses = tracklet.find("poses")
-    for frame, pose in enumerate(poses.findall("item") if poses is not None else (), start=first):
-        place = f"{where}, frame {frame}"
-        x, y, z, yaw = (_number(pose, key, place) for key in ("tx", "ty", "tz", "rz"))
-        occlusion = int(_number(pose, "occlusion", place))
-        yield (
-            frame,
-            TrackedBox(
-                class_name=_TYPES.get(name, name),
-                dimensions=(height, width, length),
-                location=(x, y, z),
-                yaw=yaw,
-                occlusion=occlusion if occlusion in (0, 1, 2) else None,
-            ),
+    for frame, pose in enumerate(tracklet.findall("poses/item"), start=first):
+        x, y, z, yaw, occlusion = (
+            _number(pose, key, f"{where}, frame {frame}") for key in ("tx", "ty", "tz", "rz", "occlusion")
         )
+        known = int(occlusion) if int(occlusion) in (0, 1, 2) else None
+        yield frame, TrackedBox(_CLASS_NAMES.get(name, name), (height, width, length), (x, y, z), yaw, known)
 
 
 def _number(element: Any, key: str, where: str) -> float:
