@@ -6,9 +6,12 @@ images into a mailbox; `worker.FrameWorker` does the rest on its own thread.  Th
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import psutil
@@ -29,7 +32,9 @@ from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
 from mp_perception.ros.diagnostics import Health, Statistics, describe_network, diagnostic_status
+from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.mailbox import FrameQueue, Mailbox
+from mp_perception.ros.node_main import StopSignals, run_main, spin_until_signal, start_errors
 from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
     RUN_TIME_PARAMETERS,
@@ -38,7 +43,7 @@ from mp_perception.ros.parameters import (
     read_parameters,
 )
 from mp_perception.ros.publishing import OutputPublishers
-from mp_perception.ros.running import run_node
+from mp_perception.ros.shared_memory import clean_shared_memory
 from mp_perception.ros.worker import LOG_INTERVAL, STEADY_CLOCK, FrameWorker, ReceivedImage
 
 #: Images that may wait with process_every_frame.
@@ -366,10 +371,32 @@ class PerceptionNode(LifecycleNode):
         return self._release(limit)
 
 
-def main() -> NoReturn:
-    """Entry point of the executable."""
-    run_node(PerceptionNode, lambda node, limit: node.close(limit))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Console script: see spin_until_signal for the exit codes; 2 after bad arguments."""
+    return run_main(_run, arguments)
+
+
+def _run(arguments: list[str], stop: StopSignals) -> NoReturn:
+    options = _parser().parse_args(arguments)
+    keep_memory_of_large_messages()
+    with start_errors(), clean_shared_memory() if options.clean_shared_memory else nullcontext():
+        node = PerceptionNode()
+    spin_until_signal(node, stop, node.close)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception_node",
+        description="Detect objects with their distance in camera images, and estimate depth (docs/ros_interface.md).  "
+        "Parameters, remappings and other ROS arguments follow after --ros-args.",
+    )
+    parser.add_argument(
+        "--clean-shared-memory",
+        action="store_true",
+        help="at start, remove this user's stale Fast DDS segments and avoid stale ports (docs/shared_memory.md)",
+    )
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

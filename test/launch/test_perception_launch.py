@@ -1,4 +1,4 @@
-"""perception.launch.py, executed by the real launch and launch_ros, wherever they can be imported."""
+"""perception.launch.py, executed by the real launch and launch_ros."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mp_perception.ros.large_images import FAST_DDS_VARIABLES
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
 ARGUMENTS = {
     "backbone", "weights", "device", "runtime", "image", "camera_info", "image_transport", "namespace", "params_file",
-    "use_sim_time", "respawn", "log_level", "rviz", "fixed_frame",
+    "use_sim_time", "respawn", "clean_shared_memory", "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
 
 #: Publishes images until a detection comes; prints its frame and the metres of its objects.  Only rclpy and messages.
@@ -44,7 +44,7 @@ print(received[0].header.frame_id if received else "nothing received")
 """
 
 
-def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
+def test_every_argument_has_a_description(launch_file: ModuleType) -> None:
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     assert {argument.name for argument in arguments} == ARGUMENTS
     for argument in arguments:
@@ -100,7 +100,7 @@ def test_launched_node_takes_its_arguments(
     launch_command: list[str], backbone: str, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
-    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file's task
+    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
     log = tmp_path / "launch.txt"
     arguments = [
         f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info",
