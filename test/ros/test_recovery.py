@@ -88,7 +88,7 @@ def running(parameter: Parameter) -> Iterator[Stage]:
     rclpy.init(context=context)
     stage = Stage(context, parameter)
     yield stage
-    assert stage.node.close(10)
+    assert stage.node.release(10)
     stage.executor.shutdown()
     stage.node.destroy_node()
     stage.camera.destroy_node()
@@ -100,7 +100,7 @@ def test_a_failing_network_is_loaded_once_more_and_again_only_after_success(stag
     broken = stage.break_network()
     stage.send_until(lambda: stage.node._predictor not in (broken, None))
     stage.send_until(lambda: 2 in stage.levels)
-    assert any("the network failed (times: " in message and "closed" in message for message in stage.messages)
+    assert any("the network failed on " in message and "closed" in message for message in stage.messages)
     assert stage.processes()  # and so it may be loaded again
     again = stage.break_network()
     stage.send_until(lambda: stage.node._predictor not in (again, None))
@@ -122,7 +122,7 @@ def test_a_failing_network_is_loaded_once_more_and_again_only_after_success(stag
 def test_clocks_that_disagree_are_named_again_after_a_while(
     small_stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(worker, "_CLOCK_LOG_INTERVAL", 0.5)
+    monkeypatch.setitem(worker.THROTTLED_TO_MINUTES, "throttle_duration_sec", 0.5)
     said = ""
 
     def count(words: str) -> int:
