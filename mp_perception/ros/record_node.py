@@ -1,21 +1,21 @@
 """`record_node`: record topics into a rosbag2 (MCAP), on machines without `ros2 bag record`.
 
 A topic is subscribed to as soon as it has a publisher, with the quality of service that is offered.  The bag's time is
-the time of reception (of the simulated clock with use_sim_time).  Callbacks only queue messages; a thread writes them.
+the time of reception as the middleware reports it.  Callbacks only queue messages; a thread writes them.
 """
 
 from __future__ import annotations
 
 import argparse
-import queue
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rclpy.clock import Clock, ROSClock
+from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
@@ -40,43 +40,36 @@ _MESSAGES_QUEUED = 256
 class WritingThread:
     """Writes queued messages into a bag, in order, so that a slow disk does not delay the middleware.
 
-    error: why writing failed, or None.
+    error: why writing failed, or None; messages are refused then.
     """
 
     def __init__(self, bag: BagWriter) -> None:
         self._bag = bag
-        self._queue: queue.Queue[tuple[str, int, bytes] | None] = queue.Queue(_MESSAGES_QUEUED)
+        self._free = threading.BoundedSemaphore(_MESSAGES_QUEUED)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bag_writing")
         self.error: UserError | None = None
-        self._thread = threading.Thread(target=self._write, name="bag_writing", daemon=True)
-        self._thread.start()
 
     def put(self, topic: str, time_ns: int, data: bytes) -> bool:
-        """Queue a message; False if the queue is full because the disk is too slow."""
-        try:
-            self._queue.put_nowait((topic, time_ns, data))
-        except queue.Full:
+        """Queue a message; False if the disk has failed, or is so slow that the queue is full."""
+        if self.error is not None or not self._free.acquire(blocking=False):
             return False
+        self._thread.submit(self._write, topic, time_ns, data)
         return True
 
     def finish(self) -> None:
-        """Write what is queued and end the thread.  Raises UserError if the disk failed."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(None, timeout=LONGEST_SLEEP)
-                break
-            except queue.Full:
-                continue
-        self._thread.join()
-        if self.error:
+        """Write what is queued.  Raises UserError if the disk has failed."""
+        self._thread.shutdown()
+        if self.error is not None:
             raise self.error
 
-    def _write(self) -> None:
-        while (item := self._queue.get()) is not None:
-            try:
-                self._bag.write_serialized(*item)
-            except UserError as error:
-                self.error = error
-                return
+    def _write(self, topic: str, time_ns: int, data: bytes) -> None:
+        try:
+            if self.error is None:
+                self._bag.write_serialized(topic, time_ns, data)
+        except UserError as error:
+            self.error = error
+        finally:
+            self._free.release()
 
 
 class RecordNode(Node):
@@ -95,14 +88,12 @@ class RecordNode(Node):
         self._recorded: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
-        self._unstamped: list[tuple[str, bytes]] = []
         # Simulated time may stand still until we have subscribed.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(_DISCOVERY_PERIOD, self._subscribe_to_new_topics, clock=steady)
 
-    def finish(self) -> None:
-        """Queue the last messages, and log what was recorded and what was not."""
-        self._write_unstamped(0)
+    def log_counts(self) -> None:
+        """Log what was recorded and what was not."""
         for topic in sorted(self._missing):
             self.get_logger().warning(f"{topic}: not published, not recorded")
         for topic in sorted(self._recorded | self._lost | self._dropped):
@@ -131,7 +122,8 @@ class RecordNode(Node):
         self._bag.add_topic(topic, type_name, OfferedQos(reliable=reliable, transient_local=transient_local))
 
         def receive(data: bytes, information: MessageInfo) -> None:
-            self._record(topic, data, information["received_timestamp"])
+            kept = self._writing.put(topic, information["received_timestamp"], data)
+            (self._recorded if kept else self._dropped)[topic] += 1
 
         def count_lost(information: QoSMessageLostInfo) -> None:
             self._lost[topic] += information.total_count_change
@@ -139,23 +131,6 @@ class RecordNode(Node):
         events = SubscriptionEventCallbacks(message_lost=count_lost)
         self.create_subscription(message_type, topic, receive, profile, event_callbacks=events, raw=True)
         self.get_logger().info(f"recording {topic} ({type_name})")
-
-    def _record(self, topic: str, data: bytes, received_ns: int) -> None:
-        # Without simulated time the middleware's time of reception counts: a slow callback does not change it.
-        clock = self.get_clock()
-        simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
-        time_ns = clock.now().nanoseconds if simulated else received_ns
-        self._unstamped.append((topic, data))
-        if time_ns == 0 and len(self._unstamped) < _MESSAGES_QUEUED:
-            return
-        self._write_unstamped(time_ns)
-
-    def _write_unstamped(self, time_ns: int) -> None:
-        """Queue what arrived before the simulated clock had a time, with its first time."""
-        for topic, data in self._unstamped:
-            kept = self._writing.put(topic, time_ns, data)
-            (self._recorded if kept else self._dropped)[topic] += 1
-        self._unstamped.clear()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,10 +151,10 @@ def _run(arguments: list[str], stop: StopSignals) -> None:
         deadline = time.monotonic() + _LAST_SECONDS
         while time.monotonic() < deadline and not (node.error or writing.error):
             executor.spin_once(timeout_sec=LONGEST_SLEEP)
-        node.finish()
         writing.finish()
         if node.error:
             raise node.error
+        node.log_counts()
         executor.shutdown()
         node.destroy_node()
 
