@@ -28,12 +28,25 @@ def test_no_process_outlives_its_context(tmp_path: Path) -> None:
     assert node.process.poll() is not None
 
 
-def test_the_users_own_settings_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "value", "set_by_us"),
+    [
+        ("ROS_DOMAIN_ID", "5", True),
+        ("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml", False),
+        ("FASTRTPS_DEFAULT_PROFILES_FILE", "mine.xml", False),
+        ("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA", False),
+        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp", False),
+        ("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp", True),
+    ],
+)
+def test_the_users_own_settings_take_precedence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, set_by_us: bool
+) -> None:
     for name in (*FAST_DDS_VARIABLES, "RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
     ours = session_environment()
-    assert Path(ours.pop("FASTDDS_DEFAULT_PROFILES_FILE")).is_file()
-    assert ours == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    assert ours.pop("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST"
+    assert [Path(path).is_file() for path in ours.values()] == [True] * set_by_us
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
-    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
-    assert session_environment() == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    assert session_environment()["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
