@@ -7,9 +7,10 @@ Every publisher is reliable, because that serves reliable and best-effort subscr
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,31 +184,26 @@ def _topic_and_count(text: str) -> tuple[str, int]:
     return name, int(count) if count else 1
 
 
-def _number(accepts: Callable[[float], bool], description: str) -> Callable[[str], float]:
-    """An argparse type: a finite number for which `accepts` holds."""
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
 
-    def parse(text: str) -> float:
-        value = float(text)
-        if not (accepts(value) and value < float("inf")):
-            raise ValueError(text)
-        return value
 
-    parse.__name__ = description  # argparse's message contains it
-    return parse
+_positive.__name__ = "number above 0"  # for argparse's message
 
 
 def _parser() -> argparse.ArgumentParser:
-    seconds = _number(lambda value: value >= 0, "number of seconds")
     parser = argparse.ArgumentParser(
         prog="replay_node",
         description="Publish a rosbag2 at its recorded times, with /clock.  ROS arguments follow after --ros-args, "
         "for example --ros-args -r /kitti/camera_color_left/image_raw:=image.",
     )
     parser.add_argument("bag", type=Path, help="folder of a rosbag2, or its .mcap or .db3 file")
-    rate = _number(lambda value: value > 0, "number above 0")
-    parser.add_argument("--rate", type=rate, default=1.0, help="2 is twice as fast (default 1)")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="2 is twice as fast (default 1)")
     parser.add_argument("--loop", action="store_true", help="start again at the end; the clock jumps back")
-    parser.add_argument("--start-offset", type=seconds, default=0.0, metavar="S", help="skip the first S seconds")
+    parser.add_argument("--start-offset", type=_positive, default=0.0, metavar="S", help="skip the first S seconds")
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="publish only these, by their names in the bag")
     parser.add_argument(
         "--wait-for-subscribers",
@@ -217,7 +213,11 @@ def _parser() -> argparse.ArgumentParser:
         help="start when these topics have so many subscribers (default 1)",
     )
     parser.add_argument(
-        "--wait-timeout", type=seconds, default=30.0, metavar="S", help="exit with an error after S seconds of waiting"
+        "--wait-timeout",
+        type=_positive,
+        default=30.0,
+        metavar="S",
+        help="fail after S seconds of waiting",
     )
     parser.add_argument("--no-clock", action="store_true", help="do not publish /clock")
     return parser

@@ -23,7 +23,6 @@ from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.image_messages import compressed_to_array
 from mp_perception.inference.predictor import Predictor
-from mp_perception.ros.camera import same_camera
 from mp_perception.ros.conversions import image_to_array
 from mp_perception.ros.diagnostics import Statistics
 from mp_perception.ros.image_age import describe_clock_mismatch, image_age
@@ -161,45 +160,42 @@ class _CameraWatch:
         self._statistics = statistics
         self._training_focal_length = training_focal_length
         self._size: tuple[int, int] | None = None
-        self._info: CameraInfo | None = None
         self._intrinsics: CameraIntrinsics | None = None
 
     def match(
         self, image: NDArray[np.uint8], info: CameraInfo | None
     ) -> tuple[CameraInfo | None, CameraIntrinsics | None]:
         """Camera info and intrinsics of this image; both None if they are missing or do not match it."""
-        size = (image.shape[1], image.shape[0])
-        if size != self._size:
-            if self._size is not None:
-                self._logger.info(f"{self._topic}: image size changes from {_words(self._size)} to {_words(size)}")
-            self._size, self._intrinsics = size, None
+        width, height = size = (image.shape[1], image.shape[0])
+        if self._size not in (None, size):
+            self._logger.info(f"{self._topic}: the image size changes to {width}x{height}")
+        self._size = size
         if info is None:
             self._logger.info(
                 f"{self._topic}: no camera info yet: objects have no x and y, depth is not scaled by the focal length",
                 once=True,
             )
             return None, None
-        if self._intrinsics is None or self._info is None or not (info is self._info or same_camera(info, self._info)):
-            self._intrinsics = self._read(info, size)
-        self._info = info
-        return (info, self._intrinsics) if self._intrinsics is not None else (None, None)
-
-    def _read(self, info: CameraInfo, size: tuple[int, int]) -> CameraIntrinsics | None:
         try:
-            intrinsics = intrinsics_of(info, *size)
+            intrinsics = intrinsics_of(info, width, height)
         except UserError as error:
             text = f"camera info of {self._topic}: {error}"
             self._statistics.problem("bad_camera_info", text)
             self._logger.warning(text, **THROTTLED)
-            return None
+            return None, None
+        if intrinsics != self._intrinsics:
+            self._intrinsics = intrinsics
+            self._log(intrinsics)
+        return info, intrinsics
+
+    def _log(self, camera: CameraIntrinsics) -> None:
         scaling = "the focal length of the training is unknown, so depth is not scaled by it"
         if self._training_focal_length is not None:
             scaling = f"depth is scaled from a focal length of {self._training_focal_length:.0f} in the network's input"
         self._logger.info(
-            f"camera of {self._topic}: {_words(size)}, focal length {intrinsics.fx:.1f} x {intrinsics.fy:.1f} pixels;"
-            f" {scaling}"
+            f"camera of {self._topic}: {camera.width}x{camera.height}, focal length {camera.fx:.1f} x {camera.fy:.1f}"
+            f" pixels; {scaling}"
         )
-        return intrinsics
 
 
 def _decode(message: Image | CompressedImage, max_pixels: int) -> NDArray[np.uint8]:
@@ -210,7 +206,3 @@ def _decode(message: Image | CompressedImage, max_pixels: int) -> NDArray[np.uin
 
 def _stamp_ns(message: Image | CompressedImage) -> int:
     return int(Time.from_msg(message.header.stamp).nanoseconds)
-
-
-def _words(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
