@@ -36,7 +36,6 @@ setup(
             "perception_node = mp_perception.ros.perception_node:main",
             "replay_node = mp_perception.ros.replay_node:main",
             "record_node = mp_perception.ros.record_node:main",
-            "evaluation_node = mp_perception.ros.evaluation_node:main",
         ],
     },
 )

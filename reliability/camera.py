@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from mp_perception.ros.stop_signals import StopSignals
+from mp_perception.ros.node_main import StopSignals
 
 _BYTES_PER_PIXEL = {"rgb8": 3, "bgra8": 4, "mono8": 1}
 

@@ -31,11 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"network", "model", "losses", "data", "inference", "evaluation", "visualization"},
     "bags": {"model", "inference", "evaluation", "data", "visualization"},
     "ros": {"model", "inference", "visualization"},
-    "ros/evaluation_node.py": {"inference", "visualization", "evaluation", "bags"},
-    "ros/evaluation_topics.py": {"inference", "visualization", "evaluation", "bags"},
-    "ros/evaluation_parameters.py": {"evaluation"},
-    "ros/replay_node.py": {"inference", "visualization", "evaluation", "bags"},
-    "ros/record_node.py": {"inference", "visualization", "evaluation", "bags"},
+    "ros/replay_node.py": {"bags"},
+    "ros/record_node.py": {"bags"},
     "benchmark": {
         *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
         *("evaluation", "training", "bags", "ros"),

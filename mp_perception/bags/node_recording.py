@@ -1,4 +1,4 @@
-"""What the node published, read back from a recording and held against the bag that was played."""
+"""A recording of the node's outputs: its pictures, and its summary in comparison with the bag that was played."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.bags.reading import BagReader
-from mp_perception.errors import UserError
+from mp_perception.image_messages import depth_to_array, image_to_array
 
 Header = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class PublishedFrame:
-    """The pictures of one processed frame.
+    """The images of one processed frame.
 
     stamp_ns: of the input image.  overlay, colored_depth: RGB uint8 (H, W, 3).
     depth: float32 (H, W) metres, NaN where invalid.
@@ -37,7 +37,10 @@ def read_headers(bag: Path, topic: str) -> list[Header]:
 
 
 def read_published_frames(recording: Path) -> Iterator[PublishedFrame]:
-    """The frames of a recording that have overlay, coloured depth and depth (32FC1), in order of arrival."""
+    """The frames of a recording that have overlay, coloured depth and depth, in order of arrival.
+
+    Raises UserError for an image that cannot be read.
+    """
     topics = {"/overlay": "overlay", "/depth/image_colored": "colored_depth", "/depth/image": "depth"}
     waiting: dict[int, dict[str, Any]] = {}
     with BagReader(recording) as reader:
@@ -45,7 +48,8 @@ def read_published_frames(recording: Path) -> Iterator[PublishedFrame]:
             image = reader.decode(message)
             stamp, _ = _header(image)
             parts = waiting.setdefault(stamp, {})
-            parts[topics[message.topic]] = _array(image, message.topic, recording)
+            read = depth_to_array if message.topic == "/depth/image" else image_to_array
+            parts[topics[message.topic]] = read(image)
             if len(parts) == len(topics):
                 yield PublishedFrame(stamp, **waiting.pop(stamp))
 
@@ -53,10 +57,10 @@ def read_published_frames(recording: Path) -> Iterator[PublishedFrame]:
 def summarise(
     sent: list[Header], published: list[Header], diagnostics: Mapping[str, str], stages: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Counts, headers and latencies of one session.
+    """Counts, headers and latencies of one replay, ready for JSON.
 
     sent: headers of the images played.  published: headers of the detections recorded.  diagnostics: the node's last
-    values.  stages: names of the latencies in them (median and 99th percentile over the last 100 frames, ms).
+    values by name.  stages: names of the latencies in them (median and 99th percentile over the last 100 frames, ms).
     """
     counts = {
         name: int(diagnostics[f"images {name}"])
@@ -87,12 +91,3 @@ def summarise(
 def _header(message: Any) -> Header:
     stamp = message.header.stamp
     return stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id
-
-
-def _array(image: Any, topic: str, recording: Path) -> NDArray[Any]:
-    """The pixels of an Image message as our node publishes it: rgb8 or 32FC1, without padding."""
-    if image.encoding == "rgb8":
-        return np.asarray(image.data, np.uint8).reshape(image.height, image.width, 3)
-    if image.encoding == "32FC1":
-        return np.asarray(image.data, np.uint8).view(np.float32).reshape(image.height, image.width)
-    raise UserError(f"{recording}: {topic}: expected rgb8 or 32FC1, found {image.encoding}")

@@ -12,6 +12,18 @@ from mp_perception.commands.network_options import Weights, split_weights
 if TYPE_CHECKING:
     from mp_perception.data.kitti.raw import RawDrive
 
+#: All outputs of the node but the point cloud, which is off by default.
+_OUTPUTS = (
+    "/detections",
+    "/depth/image",
+    "/depth/camera_info",
+    "/depth/image_colored",
+    "/overlay",
+    "/label_info",
+    "/markers",
+    "/diagnostics",
+)
+
 
 def demo(
     drive: Annotated[
@@ -35,18 +47,12 @@ def demo(
     from mp_perception.bags.node_recording import read_headers, summarise
     from mp_perception.bags.topics import camera_info_topic, image_topic
     from mp_perception.data.kitti.raw import RawDrive
-    from mp_perception.inference.predictor import Predictor
     from mp_perception.progress import console
     from mp_perception.ros.diagnostics import STAGES
-    from mp_perception.ros.replay_session import ReplaySession, run_replay_session
+    from mp_perception.ros.replay_session import ReplaySession, network_parameters, run_replay_session
 
     source = RawDrive(drive) if drive is not None else None
-    backbone, file = split_weights(weights)
-    parameters = {"backbone": str(backbone)}
-    if file is not None:
-        known = Predictor.load(weights=file)
-        parameters = {"backbone": known.description.backbone, "weights": str(file.resolve())}
-        known.close()
+    parameters, _ = network_parameters(*split_weights(weights))
     empty_folder(out, drive)
     if source is None:
         source = _synthetic_drive(out / "synthetic_drive", frames)
@@ -55,14 +61,15 @@ def demo(
         image_topic=image_topic(2),
         camera_info_topic=camera_info_topic(2),
         recording=out / "recording",
+        recorded=_OUTPUTS,
         log_folder=out / "logs",
         parameters=parameters,
     )
     write_raw_drive(source, session.bag)
     sent = read_headers(session.bag, session.image_topic)
-    result = run_replay_session(session, (sent[-1][0] - sent[0][0]) / 1e9)
+    diagnostics = run_replay_session(session, (sent[-1][0] - sent[0][0]) / 1e9)
     published = read_headers(session.recording, "/detections")
-    summary: dict[str, Any] = {"drive": source.folder.name} | summarise(sent, published, result.diagnostics, STAGES)
+    summary: dict[str, Any] = {"drive": source.folder.name} | summarise(sent, published, diagnostics, STAGES)
     _write_pictures(out, session.recording, summary)
     _print_summary(summary)
     console.print(f"look at {out / 'overlay.mp4'}", soft_wrap=True)

@@ -28,14 +28,6 @@ def scaled_camera_info(info: CameraInfo, width: int, height: int, header: Header
     )
 
 
-def same_camera(first: CameraInfo, second: CameraInfo) -> bool:
-    """Whether two messages describe the same camera, whatever their stamps."""
-    return all(
-        np.array_equal(getattr(first, name), getattr(second, name))
-        for name in ("width", "height", "distortion_model", "d", "k", "r", "p", "binning_x", "binning_y", "roi")
-    )
-
-
 def _scaled_matrix(info: CameraInfo, matrix: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
     """K or P, flat, for the region of interest resized to width x height; an empty matrix stays empty."""
     if not has_focal_length(matrix):

@@ -1,7 +1,7 @@
-"""How the node is doing: counts, rates and latencies, and the diagnostics made from them.
+"""The state of the node: counts, rates and latencies, and the diagnostics message made from them.
 
-`Statistics` is fed by the executor (images coming in) and by the worker thread (images leaving); `diagnostic_status`
-turns a snapshot of it into the one status the node publishes.
+`Statistics` is updated by the executor (images that arrive) and by the worker thread (images that leave);
+`diagnostic_status` turns a snapshot of it into the status that the node publishes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -19,17 +19,17 @@ from mp_perception.inference.predictor import Predictor
 from mp_perception.machine import spare_cores
 from mp_perception.ros.parameters import NodeParameters
 
-#: What happens to images, every one of which ends as exactly one of the others (or still waits).
-#: received: came while the node was active.  processed: its outputs were published.  overwritten: a newer one came
-#: first.  stale: too old when its turn came, or from before a jump of the clock.  malformed: refused.  errors: the
-#: runtime failed.  overflowed: the queue of process_every_frame was full.
+#: Every image that is received ends as exactly one of the other counts, or still waits.
+#: received: arrived while the node was active.  processed: its outputs were published.  overwritten: replaced by a
+#: newer image.  stale: too old when its turn came, or from before a jump of the clock.  malformed: refused.  errors:
+#: the runtime failed.  overflowed: the queue of process_every_frame was full.
 FRAME_COUNTS = ("received", "processed", "overwritten", "stale", "malformed", "errors", "overflowed")
-#: The way of an image, in milliseconds; total is all of them.
+#: The stages of an image; total is their sum.
 STAGES = ("wait", "convert", "preprocess", "inference", "postprocess", "publish", "total")
 
 _WINDOW = 100
-#: Share of dropped images above which the node warns.
-_MAX_DROPPED_SHARE = 0.2
+#: Fraction of dropped images above which the node warns.
+_MAX_DROPPED_FRACTION = 0.2
 #: Seconds without an image after which the node warns.
 _MAX_SILENCE = 2.0
 
@@ -38,10 +38,11 @@ _MAX_SILENCE = 2.0
 class Snapshot:
     """Statistics at one moment.
 
-    counts: since the start, by name.  recent: counts since the snapshot before.  seconds: since then.
+    counts: since the start, by name.  recent: since the previous snapshot, `seconds` ago.
     stages: stage -> (median, 99th percentile) in milliseconds over the last 100 images.
-    age: median age of the outputs when published, seconds, over the same; None if unknown.
+    age: median age of their outputs at publishing, seconds; None if unknown.
     silence: seconds since the last image, or since the node became active.
+    last_problem: description of the last problem, or "".
     """
 
     counts: Mapping[str, int]
@@ -60,8 +61,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._counts_before: Counter[str] = Counter()
-        self._snapshot_time = time.monotonic()
-        self._last_received = time.monotonic()
+        self._snapshot_time = self._last_received = time.monotonic()
         self._stages: deque[Mapping[str, float]] = deque(maxlen=_WINDOW)
         self._ages: deque[float | None] = deque(maxlen=_WINDOW)
         self._last_problem = ""
@@ -77,25 +77,26 @@ class Statistics:
             return self._counts[name]
 
     def frame_received(self) -> None:
-        """An image came in."""
+        """Count an image that has arrived."""
         with self._lock:
             self._counts["received"] += 1
             self._last_received = time.monotonic()
 
     def frame_processed(self, stages: Mapping[str, float], age: float | None) -> None:
-        """An image's outputs are published.  stages: milliseconds by name; age: seconds, None if clocks disagree."""
+        """Count an image whose outputs are published.  stages: milliseconds by name.  age: seconds; None if unknown."""
         with self._lock:
             self._counts["processed"] += 1
             self._stages.append(stages)
             self._ages.append(age)
 
-    def problem(self, text: str) -> None:
-        """Remember the last thing that went wrong, for the diagnostics."""
+    def problem(self, name: str, text: str) -> None:
+        """Count a problem, and keep its description for the diagnostics."""
         with self._lock:
+            self._counts[name] += 1
             self._last_problem = text
 
     def restart(self) -> None:
-        """Forget times and ages, for example because the clock jumped; counts go on, so every image stays accounted."""
+        """Discard stage times and ages, for example after a jump of the clock; the counts remain."""
         with self._lock:
             self._stages.clear()
             self._ages.clear()
@@ -107,10 +108,9 @@ class Statistics:
             now = time.monotonic()
             ages = [age for age in self._ages if age is not None]
             counts = {name: self._counts[name] for name in (*FRAME_COUNTS, *sorted(self._counts))}
-            recent = {name: counts[name] - self._counts_before[name] for name in counts}
             snapshot = Snapshot(
                 counts=counts,
-                recent=recent,
+                recent={name: counts[name] - self._counts_before[name] for name in counts},
                 seconds=now - self._snapshot_time,
                 stages=_percentiles(self._stages),
                 age=float(np.median(ages)) if ages else None,
@@ -121,31 +121,29 @@ class Statistics:
         return snapshot
 
 
-@dataclass
-class Health:
-    """What the diagnostics need to know beside the statistics.
+@dataclass(frozen=True)
+class NodeState:
+    """What the diagnostics contain beside the statistics.
 
-    state: the lifecycle's.  active: whether images are expected.  max_age: seconds, 0 without a bound.
-    failure: why the node does not work, empty if it does.
-    image_topic: of the images.  publishers: topic -> number of its publishers, for every input.
-    values: backbone, device and the like, by name.
+    state: of the lifecycle; images are expected while it is "active".  failure: why the node does not work, or "".
+    max_age: seconds, 0 without a limit.  image_topic: of the images.  publishers: number of publishers by input topic.
+    values: backbone, device and others by name.
     """
 
     state: str
-    active: bool
     max_age: float
-    failure: str = ""
-    image_topic: str = ""
-    publishers: Mapping[str, int] = field(default_factory=dict)
-    values: Mapping[str, str] = field(default_factory=dict)
+    failure: str
+    image_topic: str
+    publishers: Mapping[str, int]
+    values: Mapping[str, str]
 
 
-def diagnostic_status(name: str, snapshot: Snapshot, health: Health) -> DiagnosticStatus:
-    """The node's status; its level is the worst of what is wrong and its message says all of it."""
-    errors, warnings = _errors(snapshot, health), _warnings(snapshot, health)
-    level = DiagnosticStatus.ERROR if errors else DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK
+def diagnostic_status(name: str, snapshot: Snapshot, node: NodeState) -> DiagnosticStatus:
+    """The status of the node: the level is that of the worst problem, the message contains all of them."""
+    errors = _errors(snapshot, node)
+    warnings = _warnings(snapshot, node) if node.state == "active" else []
     values = {
-        "state": health.state,
+        "state": node.state,
         **{f"images {count}": str(number) for count, number in snapshot.counts.items()},
         "rate in (Hz)": f"{snapshot.recent['received'] / snapshot.seconds:.1f}",
         "rate out (Hz)": f"{snapshot.recent['processed'] / snapshot.seconds:.1f}",
@@ -154,31 +152,30 @@ def diagnostic_status(name: str, snapshot: Snapshot, health: Health) -> Diagnost
         values[f"{stage} median (ms)"] = f"{median:.2f}"
         values[f"{stage} p99 (ms)"] = f"{percentile:.2f}"
     values["age at publishing (s)"] = "unknown" if snapshot.age is None else f"{snapshot.age:.3f}"
-    values |= {f"publishers of {topic}": str(number) for topic, number in health.publishers.items()}
-    values |= dict(health.values)
-    values["last problem"] = snapshot.last_problem
+    values |= {f"publishers of {topic}": str(number) for topic, number in node.publishers.items()}
+    values |= {**node.values, "last problem": snapshot.last_problem}
     return DiagnosticStatus(
-        level=level,
+        level=DiagnosticStatus.ERROR if errors else DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK,
         name=name,
-        message="; ".join(errors + warnings) or health.state,
-        hardware_id=health.values.get("device", ""),
+        message="; ".join(errors + warnings) or node.state,
+        hardware_id=node.values.get("device", ""),
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
 
 
-def describe_network(predictor: Predictor, parameters: NodeParameters) -> dict[str, str]:
-    """What runs and with which values, by name, for logs and diagnostics."""
-    description = predictor.description
+def network_values(predictor: Predictor, parameters: NodeParameters) -> dict[str, str]:
+    """The network and its effective parameters by name, for logs and diagnostics."""
+    description, runtime = predictor.description, predictor.runtime
     height, width = description.input_size
     low, high = parameters.depth_range(description)
     return {
         "backbone": description.backbone,
         "weights": predictor.weights_path.name if predictor.weights_path else "untrained",
         "weights SHA-256": (predictor.weights_sha256 or "")[:12],
-        "runtime": predictor.runtime.name,
-        "reason for runtime": predictor.runtime.reason,
-        "precision": predictor.runtime.precision,
-        "device": predictor.runtime.device,
+        "runtime": runtime.name,
+        "reason for runtime": runtime.reason,
+        "precision": runtime.precision,
+        "device": runtime.device,
         "threads": str(parameters.num_threads or spare_cores()),
         "input size": f"{width}x{height}",
         "score threshold": f"{parameters.effective_score_threshold(description):g}",
@@ -186,41 +183,33 @@ def describe_network(predictor: Predictor, parameters: NodeParameters) -> dict[s
     }
 
 
-def _errors(snapshot: Snapshot, health: Health) -> list[str]:
-    found = [health.failure] if health.failure else []
-    if snapshot.recent["errors"]:
-        found.append(f"the network failed (times: {snapshot.recent['errors']}): {snapshot.last_problem}")
-    if snapshot.recent["overflowed"]:
-        found.append(f"{snapshot.recent['overflowed']} images lost: they come faster than they are processed")
+def _errors(snapshot: Snapshot, node: NodeState) -> list[str]:
+    found = [node.failure] if node.failure else []
+    if number := snapshot.recent["errors"]:
+        found.append(f"the network failed on {number} images: {snapshot.last_problem}")
+    if number := snapshot.recent["overflowed"]:
+        found.append(f"{number} images lost: they arrive faster than they are processed")
     return found
 
 
-def _warnings(snapshot: Snapshot, health: Health) -> list[str]:
-    if not health.active:
-        return []
+def _warnings(snapshot: Snapshot, node: NodeState) -> list[str]:
     found = []
-    received, dropped = snapshot.recent["received"], snapshot.recent["overwritten"] + snapshot.recent["stale"]
-    if dropped > _MAX_DROPPED_SHARE * max(received, 1):
-        found.append(f"{dropped} of {received} images dropped{_why_dropped(snapshot, health)}")
+    received, stale = snapshot.recent["received"], snapshot.recent["stale"]
+    dropped = snapshot.recent["overwritten"] + stale
+    if dropped > _MAX_DROPPED_FRACTION * max(received, 1):
+        # If all images are too old, the clocks of two computers may differ by seconds.
+        reason = f", {stale} of them older than max_age ({node.max_age:g} s) by their stamps" if stale else ""
+        found.append(f"{dropped} of {received} images dropped{reason}")
     if snapshot.silence > _MAX_SILENCE:
-        found.append(f"no image for {snapshot.silence:.0f} s{_why_silent(health)}")
-    if health.max_age > 0 and snapshot.age is not None and snapshot.age > health.max_age / 2:
-        found.append(f"outputs are {snapshot.age:.2f} s old (max_age {health.max_age:g})")
-    if snapshot.recent["malformed"]:
-        found.append(f"{snapshot.recent['malformed']} images refused: {snapshot.last_problem}")
+        reason = f"{node.image_topic} has no publisher"
+        if node.publishers.get(node.image_topic, 0):
+            reason = f"{node.image_topic} has a publisher (docs/troubleshooting.md: quality of service, large images)"
+        found.append(f"no image for {snapshot.silence:.0f} s: {reason}")
+    if node.max_age > 0 and snapshot.age is not None and snapshot.age > node.max_age / 2:
+        found.append(f"outputs are {snapshot.age:.2f} s old (max_age {node.max_age:g})")
+    if number := snapshot.recent["malformed"]:
+        found.append(f"{number} images refused: {snapshot.last_problem}")
     return found
-
-
-def _why_dropped(snapshot: Snapshot, health: Health) -> str:
-    """Too old is more than slow: where no output comes at all, the clocks of two computers disagree by seconds."""
-    stale = snapshot.recent["stale"]
-    return f", {stale} of them older than max_age ({health.max_age:g} s) by their stamps" if stale else ""
-
-
-def _why_silent(health: Health) -> str:
-    if health.publishers.get(health.image_topic, 0) == 0:
-        return f": nobody publishes {health.image_topic}"
-    return f", although {health.image_topic} is published (docs/troubleshooting.md: quality of service, large images)"
 
 
 def _percentiles(stages: deque[Mapping[str, float]]) -> dict[str, tuple[float, float]]:

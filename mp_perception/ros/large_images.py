@@ -1,4 +1,4 @@
-"""What processes that exchange camera images need of Fast DDS (config/fastdds_large_images.xml says why) and malloc."""
+"""Settings of Fast DDS and malloc for processes that exchange camera images (see config/fastdds_large_images.xml)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 from mp_perception.files import share_folder
 
-#: Variables by which a user has already said how Fast DDS is to transport messages.
+#: Variables with which users configure the transports of Fast DDS.
 FAST_DDS_VARIABLES = (
     "FASTDDS_DEFAULT_PROFILES_FILE",
     "FASTRTPS_DEFAULT_PROFILES_FILE",
@@ -16,7 +16,7 @@ FAST_DDS_VARIABLES = (
 
 
 def large_image_environment() -> dict[str, str]:
-    """Variables by name that let images through; none where the user has settings or a middleware of their own."""
+    """Variables for the Fast DDS profile; none if the user has set one of FAST_DDS_VARIABLES or another middleware."""
     other_middleware = "fastrtps" not in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
     if other_middleware or any(os.environ.get(name) for name in FAST_DDS_VARIABLES):
         return {}
@@ -24,14 +24,14 @@ def large_image_environment() -> dict[str, str]:
 
 
 def keep_memory_of_large_messages() -> None:
-    """Let glibc keep what large messages and arrays have held for the next ones; other C libraries go on as they are.
+    """Let glibc keep the memory of large messages and arrays for the next ones; no effect with other C libraries.
 
-    By default it hands them back to the kernel and takes them again page by page, which for a 1242x375 camera cost
-    1.2 ms of every frame.  Numbers: mallopt(3), malloc.h.
+    By default it returns such memory to the kernel and requests it again page by page, which took 1.2 ms of every frame
+    of a 1242x375 camera.  Constants: mallopt(3), malloc.h.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
     trim_threshold, mmap_threshold = -1, -3
-    mallopt(mmap_threshold, 32 * 2**20)  # the most that glibc takes
+    mallopt(mmap_threshold, 32 * 2**20)  # the maximum that glibc accepts
     mallopt(trim_threshold, 64 * 2**20)

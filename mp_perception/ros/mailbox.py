@@ -1,7 +1,7 @@
-"""Between the executor, which must never wait, and the one worker thread, which may.
+"""Passes images from the executor, which must never wait, to the worker thread.
 
-`Mailbox` keeps the newest item only, so that an output is never late.  `FrameQueue` keeps all of them up to a bound,
-for evaluation.  Both are put into by one thread and taken from by another; neither ever blocks the one who puts.
+`Mailbox` keeps only the newest item, so that outputs are never late.  `FrameQueue` keeps all items up to a limit, for
+evaluation.  `put` never blocks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Mailbox(Generic[Item]):
-    """One slot: a new item replaces one that nobody has taken yet."""
+    """One slot: a new item replaces one that has not been taken yet."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
@@ -22,7 +22,7 @@ class Mailbox(Generic[Item]):
         self._closed = False
 
     def put(self, item: Item) -> bool:
-        """Leave an item; True if an older one was lost for it."""
+        """Put an item; True if it replaced an older one."""
         with self._changed:
             lost = bool(self._items)
             self._items.clear()
@@ -31,20 +31,20 @@ class Mailbox(Generic[Item]):
         return lost
 
     def take(self) -> Item | None:
-        """The oldest item, as soon as there is one; None once the mailbox is closed."""
+        """Wait for an item and take the oldest; None after the mailbox was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
             return None if self._closed else self._items.popleft()
 
     def clear(self) -> int:
-        """Throw away what lies here; the number of items thrown away."""
+        """Remove all items; returns their number."""
         with self._changed:
             count = len(self._items)
             self._items.clear()
         return count
 
     def close(self) -> None:
-        """Wake whoever waits; from now on `take` gives None."""
+        """Let `take` return None from now on, also where it waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -54,14 +54,14 @@ class Mailbox(Generic[Item]):
 
 
 class FrameQueue(Mailbox[Item]):
-    """First in, first out; a new item is refused while `capacity` others wait."""
+    """First in, first out; a new item is lost while `capacity` others wait."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
 
     def put(self, item: Item) -> bool:
-        """Append an item; True if it was lost because the queue is full."""
+        """Append an item; True if it was lost."""
         with self._changed:
             if len(self._items) >= self._capacity:
                 return True

@@ -1,7 +1,7 @@
-"""THE parameter table of the perception node: names, types, defaults, ranges, what may change at run time.
+"""The parameter table of the perception node: names, types, defaults, ranges, and which may change at run time.
 
-Declaration, checks, `config/perception.yaml` and `docs/parameters.md` all come from the fields of `NodeParameters`.
-A value that stands for "the checkpoint's own" is -1 (numbers) or [0, 0] (sizes): before configuring nobody knows it.
+Declaration, checks, `config/perception.yaml` and `docs/parameters.md` are made from the fields of `NodeParameters`.
+-1 (numbers) and [0, 0] (sizes) stand for the checkpoint's own value, which is unknown before the configuration.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mp_perception.model.checkpoint_description import CheckpointDescription, ba
 
 @dataclass(frozen=True)
 class Range:
-    """The values a parameter may have, in words and as a test."""
+    """The values that a parameter may have, as text and as a test."""
 
     text: str
     accepts: Callable[[Any], bool]
@@ -39,12 +39,6 @@ def _between(low: float, high: float, meaning: str = "") -> Range:
     return Range(f"{low} to {high}{meaning}", lambda value: low <= value <= high)
 
 
-_ANYTHING = Range("", lambda value: True)
-_SHARE_OR_DEFAULT = Range("-1 or 0 to 1", lambda value: value == -1 or 0 <= value <= 1)
-_METRES_OR_DEFAULT = Range("-1 or above 0", lambda value: value == -1 or 0 < value < math.inf)
-_DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
-
-
 def _is_input_size(value: tuple[int, ...]) -> bool:
     try:
         check_input_size(value)  # type: ignore[arg-type]
@@ -53,103 +47,100 @@ def _is_input_size(value: tuple[int, ...]) -> bool:
     return True
 
 
-def _parameter(default: Any, allowed: Range, description: str, run_time: bool = False) -> Any:
-    return field(default=default, metadata={"range": allowed, "description": description, "run_time": run_time})
+_ANY = Range("", lambda value: True)
+_FRACTION_OR_DEFAULT = Range("-1 or 0 to 1", lambda value: value == -1 or 0 <= value <= 1)
+_METRES_OR_DEFAULT = Range("-1 or above 0", lambda value: value == -1 or 0 < value < math.inf)
+_DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
+_FILE = Range("a file, or empty", lambda value: "\0" not in value)
+_INPUT_SIZE = Range("[0, 0] or multiples of 32 up to 4096", _is_input_size)
+
+
+def _fixed(default: Any, allowed: Range, description: str) -> Any:
+    """A parameter that can be changed only while the node is unconfigured."""
+    return field(default=default, metadata={"range": allowed, "description": description, "run_time": False})
+
+
+def _run_time(default: Any, allowed: Range, description: str) -> Any:
+    """A parameter that can be changed at any time."""
+    return field(default=default, metadata={"range": allowed, "description": description, "run_time": True})
 
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """One consistent set of values; made by `checked`, replaced as a whole, never changed in place."""
+    """One consistent set of values, made by `checked`."""
 
-    backbone: str = _parameter("mobilenet_v2", _one_of(*backbone_names()), "Network that looks at the image.")
-    weights: str = _parameter(
-        "",
-        Range("a file, or empty", lambda value: "\0" not in value),
-        "Weights file (.safetensors, or exported: .onnx, .xml); empty: the backbone's own weights.",
+    backbone: str = _fixed("mobilenet_v2", _one_of(*backbone_names()), "Backbone of the network.")
+    weights: str = _fixed(
+        "", _FILE, "Weights file (.safetensors, or exported: .onnx, .xml); empty: the backbone's default weights."
     )
-    device: str = _parameter(
+    device: str = _fixed(
         "auto",
         _DEVICE,
-        "Where the network runs. `auto` takes a GPU if there is one and reports what it took; a device named here that"
-        " is not there fails the configuration.",
+        "Device that runs the network. `auto` takes a GPU if one is available, and reports the choice; with a device"
+        " that is not available the configuration fails.",
     )
-    runtime: str = _parameter(
-        "auto", _one_of(*runtime_names()), "What executes the network; `auto` goes by the weights file."
+    runtime: str = _fixed(
+        "auto", _one_of(*runtime_names()), "Library that runs the network; `auto`: chosen by the weights file."
     )
-    precision: str = _parameter("auto", _one_of(*PRECISIONS), "Arithmetic of the network; `auto`: the fastest.")
-    num_threads: int = _parameter(0, _between(0, 256, " (0: cores - 1)"), "Threads of the network on the CPU.")
-    input_size: tuple[int, ...] = _parameter(
-        (0, 0),
-        Range("[0, 0] or multiples of 32 up to 4096", _is_input_size),
-        "Height and width of the network's input, pixels; [0, 0]: the checkpoint's.",
+    precision: str = _fixed("auto", _one_of(*PRECISIONS), "Arithmetic of the network; `auto`: the fastest.")
+    num_threads: int = _fixed(0, _between(0, 256, " (0: cores - 1)"), "Threads of the network on the CPU.")
+    input_size: tuple[int, ...] = _fixed(
+        (0, 0), _INPUT_SIZE, "Height and width of the network's input, pixels; [0, 0]: the checkpoint's."
     )
-    score_threshold: float = _parameter(
-        -1.0, _SHARE_OR_DEFAULT, "Detections below this score are dropped; -1: the checkpoint's threshold.", True
+    score_threshold: float = _run_time(
+        -1.0, _FRACTION_OR_DEFAULT, "Minimum score of a detection; -1: the checkpoint's threshold."
     )
-    nms_iou_threshold: float = _parameter(
-        0.45,
-        _between(0, 1),
-        "Of two boxes of a class that overlap by more than this (IoU), the better one stays.",
-        True,
+    nms_iou_threshold: float = _run_time(
+        0.45, _between(0, 1), "If two boxes of a class overlap by more than this (IoU), only the better one is kept."
     )
-    max_detections: int = _parameter(100, _between(1, 1000), "Most detections in one image, best first.", True)
-    classes: tuple[str, ...] = _parameter(
-        ("",), Range("the checkpoint's class names", bool), 'Classes to report; [""]: all of the checkpoint.', True
+    max_detections: int = _run_time(100, _between(1, 1000), "Maximum number of detections in one image, best first.")
+    classes: tuple[str, ...] = _run_time(
+        ("",), Range("the checkpoint's class names", bool), 'Classes to report; [""]: all classes of the checkpoint.'
     )
-    class_id_format: str = _parameter(
+    class_id_format: str = _run_time(
         "name",
         _one_of("name", "index"),
-        "`class_id` in the detections: the class name, or the number under which `label_info` lists it.",
-        True,
+        "`class_id` in the detections: the class name, or its number in `label_info`.",
     )
-    min_depth: float = _parameter(
-        -1.0, _METRES_OR_DEFAULT, "Depth below this is invalid, metres; -1: the checkpoint's.", True
-    )
-    max_depth: float = _parameter(
-        -1.0, _METRES_OR_DEFAULT, "Depth above this is invalid, metres; -1: the checkpoint's.", True
-    )
-    depth_encoding: str = _parameter(
+    min_depth: float = _run_time(-1.0, _METRES_OR_DEFAULT, "Minimum valid depth, metres; -1: the checkpoint's.")
+    max_depth: float = _run_time(-1.0, _METRES_OR_DEFAULT, "Maximum valid depth, metres; -1: the checkpoint's.")
+    depth_encoding: str = _run_time(
         "32FC1",
         _one_of("32FC1", "16UC1"),
         "Depth image in metres (32FC1, invalid NaN) or millimetres (16UC1, invalid 0, also above 65.535 m).",
-        True,
     )
-    depth_resolution: str = _parameter(
-        "input", _one_of("input", "network"), "Size of the depth image: the input image's or the network's.", True
+    depth_resolution: str = _run_time(
+        "input", _one_of("input", "network"), "Size of the depth image: that of the input image or of the network."
     )
-    object_depth_statistic: str = _parameter(
-        DEFAULT_STATISTIC, _one_of(*STATISTICS), "How the depth of an object comes from the pixels in its box.", True
+    object_depth_statistic: str = _run_time(
+        DEFAULT_STATISTIC, _one_of(*STATISTICS), "Statistic of the pixels in a box that gives the object's depth."
     )
-    focal_scaling: bool = _parameter(
-        True,
-        _ANYTHING,
-        "Scale depth by the camera's focal length over the one of the training; needs camera info.",
-        True,
+    focal_scaling: bool = _run_time(
+        True, _ANY, "Scale depth by the ratio of the camera's focal length to that of the training; needs camera info."
     )
-    max_age: float = _parameter(
+    max_age: float = _run_time(
         0.5,
         _between(0, 60, " (0: any age)"),
-        "Images older than this when their turn comes are dropped, seconds.",
-        True,
+        "Images that are older than this when their turn comes are dropped, seconds.",
     )
-    process_every_frame: bool = _parameter(
-        False, _ANYTHING, "Queue images instead of keeping the newest only, whatever their age; for evaluation."
+    process_every_frame: bool = _fixed(
+        False, _ANY, "Queue images instead of keeping only the newest, and accept any age; for evaluation."
     )
-    image_transport: str = _parameter(
+    image_transport: str = _fixed(
         "raw", _one_of("raw", "compressed"), "Subscribe to `image` (raw) or `image/compressed` (JPEG, PNG)."
     )
-    max_image_pixels: int = _parameter(
-        MAX_IMAGE_PIXELS, _between(1, 2**31 - 1), "Images with more pixels than this are refused.", True
+    max_image_pixels: int = _run_time(
+        MAX_IMAGE_PIXELS, _between(1, 2**31 - 1), "Images with more pixels than this are refused."
     )
-    publish_point_cloud: bool = _parameter(False, _ANYTHING, "Publish `points` while somebody subscribes.", True)
-    autostart: bool = _parameter(True, _ANYTHING, "Configure and activate at start, and once more after a failure.")
-    diagnostics_period: float = _parameter(1.0, _between(0.1, 60), "Seconds between diagnostics.")
+    publish_point_cloud: bool = _run_time(False, _ANY, "Publish `points` while it has a subscriber.")
+    autostart: bool = _fixed(True, _ANY, "Configure and activate at start, and once more after a failure.")
+    diagnostics_period: float = _fixed(1.0, _between(0.1, 60), "Seconds between diagnostics.")
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> NodeParameters:
-        """Parameters with `values` (ROS parameter values by name) in place of the defaults.
+        """Parameters with `values` (ROS parameter values by name) instead of the defaults.
 
-        Raises UserError with the name, the range and the value given for the first one that is wrong.
+        Raises UserError with name, range and value of the first one that is wrong.
         """
         rows = {row.name: row for row in fields(cls)}
         parameters = cls(**{name: _checked_value(rows[name], value) for name, value in values.items()})
@@ -160,7 +151,7 @@ class NodeParameters:
         return parameters
 
     def check_against(self, description: CheckpointDescription) -> None:
-        """Raises UserError if these parameters ask for what the network of that checkpoint does not have."""
+        """Raises UserError if these parameters do not match the network of a checkpoint."""
         known = description.class_names
         for name in self.selected_classes or ():
             if name not in known:
@@ -170,21 +161,21 @@ class NodeParameters:
             raise UserError(f"min_depth, max_depth: expected a range, found {low:g} to {high:g} metres")
 
     def depth_range(self, description: CheckpointDescription) -> tuple[float, float]:
-        """Smallest and largest valid depth, metres, with the checkpoint's where these parameters leave it."""
+        """Minimum and maximum valid depth, metres, with the checkpoint's values for -1."""
         low, high = description.depth_range
         return self.min_depth if self.min_depth > 0 else low, self.max_depth if self.max_depth > 0 else high
 
     def effective_score_threshold(self, description: CheckpointDescription) -> float:
-        """The score threshold, the checkpoint's where these parameters leave it."""
+        """The score threshold, with the checkpoint's value for -1."""
         return description.score_threshold if self.score_threshold == -1 else self.score_threshold
 
     @property
     def selected_classes(self) -> tuple[str, ...] | None:
-        """Names of the classes to report; None: all."""
+        """Names of the classes to report; None for all."""
         return None if self.classes == ("",) else self.classes
 
     def prediction_settings(self) -> PredictionSettings:
-        """What the predictor needs to know of these parameters."""
+        """The parameters of the predictor."""
         return PredictionSettings(
             score_threshold=_given(self.score_threshold),
             nms_iou_threshold=self.nms_iou_threshold,
@@ -197,16 +188,16 @@ class NodeParameters:
         )
 
 
-#: Names of the parameters that may change while the node is active.
+#: Names of the parameters that can be changed at any time.
 RUN_TIME_PARAMETERS = frozenset(row.name for row in fields(NodeParameters) if row.metadata["run_time"])
 PARAMETER_NAMES = frozenset(row.name for row in fields(NodeParameters))
 
 
 def declare_parameters(node: Node) -> None:
-    """Declare the whole table on a node.
+    """Declare all parameters on a node.
 
-    Typed dynamically: a static type would refuse `max_age: 1` for a double, and would end the process at start for a
-    wrong value in a YAML file instead of letting the configuration fail with a reason.
+    They have dynamic types: with a static type `max_age: 1` would be refused for a double, and a wrong value in a YAML
+    file would end the process at start, where now the configuration fails with a reason.
     """
     for row in fields(NodeParameters):
         descriptor = ParameterDescriptor(
@@ -218,18 +209,18 @@ def declare_parameters(node: Node) -> None:
 
 
 def read_parameters(node: Node, changes: Mapping[str, Any] | None = None) -> NodeParameters:
-    """The node's parameters, with `changes` applied; raises UserError as `NodeParameters.checked`."""
+    """The node's parameters with `changes` applied.  Raises UserError as `NodeParameters.checked`."""
     values = {name: node.get_parameter(name).value for name in PARAMETER_NAMES}
     return NodeParameters.checked(values | dict(changes or {}))
 
 
 def ros_value(value: Any) -> Any:
-    """A default as ROS takes it: sequences are lists."""
+    """A default as a ROS parameter value: sequences are lists."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def type_name(row: Field[Any]) -> str:
-    """Type of a parameter in words: string, bool, int, double, string[] or int[2]."""
+    """Name of a parameter's type: string, bool, int, double, string[] or int[2]."""
     if isinstance(row.default, tuple):
         return "string[]" if isinstance(row.default[0], str) else f"int[{len(row.default)}]"
     return {bool: "bool", int: "int", float: "double", str: "string"}[type(row.default)]
@@ -253,11 +244,11 @@ def _checked_value(row: Field[Any], value: Any) -> Any:
 
 
 def _converted(value: Any, default: Any) -> Any:
-    """`value` in the type of `default`, None if it has another type; a whole number may stand for a double."""
+    """`value` with the type of `default`, None if it has another type; an integer is accepted for a double."""
     if isinstance(default, tuple):
         element = type(default[0])
         if isinstance(value, Sequence) and len(value) == 0 and element is str:
-            return default  # ROS has no typed empty list: it stands for the default, all classes
+            return default  # an empty list has no type in ROS; it stands for the default, all classes
         if isinstance(value, str) or not isinstance(value, Sequence):
             return None
         return tuple(value) if all(type(item) is element for item in value) else None

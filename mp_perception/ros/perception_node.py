@@ -1,14 +1,18 @@
-"""The perception node: images in, detections with depth out.
+"""The perception node: camera images in, detections with distance and depth images out.
 
 The node is a lifecycle node that starts itself (`autostart`).  The executor's one thread answers services and puts
-images into a mailbox; `worker.FrameWorker` does the rest on its own thread.  The interface is docs/ros_interface.md.
+images into a mailbox; `worker.FrameWorker` does the rest in its own thread.  docs/ros_interface.md describes topics,
+parameters and behaviour.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import psutil
@@ -28,8 +32,10 @@ from std_msgs.msg import Header
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
-from mp_perception.ros.diagnostics import Health, Statistics, describe_network, diagnostic_status
+from mp_perception.ros.diagnostics import NodeState, Statistics, diagnostic_status, network_values
+from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.mailbox import FrameQueue, Mailbox
+from mp_perception.ros.node_main import StopSignals, run_main, spin_until_signal, start_errors
 from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
     RUN_TIME_PARAMETERS,
@@ -38,12 +44,12 @@ from mp_perception.ros.parameters import (
     read_parameters,
 )
 from mp_perception.ros.publishing import OutputPublishers
-from mp_perception.ros.running import run_node
-from mp_perception.ros.worker import LOG_INTERVAL, STEADY_CLOCK, FrameWorker, ReceivedImage
+from mp_perception.ros.shared_memory import clean_shared_memory
+from mp_perception.ros.worker import STEADY_CLOCK, THROTTLED, FrameWorker, ReceivedImage
 
-#: Images that may wait with process_every_frame.
+#: Number of images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
-#: A deactivation waits at most this long for the image in work, seconds.
+#: Maximum time that a deactivation waits for the image in work, seconds.
 _DEACTIVATION_LIMIT = 30.0
 
 
@@ -51,12 +57,12 @@ class PerceptionNode(LifecycleNode):
     """See docs/ros_interface.md for topics, parameters and behaviour."""
 
     def __init__(self, **arguments: Any) -> None:
-        """arguments: as rclpy.lifecycle.LifecycleNode takes them."""
+        """arguments: of rclpy.lifecycle.LifecycleNode."""
         super().__init__("perception", **arguments)
         declare_parameters(self)
         self._settings = NodeParameters()
         self._predictor: Predictor | None = None
-        self._publishers_of_outputs: OutputPublishers | None = None
+        self._outputs: OutputPublishers | None = None
         self._worker: FrameWorker | None = None
         self._mailbox: Mailbox[ReceivedImage] = Mailbox()
         self._inputs: list[Subscription[Any]] = []
@@ -69,23 +75,23 @@ class PerceptionNode(LifecycleNode):
         self._process = psutil.Process()
 
         self.add_on_set_parameters_callback(self._check_changes)
-        self.add_post_set_parameters_callback(self._take_changes)
-        # Simulated time may stand still: starting and diagnostics must not.
+        self.add_post_set_parameters_callback(self._apply_changes)
+        # Simulated time may stand still; the start and the diagnostics must not depend on it.
         self._start_timer = self.create_timer(0.0, self._start, clock=STEADY_CLOCK)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
         self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics, clock=STEADY_CLOCK)
         self._network_failed = self.create_guard_condition(self._recover)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._forget_after_jump)
+        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._discard_after_jump)
 
-    # Lifecycle: each callback is one call inside _attempt, because rclpy swallows exceptions of callbacks.
+    # Lifecycle: the callbacks use _attempt, because rclpy swallows exceptions of callbacks.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the network and offer the outputs; on failure stay unconfigured and say why."""
-        return self._attempt("configure", self._configure, self._release)
+        """Load the network and create the publishers; after a failure stay unconfigured and log the reason."""
+        return self._attempt("configure", self._configure, self.release)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and process."""
+        """Subscribe and process images."""
         return self._attempt("activate", self._activate, self._stop_processing)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -96,16 +102,16 @@ class PerceptionNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the network's memory back and take the outputs away."""
-        return self._attempt("clean up", self._release)
+        """Free the network and remove the publishers."""
+        return self._attempt("clean up", self.release)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As on_cleanup, from any state."""
-        return self._attempt("shut down", self._release)
+        return self._attempt("shut down", self.release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything; the node can be configured again."""
-        self._release()
+        """As on_cleanup; the node can be configured again."""
+        self.release()
         return TransitionCallbackReturn.SUCCESS
 
     def _attempt(
@@ -144,7 +150,7 @@ class PerceptionNode(LifecycleNode):
         self._settings = parameters
         self._diagnostics_timer.timer_period_ns = int(parameters.diagnostics_period * 1e9)
         self._diagnostics_timer.reset()
-        self._publishers_of_outputs = OutputPublishers(self)
+        self._outputs = OutputPublishers(self)
         network = ", ".join(f"{key} {value}" for key, value in self._network().items() if value)
         self.get_logger().info(f"network ready: {network}")
         if self._predictor.untrained:
@@ -152,18 +158,16 @@ class PerceptionNode(LifecycleNode):
 
     def _activate(self) -> None:
         assert self._predictor is not None
-        assert self._publishers_of_outputs is not None
-        parameters = self._settings
-        self._mailbox = FrameQueue(QUEUE_CAPACITY) if parameters.process_every_frame else Mailbox()
+        assert self._outputs is not None
+        compressed, every_frame = self._settings.image_transport == "compressed", self._settings.process_every_frame
+        name = "image/compressed" if compressed else "image"
+        self._mailbox = FrameQueue(QUEUE_CAPACITY) if every_frame else Mailbox()
         self._camera_info = None
-        image_type, name = (
-            (Image, "image") if parameters.image_transport == "raw" else (CompressedImage, "image/compressed")
-        )
         self._image_topic = self.resolve_topic_name(name)
         self._worker = FrameWorker(
             self._mailbox,
             self._predictor,
-            self._publishers_of_outputs,
+            self._outputs,
             self._statistics,
             topic=self._image_topic,
             clock=self.get_clock(),
@@ -173,12 +177,13 @@ class PerceptionNode(LifecycleNode):
             on_failure=self._report_network_failure,
         )
         self._subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
-        if parameters.process_every_frame:
-            self._subscribe(
-                image_type, name, self._take_image, qos.every_image(QUEUE_CAPACITY), may_be_overridden=False
-            )
-        else:
-            self._subscribe(image_type, name, self._take_image, qos.newest_image())
+        self._subscribe(
+            CompressedImage if compressed else Image,
+            name,
+            self._take_image,
+            qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
+            may_be_overridden=not every_frame,
+        )
         self._statistics.restart()
         self._publish_label_info()
         self._worker.start()
@@ -194,20 +199,20 @@ class PerceptionNode(LifecycleNode):
         self._statistics.count("stale", self._mailbox.clear())
         return ended
 
-    def _release(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
-        """Back to unconfigured; False, and nothing but unsubscribed, if the worker did not end in time."""
+    def release(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
+        """Return to unconfigured; False, after unsubscribing only, if the worker did not end within `limit` seconds."""
         if not self._stop_processing(limit):
             return False
-        if self._publishers_of_outputs is not None:
-            self._publishers_of_outputs.destroy()
-            self._publishers_of_outputs = None
+        if self._outputs is not None:
+            self._outputs.destroy()
+            self._outputs = None
         if self._predictor is not None:
             self._predictor.close()
             self._predictor = None
         return True
 
     def _start(self) -> None:
-        """First thing in the executor: configure and activate, if that is wanted."""
+        """The first callback of the executor: configure and activate, unless autostart is off."""
         self.destroy_timer(self._start_timer)
         if self.get_parameter("autostart").value is False:
             self.get_logger().info("waiting to be configured (autostart is false)")
@@ -229,9 +234,9 @@ class PerceptionNode(LifecycleNode):
         may_be_overridden: bool = True,
     ) -> None:
         topic = self.resolve_topic_name(name)
-        advice = f"set the parameter qos_overrides.{topic}.subscription.reliability to best_effort"
-        if not may_be_overridden:
-            advice = "process_every_frame needs a reliable publisher"
+        advice = "process_every_frame needs a reliable publisher"
+        if may_be_overridden:
+            advice = f"set the parameter qos_overrides.{topic}.subscription.reliability to best_effort"
 
         def warn(event: Any) -> None:
             kind = event.last_policy_kind
@@ -252,26 +257,21 @@ class PerceptionNode(LifecycleNode):
 
     def _take_image(self, message: Image | CompressedImage) -> None:
         if self._worker is None:
-            return  # it was on its way when the node was deactivated
+            return  # the image arrived while the node was deactivated
         self._statistics.frame_received()
         lost = self._mailbox.put(ReceivedImage(message, time.perf_counter()))
-        if not lost:
-            return
-        if self._settings.process_every_frame:
+        if lost and self._settings.process_every_frame:
             self._statistics.count("overflowed")
-            self.get_logger().error(
-                f"image lost: {QUEUE_CAPACITY} images wait already; play the bag slower",
-                throttle_duration_sec=LOG_INTERVAL,
-                throttle_time_source_type=STEADY_CLOCK,
-            )
-        else:
+            text = f"image lost: {QUEUE_CAPACITY} images wait already; play the bag slower"
+            self.get_logger().error(text, **THROTTLED)
+        elif lost:
             self._statistics.count("overwritten")
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
 
-    def _forget_after_jump(self, jump: TimeJump) -> None:
-        """The clock went back, as when a bag starts again: what waits belongs to another time."""
+    def _discard_after_jump(self, jump: TimeJump) -> None:
+        """The clock went back, for example because a bag starts again: waiting images are from another time."""
         self._statistics.count("stale", self._mailbox.clear())
         self._statistics.restart()
         self.get_logger().info(f"time jumped back by {-jump.delta.nanoseconds / 1e9:.1f} s: waiting images dropped")
@@ -279,26 +279,22 @@ class PerceptionNode(LifecycleNode):
     # Parameters
 
     def _check_changes(self, changes: list[Parameter[Any]]) -> SetParametersResult:
-        """Refuse with a reason what is wrong or cannot be changed now; nothing takes effect here."""
+        """Refuse wrong values, and changes that are not possible now, with a reason; nothing takes effect here."""
         ours = {change.name: change.value for change in changes if change.name in PARAMETER_NAMES}
         try:
-            for name, value in ours.items():
-                if self._predictor is not None and name not in RUN_TIME_PARAMETERS:
-                    raise UserError(f"{name}: change it while unconfigured (given: {value!r})")
+            if self._predictor is None:
+                # Other parameters may still be wrong, so that each change is checked on its own.
+                NodeParameters.checked(ours)
+                return SetParametersResult(successful=True)
+            for name in ours.keys() - RUN_TIME_PARAMETERS:
+                raise UserError(f"{name}: change it while unconfigured (given: {ours[name]!r})")
             if ours:
-                self._checked_changes(ours)
+                read_parameters(self, ours).check_against(self._predictor.description)
         except UserError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _checked_changes(self, changes: dict[str, Any]) -> None:
-        if self._predictor is not None:
-            read_parameters(self, changes).check_against(self._predictor.description)
-            return
-        # Before configuring, other values may still be wrong: each is to be put right one by one.
-        NodeParameters.checked(changes)
-
-    def _take_changes(self, changes: list[Parameter[Any]]) -> None:
+    def _apply_changes(self, changes: list[Parameter[Any]]) -> None:
         if self._predictor is None or not any(change.name in PARAMETER_NAMES for change in changes):
             return
         before, self._settings = self._settings, read_parameters(self)
@@ -307,27 +303,26 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_label_info(self) -> None:
         assert self._predictor is not None
-        assert self._publishers_of_outputs is not None
+        assert self._outputs is not None
         description = self._predictor.description
         threshold = self._settings.effective_score_threshold(description)
-        self._publishers_of_outputs.publish_label_info(description.class_names, threshold)
+        self._outputs.publish_label_info(description.class_names, threshold)
 
-    # Failures of the network, and how we are
+    # Failures of the network, and diagnostics
 
     def _report_network_failure(self, reason: str) -> None:
-        """From the worker thread: let the executor's thread recover."""
+        """Called from the worker thread: the executor's thread recovers."""
         self._failure = f"the network failed several times in a row: {reason}"
         self._network_failed.trigger()
 
     def _recover(self) -> None:
-        """Through the lifecycle's error processing to unconfigured, and from there once up again."""
+        """Return to unconfigured through the lifecycle's error processing, and start once more."""
         if self._worker is None:
-            return  # somebody deactivated the node meanwhile
-        failure = self._failure
-        self.get_logger().error(f"{failure}; giving it up")
+            return  # the node was deactivated in the meantime
+        self.get_logger().error(f"{self._failure}; stopping")
         self.trigger_deactivate()
         processed = self._statistics.total("processed")
-        # Once, and again only if images were processed in between: else it would fail and load for ever.
+        # A second restart needs an image processed since the first: otherwise the node would load and fail forever.
         if processed > self._processed_before_restart:
             self._restart_allowed = True
         if self._settings.autostart and self._restart_allowed:
@@ -336,40 +331,54 @@ class PerceptionNode(LifecycleNode):
             self._configure_and_activate()
 
     def _network(self) -> dict[str, str]:
-        return {} if self._predictor is None else describe_network(self._predictor, self._settings)
+        return {} if self._predictor is None else network_values(self._predictor, self._settings)
 
     def _publish_diagnostics(self) -> None:
-        active = self._worker is not None
-        health = Health(
-            state="active" if active else "inactive" if self._predictor is not None else "unconfigured",
-            active=active,
+        node = NodeState(
+            state="active" if self._worker else "inactive" if self._predictor else "unconfigured",
             max_age=self._settings.max_age,
             failure=self._failure,
             image_topic=self._image_topic,
             publishers={s.topic_name: self.count_publishers(s.topic_name) for s in self._inputs},
-            values=self._network()
-            | {
+            values={
+                **self._network(),
                 "images waiting": str(len(self._mailbox)),
                 "resident memory (MB)": f"{self._process.memory_info().rss / 1e6:.0f}",
             },
         )
         name = self.get_fully_qualified_name().lstrip("/")
+        status = diagnostic_status(name, self._statistics.snapshot(), node)
         self._diagnostics.publish(
-            DiagnosticArray(
-                header=Header(stamp=self.get_clock().now().to_msg()),
-                status=[diagnostic_status(name, self._statistics.snapshot(), health)],
-            )
+            DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
         )
 
-    def close(self, limit: float) -> bool:
-        """Release everything before the process ends; False if the image in work takes longer than `limit` seconds."""
-        return self._release(limit)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Console script; exit codes as run_main and spin_until_signal."""
+    return run_main(_run, arguments)
 
 
-def main() -> NoReturn:
-    """Entry point of the executable."""
-    run_node(PerceptionNode, lambda node, limit: node.close(limit))
+def _run(arguments: list[str], stop: StopSignals) -> NoReturn:
+    options = _parser().parse_args(arguments)
+    keep_memory_of_large_messages()
+    with start_errors(), clean_shared_memory() if options.clean_shared_memory else nullcontext():
+        node = PerceptionNode()
+    spin_until_signal(node, stop, node.release)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception_node",
+        description="Detect objects with their distance, and estimate depth, in camera images.  Parameters, remappings "
+        "and other ROS arguments follow after --ros-args.",
+    )
+    parser.add_argument(
+        "--clean-shared-memory",
+        action="store_true",
+        help="at start, remove this user's stale Fast DDS segments and avoid stale ports",
+    )
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The node's outputs: each is computed and published only while somebody subscribes to it."""
+"""The node's outputs: each is computed and published only while it has a subscriber."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from mp_perception.visualization.overlay import draw_overlay
 
 @dataclass(frozen=True)
 class ProcessedFrame:
-    """One image and everything known about it when its outputs are made.
+    """One image and its prediction, from which the outputs are made.
 
-    header: the image's, which all outputs carry unchanged.  image: RGB (H, W, 3).
-    camera_info, intrinsics: of that image, both None without usable camera info.
-    depth_range: (minimum, maximum) metres in effect, for colours.
+    header: of the image; every output has it unchanged.  image: RGB (H, W, 3).
+    camera_info, intrinsics: of that image; both None without usable camera info.
+    depth_range: effective (minimum, maximum), metres, for the colours.
     """
 
     header: Header
@@ -48,7 +48,7 @@ class ProcessedFrame:
 
     @property
     def depth(self) -> NDArray[np.float32]:
-        """Depth at the resolution that `depth_resolution` asks for, metres."""
+        """Depth in metres, at the resolution of the parameter `depth_resolution`."""
         network = self.parameters.depth_resolution == "network"
         return self.prediction.network_depth if network else self.prediction.depth
 
@@ -93,7 +93,7 @@ def _points(frame: ProcessedFrame) -> PointCloud2 | None:
 
 @dataclass(frozen=True)
 class Output:
-    """A topic, its type and quality of service, and how its message comes from a frame (None: there is none)."""
+    """A topic, its type and quality of service.  make: its message for a frame, or None if it has none."""
 
     topic: str
     message_type: type[Any]
@@ -101,7 +101,7 @@ class Output:
     make: Callable[[ProcessedFrame], Any | None]
 
 
-#: One line per output made from every frame.
+#: The outputs that are made from every frame.
 OUTPUTS = (
     Output("detections", Detection2DArray, OUTPUT, _detections),
     Output("depth/image", Image, LARGE_OUTPUT, _depth),
@@ -114,7 +114,7 @@ OUTPUTS = (
 
 
 class OutputPublishers:
-    """The publishers of all outputs, from configuring to cleaning up."""
+    """The publishers of all outputs, from configuration to cleanup."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -124,7 +124,7 @@ class OutputPublishers:
         self._label_info = node.create_publisher(LabelInfo, "label_info", LATCHED)
 
     def publish(self, frame: ProcessedFrame) -> list[str]:
-        """Make and publish what is subscribed to; the topics published."""
+        """Make and publish the outputs that have subscribers; returns their topics."""
         published = []
         for output, publisher in self._publishers:
             if publisher.get_subscription_count() == 0:
@@ -136,11 +136,11 @@ class OutputPublishers:
         return published
 
     def publish_label_info(self, class_names: tuple[str, ...], threshold: float) -> None:
-        """Tell everybody, now and later, what the class numbers mean."""
+        """Publish the class map and the threshold, for later subscribers as well."""
         self._label_info.publish(label_info(class_names, threshold, Header()))
 
     def destroy(self) -> None:
-        """Take the topics away."""
+        """Remove the publishers."""
         for _, publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         self._node.destroy_publisher(self._label_info)

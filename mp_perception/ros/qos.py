@@ -1,8 +1,8 @@
-"""Quality of service of the node's topics, and what to say when two sides do not fit.
+"""Quality of service of the node's topics, and the description of incompatible publishers.
 
-Inputs take from reliable and best-effort publishers alike; their profiles are made anew for each subscription, because
-overrides by parameter change them.  Outputs are reliable: a best-effort publisher is invisible to reliable
-subscribers, such as RViz's displays, while a reliable one serves both.
+Inputs accept reliable and best-effort publishers; each subscription gets a new profile, because overrides by parameter
+modify it.  Outputs are reliable: a reliable subscriber, such as a display of RViz, receives nothing from a best-effort
+publisher, while a reliable publisher serves both.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 LARGE_OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 #: The other outputs.
 OUTPUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-#: What late subscribers must get too.
+#: Outputs that late subscribers must receive as well.
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def newest_image() -> QoSProfile:
-    """Images in: the newest one only."""
+    """Input images: the newest one only."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def every_image(depth: int) -> QoSProfile:
-    """Images in: none lost as long as at most `depth` of them wait."""
+    """Input images: none is lost while at most `depth` of them wait."""
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def camera_info() -> QoSProfile:
-    """Camera info in: the sensor-data profile."""
+    """Input camera info: the sensor-data profile."""
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
-    """What all publishers of a topic offer: asking for more than one of them has would lose that one."""
+    """The best profile that all publishers of a topic offer, so that messages of all of them are received."""
     reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
     latched = all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
     return QoSProfile(
@@ -48,9 +48,9 @@ def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfil
 
 
 def describe_incompatible_publisher(node: Node, topic: str, profile: QoSProfile, kind: QoSPolicyKind) -> str:
-    """What publishers of `topic` offer that does not serve our subscription `profile`, for the user.
+    """One line for the user: which offered policy of a publisher does not match our subscription.
 
-    kind: the policy that the middleware names as incompatible.
+    profile: of our subscription.  kind: the incompatible policy as the middleware reports it.
     """
     policy = QoSPolicyKind(kind).name.lower()
     ours = getattr(profile, policy, None)

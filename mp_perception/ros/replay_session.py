@@ -1,260 +1,163 @@
-"""A bag played through the node, as on a robot: replay, node and recorder are processes of their own and talk DDS."""
+"""A bag played through the perception node and its outputs recorded, by three processes that communicate over DDS."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 
 from mp_perception.errors import UserError
+from mp_perception.inference.predictor import Predictor
 from mp_perception.progress import track
-from mp_perception.ros import qos
 from mp_perception.ros.diagnostics import FRAME_COUNTS
-from mp_perception.ros.large_images import large_image_environment
+from mp_perception.ros.node_probe import NodeProbe, probe_node
+from mp_perception.ros.node_process import NodeProcess, session_environment
 
-#: Topics of the node that a session records; all of its outputs but the point cloud, which is off by default.
-RECORDED_TOPICS = (
-    "/detections",
-    "/depth/image",
-    "/depth/camera_info",
-    "/depth/image_colored",
-    "/overlay",
-    "/label_info",
-    "/markers",
-    "/diagnostics",
-)
-#: A ResNet-50 on a slow disk may take this long to be ready, seconds.
+#: Loading a ResNet-50 from a slow disk may take this long, seconds.
 _START_LIMIT = 120.0
-#: The last frames are through the node after this, seconds.
+#: The node has processed its last image after this time, seconds.
 _END_LIMIT = 10.0
 _DIAGNOSTICS_PERIOD = 0.5
-#: The perception node's, as its diagnostics bear it.
-_NODE_NAME = "perception"
 
 
 @dataclass(frozen=True)
 class ReplaySession:
-    """What to play and where to.
+    """What to play and what to record.
 
     bag: a rosbag2 with images.  image_topic, camera_info_topic: its topics for the node.
-    recording: folder of the new bag with the node's outputs.  log_folder: where the processes' logs go.
-    parameters: of the node, by name.
+    recording: path of the new bag.  recorded: topics for it, of the node and among those played.
+    log_folder: folder for the logs of the processes.
+    parameters: of the node, by name; they override parameter_file.
+    played: topics to play; empty for all.  rate: 2 is twice as fast.
     """
 
     bag: Path
     image_topic: str
-    camera_info_topic: str
+    camera_info_topic: str | None
     recording: Path
+    recorded: Sequence[str]
     log_folder: Path
     parameters: Mapping[str, str]
+    parameter_file: Path | None = None
+    played: Sequence[str] = ()
+    rate: float = 1.0
 
 
-@dataclass(frozen=True)
-class SessionResult:
-    """What the processes said.
+def network_parameters(backbone: str | None, weights: Path | None) -> tuple[dict[str, str], float]:
+    """The node's parameters for a network, and the network's own score threshold; arguments as Predictor.load.
 
-    replay: the replay node's summary.  diagnostics: the node's last values by name, every image accounted for.
+    Raises UserError if the network cannot be loaded: better here than in the node's log.
     """
+    predictor = Predictor.load(backbone, weights)
+    predictor.close()
+    parameters = {"backbone": predictor.description.backbone}
+    if weights is not None:
+        parameters["weights"] = str(weights.resolve())
+    return parameters, float(predictor.description.score_threshold)
 
-    replay: Mapping[str, Any]
-    diagnostics: Mapping[str, str]
 
+def run_replay_session(session: ReplaySession, duration: float) -> dict[str, str]:
+    """Play the bag once.  No process outlives the call.
 
-def run_replay_session(session: ReplaySession, duration: float) -> SessionResult:
-    """Play the bag once at its recorded times through the node and record the outputs.
+    Args:
+        session: what to play and what to record.
+        duration: of the replay, seconds, for the progress bar.
 
-    duration: of the bag, seconds, for the progress bar.
-    Raises UserError if a process fails or is not ready in time; no process is left behind in any case.
+    Returns:
+        The last diagnostics of the node by name; every image is accounted for.
+
+    Raises:
+        UserError: a process failed, or was not ready in time.
     """
+    os.environ.update(session_environment())
     session.log_folder.mkdir(parents=True, exist_ok=True)
-    summary = session.log_folder / "replay_summary.json"
-    with contextlib.ExitStack() as stack:
-        os.environ.update(session_environment())
-        watcher = stack.enter_context(_watch_node())
-        recorder = stack.enter_context(
-            node_process(
-                session.log_folder,
-                "record_node",
-                [str(session.recording), "--topics", *RECORDED_TOPICS],
-                simulated=True,
-            )
-        )
-        node = stack.enter_context(
-            node_process(session.log_folder, "perception_node", [], simulated=True, arguments=_node_arguments(session))
-        )
-        watcher.wait_until_ready(session, {"record_node": recorder, "perception_node": node})
-        replay = stack.enter_context(
-            node_process(
-                session.log_folder,
-                "replay_node",
-                [str(session.bag), "--summary", str(summary), "--wait-for-subscribers", session.image_topic],
-            )
-        )
-        for _ in track(_seconds_until_end(replay, watcher), "replay", round(duration)):
+    recorded = [str(session.recording), "--topics", *session.recorded]
+    with ExitStack() as stack:
+        stack.enter_context(_sigterm_like_sigint())
+        probe = stack.enter_context(probe_node("perception"))
+        recorder = stack.enter_context(NodeProcess("record_node", session.log_folder, recorded))
+        node = stack.enter_context(_perception_process(session))
+        _wait_until_ready(session, probe, [node, recorder])
+        replay = stack.enter_context(_replay_process(session))
+        for _ in track(_seconds_until_end(replay, probe, [node, recorder]), "replay", round(duration)):
             pass
-        if replay.returncode != 0:
-            raise UserError(f"replay_node failed: {last_line(session.log_folder, 'replay_node')}")
-        diagnostics = watcher.wait_until_all_frames_are_accounted_for()
-        for name, process in (("perception_node", node), ("record_node", recorder)):
-            end_process(process, name, session.log_folder)
-    return SessionResult(json.loads(summary.read_text()), diagnostics)
+        replay.wait()
+        _wait_until_all_images_are_accounted_for(probe)
+        node.end()
+        recorder.end()
+    return probe.values
 
 
-def session_environment() -> dict[str, str]:
-    """Variables for processes that exchange images on this machine; a user's own settings stay."""
-    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-    return {discovery: os.environ.get(discovery, "LOCALHOST"), **large_image_environment()}
+def _perception_process(session: ReplaySession) -> NodeProcess:
+    compressed = session.parameters.get("image_transport") == "compressed"
+    remappings = {"image/compressed" if compressed else "image": session.image_topic}
+    if session.camera_info_topic is not None:
+        remappings["camera_info"] = session.camera_info_topic
+    return NodeProcess(
+        "perception_node",
+        session.log_folder,
+        remappings=remappings,
+        parameters={"use_sim_time": "true", "diagnostics_period": _DIAGNOSTICS_PERIOD, **session.parameters},
+        parameter_file=session.parameter_file,
+    )
 
 
-def _node_arguments(session: ReplaySession) -> list[str]:
-    remappings = {"image": session.image_topic, "camera_info": session.camera_info_topic}
-    parameters = {"diagnostics_period": str(_DIAGNOSTICS_PERIOD), **session.parameters}
-    arguments = [part for name, topic in remappings.items() for part in ("-r", f"{name}:={topic}")]
-    return arguments + [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+def _replay_process(session: ReplaySession) -> NodeProcess:
+    """The replay, which starts when the node and the recorder have subscribed to what they need."""
+    subscribers = Counter(topic for topic in session.recorded if topic in session.played)
+    subscribers.update(topic for topic in (session.image_topic, session.camera_info_topic) if topic is not None)
+    arguments = [str(session.bag), "--rate", str(session.rate)]
+    if session.played:
+        arguments += ["--topics", *session.played]
+    arguments += ["--wait-for-subscribers", *(f"{topic}:{count}" for topic, count in subscribers.items())]
+    return NodeProcess("replay_node", session.log_folder, arguments)
 
 
-@contextlib.contextmanager
-def node_process(
-    log_folder: Path | None,
-    executable: str,
-    command: list[str],
-    simulated: bool = False,
-    arguments: Sequence[str] = (),
-    patience: float = 5.0,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """One of our executables with its output in a log; ended when the block ends, by force if need be.
+def _wait_until_ready(session: ReplaySession, probe: NodeProbe, processes: Sequence[NodeProcess]) -> None:
+    """Until the node has subscribed to images, and the recorder to the node's outputs."""
+    outputs = [topic for topic in session.recorded if topic not in session.played]
 
-    log_folder: None leaves the output to the terminal.  patience: seconds from SIGINT to force.
-    """
-    ros_arguments = ["--ros-args", "-p", f"use_sim_time:={str(simulated).lower()}", *arguments]
-    with contextlib.ExitStack() as stack:
-        log = None if log_folder is None else stack.enter_context((log_folder / f"{executable}.log").open("wb"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"mp_perception.ros.{executable}", *command, *ros_arguments],
-            stdout=log,
-            stderr=None if log is None else subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(timeout=patience)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+    def ready() -> bool:
+        for process in processes:
+            process.check_running()
+        if probe.error:
+            raise UserError(f"perception_node: {probe.error}")
+        return all(probe.num_subscribers(topic) > 0 for topic in [session.image_topic, *outputs])
+
+    probe.wait_until(ready, "perception_node and record_node: not ready", _START_LIMIT)
 
 
-def end_process(process: subprocess.Popen[bytes], name: str, log_folder: Path, patience: float = _END_LIMIT) -> None:
-    """End a process by SIGINT.  Raises UserError if it fails, or takes longer than `patience` seconds."""
-    process.send_signal(signal.SIGINT)
-    try:
-        code = process.wait(timeout=patience)
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{name} has not ended {patience:g} s after SIGINT: {last_line(log_folder, name)}") from None
-    if code != 0:
-        raise UserError(f"{name} ended with code {code}: {last_line(log_folder, name)}")
-
-
-class _Watcher:
-    """Looks at the graph and at the node's diagnostics from outside."""
-
-    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
-        self._node = node
-        self._executor = executor
-        self._level = DiagnosticStatus.OK
-        self._message = ""
-        self._values: dict[str, str] = {}
-        self._count = 0
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._take, qos.OUTPUT)
-
-    def spin(self, seconds: float) -> None:
-        """Take messages for so long."""
-        deadline = time.monotonic() + seconds
-        while (remaining := deadline - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=remaining)
-
-    def wait_until_ready(self, session: ReplaySession, processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
-        """Until the node waits for images and the recorder for everything the node publishes."""
-        wanted = [session.image_topic, *RECORDED_TOPICS]
-        deadline = time.monotonic() + _START_LIMIT
-        while True:
-            self.spin(0.2)
-            # The diagnostics are ours too, so there the recorder is the second subscriber.
-            lacking = [topic for topic in wanted if self._node.count_subscribers(topic) < 1 + (topic == "/diagnostics")]
-            for name, process in processes.items():
-                if process.poll() is not None:
-                    raise UserError(f"{name} ended early: {last_line(session.log_folder, name)}")
-            if self._level == DiagnosticStatus.ERROR:
-                raise UserError(f"perception_node: {self._message}")
-            if not lacking:
-                return
-            if time.monotonic() > deadline:
-                raise UserError(f"not ready after {_START_LIMIT:g} s: nobody subscribed to {', '.join(lacking)}")
-
-    def wait_until_all_frames_are_accounted_for(self) -> dict[str, str]:
-        """The node's values once every received image has ended in some way.  Raises UserError if that never comes."""
-        seen = self._count
-        deadline = time.monotonic() + _END_LIMIT
-        while time.monotonic() < deadline:
-            self.spin(0.1)
-            counts = {name: int(self._values.get(f"images {name}", 0)) for name in FRAME_COUNTS}
-            ended = sum(number for name, number in counts.items() if name != "received")
-            if self._count > seen + 1 and counts["received"] == ended:
-                return dict(self._values)
-        raise UserError(f"perception_node: images are missing after {_END_LIMIT:g} s: {self._values}")
-
-    def _take(self, message: DiagnosticArray) -> None:
-        # Other nodes of the robot speak on this topic, too.
-        for status in message.status:
-            if status.name == _NODE_NAME:
-                self._level, self._message = status.level, status.message
-                self._values = {value.key: value.value for value in status.values}
-                self._count += 1
-
-
-@contextlib.contextmanager
-def _watch_node() -> Iterator[_Watcher]:
-    """A watcher in a ROS context of its own."""
-    context = Context()
-    rclpy.init(context=context, args=[])
-    node = Node("replay_session", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        yield _Watcher(node, executor)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
-
-
-def _seconds_until_end(process: subprocess.Popen[bytes], watcher: _Watcher) -> Iterator[int]:
+def _seconds_until_end(replay: NodeProcess, probe: NodeProbe, others: Sequence[NodeProcess]) -> Iterator[int]:
     seconds = 0
-    while process.poll() is None:
-        watcher.spin(1.0)
+    while replay.process.poll() is None:
+        probe.spin(1.0)
+        for process in others:
+            process.check_running()
         seconds += 1
         yield seconds
 
 
-def last_line(log_folder: Path, executable: str) -> str:
-    """The last thing that an executable said, and where the rest is."""
-    log = log_folder / f"{executable}.log"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f"{lines[-1].strip() if lines else 'no output'} (all of it: {log})"
+def _wait_until_all_images_are_accounted_for(probe: NodeProbe) -> None:
+    first = probe.num_received
+
+    def accounted_for() -> bool:
+        counts = {name: int(probe.values.get(f"images {name}", 0)) for name in FRAME_COUNTS}
+        ended = sum(counts.values()) - counts["received"]
+        # The first message to arrive may have been sent before the last image.
+        return probe.num_received > first + 1 and counts["received"] == ended
+
+    probe.wait_until(accounted_for, "perception_node: images are missing", _END_LIMIT)
+
+
+@contextmanager
+def _sigterm_like_sigint() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt within the block, so that the child processes are ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,13 +1,13 @@
-"""What killed processes leave in Fast DDS's shared memory, and how a process that starts keeps clear of it.
+"""Cleaning up after killed processes that used Fast DDS's shared memory, before a new process joins.
 
-Fast DDS (3.2, src/cpp/rtps/transport/shared_mem) hands messages over in segments, fastdds_<16 hexadecimal digits>, and
-announces them in ports, fastdds_port<number>, one per receiver.  Both are files in /dev/shm, and beside each lies
-<name>_el, which its owner keeps locked (flock) as long as it lives.
+Fast DDS (3.2, src/cpp/rtps/transport/shared_mem) passes messages in segments, fastdds_<16 hexadecimal digits>, and
+announces them in ports, fastdds_port<number>, one per receiver.  Both are files in /dev/shm.  Beside each lies
+<name>_el, which its owner keeps locked (flock) while it runs.
 
-- A segment (70 MB with our profile) stays when its owner is killed before others know it.
-- A receiver that is killed between two messages looks alive to those who send to its port.  The next process takes the
-  same number, and a new file with the same name; who has the old one open goes on to send there, for ever, and the new
-  process receives nothing from it.
+- A segment (70 MB with our profile) remains if its owner is killed before other processes discover it.
+- A receiver that is killed between two messages appears alive to the senders on its port.  The next process takes the
+  same number and creates a new file of the same name; a sender that has the old file open keeps sending there, and the
+  new process receives nothing from it (docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -23,12 +23,23 @@ _FOLDER = Path("/dev/shm")
 _LOCK = "_el"
 
 
-def remove_segments_of_the_dead(folder: Path = _FOLDER) -> int:
-    """Remove segments whose owner is dead, as `fastdds shm clean` does; their number.  Who has one open keeps it."""
+@contextmanager
+def clean_shared_memory(folder: Path = _FOLDER) -> Iterator[None]:
+    """Remove stale segments, and avoid stale ports for participants that are created within the block."""
+    remove_stale_segments(folder)
+    with avoid_stale_ports(folder):
+        yield
+
+
+def remove_stale_segments(folder: Path = _FOLDER) -> int:
+    """Remove this user's segments whose owner has ended, as `fastdds shm clean` does; returns their number.
+
+    A process that has such a segment open keeps it.
+    """
     removed = 0
     for lock in folder.glob(f"fastdds_{'[0-9a-f]' * 16}{_LOCK}"):
-        with _lock(lock) as is_free, suppress(OSError):  # another user's may be looked at and not removed
-            if is_free:
+        with _lock(lock) as is_free, suppress(OSError):
+            if is_free and lock.stat().st_uid == os.getuid():
                 lock.with_name(lock.name.removesuffix(_LOCK)).unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
                 removed += 1
@@ -36,39 +47,40 @@ def remove_segments_of_the_dead(folder: Path = _FOLDER) -> int:
 
 
 @contextmanager
-def ports_of_the_dead_avoided(folder: Path = _FOLDER) -> Iterator[list[str]]:
-    """Ports that other processes have open, and whose receiver is dead, look taken within the block; their names.
+def avoid_stale_ports(folder: Path = _FOLDER) -> Iterator[list[str]]:
+    """Lock, within the block, the ports that other processes have open although their receiver has ended.
 
-    Fast DDS gives a participant that is made there the next free number instead.
+    A participant that is created within the block takes other numbers; Fast DDS prints an error for each locked port.
+    Yields the names of the ports.
     """
     with ExitStack() as stack:
         avoided = []
         for name in sorted(_open_ports(folder)):
             path = folder / (name + _LOCK)
-            was_there = path.exists()
+            existed = path.exists()
             if stack.enter_context(_lock(path)):
                 avoided.append(name)
-                if not was_there:
+                if not existed:
                     stack.callback(path.unlink, missing_ok=True)
         yield avoided
 
 
 def _open_ports(folder: Path) -> set[str]:
-    """Names of the ports in the memory of the processes that may be looked at, also of those that were removed."""
+    """Names of the ports that processes of this user have mapped, including ports whose file was removed."""
     pattern = re.compile(rf"{re.escape(str(folder))}/(fastdds_port\d+)(?: \(deleted\))?$", re.MULTILINE)
     found: set[str] = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):  # ended meanwhile, or another user's
+        with suppress(OSError):  # the process has ended, or belongs to another user
             found.update(pattern.findall(maps.read_text()))
     return found
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Holds a lock file, made where it is missing, within the block; False if another process holds it."""
+    """Hold a lock file, created if missing, within the block; yields False if another process holds it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except OSError:  # another user's, or no such folder
+    except OSError:  # the file belongs to another user, or the folder does not exist
         yield False
         return
     try:

@@ -96,6 +96,8 @@ class Stage:
         arguments = [word for parameter in given for word in ("-p", parameter)]
         log = self.folder / f"node{len(self._nodes):04d}.txt"
         variables = {**self.environment, **(environment or {})}
+        # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
+        arguments += ["--", "--clean-shared-memory"]
         node = NodeProcess(variables, log, namespace, *arguments, longest=longest)
         self._nodes.append(node)
         return node

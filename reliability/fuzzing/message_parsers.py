@@ -69,7 +69,7 @@ def camera_info(data: bytes, folder: Path) -> None:
     from std_msgs.msg import Header
 
     from mp_perception.camera_messages import intrinsics_of
-    from mp_perception.ros.camera import same_camera, scaled_camera_info
+    from mp_perception.ros.camera import scaled_camera_info
 
     if len(data) < 4 + (data[3] & 3 if len(data) > 3 else 0):
         return  # Fast CDR 2.3.3 crashes where the padding that the head names is not there (docs/reliability.md)
@@ -79,7 +79,6 @@ def camera_info(data: bytes, folder: Path) -> None:
         return
     intrinsics_of(message, 320, 96)
     scaled_camera_info(message, 160, 48, Header())
-    same_camera(message, message)
 
 
 def bag_message(type_name: str, read: Callable[[object], object]) -> Callable[[bytes, Path], None]:

@@ -1,4 +1,4 @@
-"""Nodes under test as processes of their own (reliability/robot.py), ended with the test module."""
+"""Nodes under test as separate processes (reliability/robot.py), which end with the test module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reliability.robot import NodeProcess, Robot
 
 @pytest.fixture(scope="session")
 def ros_context(dds_environment: dict[str, str]) -> Iterator[rclpy.Context]:
-    """ROS in the test's own process, with the settings of the processes it starts."""
+    """ROS in the process of the tests, with the settings of the processes that they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", dds_environment["FASTDDS_DEFAULT_PROFILES_FILE"])
         context = rclpy.Context()
@@ -28,7 +28,7 @@ StartNode = Callable[..., tuple[NodeProcess, Robot]]
 def start_node(
     ros_context: rclpy.Context, dds_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartNode]:
-    """Starts a node in a namespace, with arguments of its own; both sides are ended with the module."""
+    """Starts a node in a namespace with its own arguments; it ends with the module."""
     started: list[tuple[NodeProcess, Robot]] = []
 
     def start(namespace: str, *arguments: str) -> tuple[NodeProcess, Robot]:

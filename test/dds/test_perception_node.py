@@ -1,4 +1,4 @@
-"""One active node, looked at from the outside: what it publishes, what it refuses, what it survives."""
+"""One active node from outside: its outputs, the changes that it refuses, and malformed input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    """An active node with a small network; untrained weights find something on noise at threshold 0."""
+    """An active node with a small input; at threshold 0 its network detects objects in noise."""
     process, robot = start_node(
         "/front", "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0", "-p", "max_detections:=20",
         "-p", "diagnostics_period:=0.2", "-p", "max_age:=5.0",
@@ -53,7 +53,7 @@ def test_without_camera_info_z_is_metres_and_x_y_are_unknown(robot: Any) -> None
         assert pose.covariance[14] >= 0
 
 
-def test_all_outputs_carry_the_images_header_and_belong_together(robot: Any) -> None:
+def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
     robot.set(publish_point_cloud=True)
     kinds = {"depth/image": Image, "depth/camera_info": CameraInfo, "overlay": Image, "depth/image_colored": Image}
     for topic, kind in kinds.items():
@@ -83,7 +83,7 @@ def test_all_outputs_carry_the_images_header_and_belong_together(robot: Any) -> 
         position, centre = detection.results[0].pose.pose.position, detection.bbox.center.position
         assert 0 <= centre.x <= 320
         assert 0 <= centre.y <= 96
-        # An image point counts pixel edges, the principal point pixel centres: half a pixel lies between them.
+        # Image points are relative to pixel edges, the principal point to pixel centres: they differ by half a pixel.
         assert position.x == pytest.approx((centre.x - 0.5 - CENTRE_X) / FOCAL * position.z, abs=1e-3)
         assert position.y == pytest.approx((centre.y - 0.5 - CENTRE_Y) / FOCAL * position.z, abs=1e-3)
         inside = depth[int(centre.y - detection.bbox.size_y / 2) : int(centre.y + detection.bbox.size_y / 2) + 1]
@@ -103,7 +103,7 @@ def test_all_outputs_carry_the_images_header_and_belong_together(robot: Any) -> 
         robot.unsubscribe(topic)
 
 
-def test_outputs_without_subscriber_are_not_made(robot: Any) -> None:
+def test_outputs_without_a_subscriber_are_not_computed(robot: Any) -> None:
     def published(values: dict[str, str], topic: str) -> int:
         return int(values.get(f"images published {topic}", 0))
 
@@ -123,14 +123,14 @@ def test_outputs_without_subscriber_are_not_made(robot: Any) -> None:
     assert published(last, "overlay") == published(before, "overlay") + 1
 
 
-def test_nothing_found_is_an_empty_array(robot: Any) -> None:
+def test_without_detections_the_array_is_empty(robot: Any) -> None:
     assert robot.set(score_threshold=1.0)[0].successful
     assert robot.answer(robot.image()).detections == []
     assert robot.set(score_threshold=0.0)[0].successful
     assert len(robot.answer(robot.image()).detections) == 20
 
 
-def test_label_info_comes_to_late_subscribers_and_follows_the_threshold(robot: Any) -> None:
+def test_late_subscribers_receive_label_info_which_follows_the_threshold(robot: Any) -> None:
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     robot.subscribe(LabelInfo, "label_info", latched)
     first = robot.wait(lambda: robot.received["label_info"], "label info")[-1]
@@ -174,12 +174,12 @@ def test_refused_changes_name_range_and_value_and_change_nothing(
     assert robot.get(name) == before
 
 
-def test_whole_numbers_are_taken_for_doubles(robot: Any) -> None:
+def test_integers_are_accepted_for_doubles(robot: Any) -> None:
     assert robot.set(max_age=6)[0].successful
     assert len(robot.answer(robot.image()).detections) == 20
 
 
-def test_bad_images_are_counted_and_the_next_good_one_is_processed(robot: Any) -> None:
+def test_malformed_images_are_counted_and_the_next_image_is_processed(robot: Any) -> None:
     bad = {
         "step: expected at least 27648 bytes a row": robot.image(9216, 1, step=100),
         "step: expected at least 960 bytes a row": robot.image(step=900),
@@ -203,7 +203,7 @@ def test_bad_images_are_counted_and_the_next_good_one_is_processed(robot: Any) -
     assert int(after["images errors"]) == 0
 
 
-def test_size_changes_in_mid_stream(robot: Any) -> None:
+def test_the_image_size_may_change(robot: Any) -> None:
     robot.subscribe(Image, "depth/image")
     robot.wait_for_publisher("depth/image")
     for width, height in ((640, 480), (33, 21), (320, 96)):
@@ -216,13 +216,13 @@ def test_size_changes_in_mid_stream(robot: Any) -> None:
         for detection in found.detections:
             assert detection.bbox.center.position.x + detection.bbox.size_x / 2 <= width + 1e-3
             assert detection.bbox.center.position.y + detection.bbox.size_y / 2 <= height + 1e-3
-            # The camera info is about 320x96 pixels: for another size it says nothing.
+            # The camera info is for 320x96 pixels and cannot be used for another size.
             assert np.isnan(detection.results[0].pose.pose.position.x) == (width != 320)
     robot.unsubscribe("depth/image")
 
 
 @pytest.mark.parametrize("bad", ["nan", "zero"])
-def test_bad_camera_info_is_named_and_costs_only_x_and_y(robot: Any, bad: str) -> None:
+def test_unusable_camera_info_is_reported_and_costs_only_x_and_y(robot: Any, bad: str) -> None:
     info = CameraInfo(width=320, height=96)
     if bad == "nan":
         info.k = [float("nan")] * 9
@@ -269,7 +269,7 @@ def test_one_class_only(robot: Any) -> None:
 
 
 def test_stopped_by_sigint_with_exit_code_0(node_and_robot: Any) -> None:
-    """Last in this module: the node is gone afterwards."""
+    """The last test of this module, because it ends the node."""
     process, _ = node_and_robot
     code, seconds = process.stop(signal.SIGINT)
     assert code == 0, process.text()

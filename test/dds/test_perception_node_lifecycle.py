@@ -1,6 +1,6 @@
-"""One node, configured anew for each test: lifecycle, start from the generated file, inputs and clocks of all kinds.
+"""One node that each test configures: lifecycle, the generated parameter file, inputs and clocks.
 
-Reliability is overridden by parameter, as a user would do it.
+Reliability is overridden by a parameter, as a user would do it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OVERRIDES = {"input_size": [96, 320], "score_threshold": 0.0, "diagnostics_perio
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    """A node that waits to be configured."""
+    """A node that is not configured."""
     process, robot = start_node(
         "/rear", "--params-file", str(CHECKOUT / "config" / "perception.yaml"),
         "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0.0", "-p", "diagnostics_period:=0.2",
@@ -44,7 +44,7 @@ def node_and_robot(start_node: Any) -> Any:
 
 @pytest.fixture
 def robot(node_and_robot: Any) -> Any:
-    """The other side of an unconfigured node."""
+    """The counterpart of an unconfigured node."""
     robot = node_and_robot[1]
     if robot.state() == "active":
         assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
@@ -56,7 +56,7 @@ def robot(node_and_robot: Any) -> Any:
 
 @pytest.fixture
 def run(robot: Any) -> Callable[..., Any]:
-    """Configures and activates the node with some parameters changed for the time of the test."""
+    """Configures and activates the node with other parameters during the test."""
     before: dict[str, Any] = {}
 
     def activate(**parameters: Any) -> Any:
@@ -73,7 +73,7 @@ def run(robot: Any) -> Callable[..., Any]:
     assert all(result.successful for result in robot.set(**before))
 
 
-def test_the_generated_file_gives_the_defaults(robot: Any) -> None:
+def test_the_generated_file_contains_the_defaults(robot: Any) -> None:
     for row in fields(NodeParameters):
         assert robot.get(row.name) == OVERRIDES.get(row.name, ros_value(row.default))
 
@@ -103,7 +103,7 @@ def test_images_are_subscribed_to_only_while_active(robot: Any) -> None:
         ("classes", ["Unicorn"], "Unicorn"),
     ],
 )
-def test_a_failed_configuration_leaves_the_node_alive_and_says_why(
+def test_after_a_failed_configuration_the_node_runs_and_reports_the_reason(
     node_and_robot: Any, robot: Any, name: str, value: Any, words: str
 ) -> None:
     before = robot.get(name)
@@ -118,7 +118,7 @@ def test_a_failed_configuration_leaves_the_node_alive_and_says_why(
     assert robot.diagnostics()["level"] == "0"
 
 
-def test_cleanup_gives_the_memory_back(robot: Any) -> None:
+def test_cleanup_frees_the_memory(robot: Any) -> None:
     def resident() -> float:
         robot.spin(0.3)
         return float(robot.diagnostics()["resident memory (MB)"])
@@ -153,7 +153,7 @@ def test_compressed_images(run: Callable[..., Any]) -> None:
     assert len(robot.answer(compressed(robot, "PNG"), image_topic=topic).detections) > 0
 
 
-def test_every_frame_is_processed_in_order_however_old(run: Callable[..., Any]) -> None:
+def test_process_every_frame_keeps_order_and_accepts_any_age(run: Callable[..., Any]) -> None:
     robot = run(process_every_frame=True)
     robot.received["detections"].clear()
     start = time.time() - 30
@@ -163,9 +163,7 @@ def test_every_frame_is_processed_in_order_however_old(run: Callable[..., Any]) 
     assert int(robot.diagnostics()["images overflowed"]) == 0
 
 
-def test_old_images_are_dropped_and_other_clocks_are_not_taken_for_age(
-    node_and_robot: Any, run: Callable[..., Any]
-) -> None:
+def test_old_images_are_dropped_but_not_those_of_another_clock(node_and_robot: Any, run: Callable[..., Any]) -> None:
     robot = run(max_age=0.5)
     robot.answer(robot.image())
     before = robot.diagnostics()
@@ -186,7 +184,7 @@ def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callabl
     def set_clock(seconds: int) -> None:
         message = Clock()
         message.clock.sec = seconds
-        for _ in range(10):  # as a bag does; a single one may be lost before both sides know each other
+        for _ in range(10):  # like a bag; a single message may be lost during discovery
             clock.publish(message)
             robot.spin(0.05)
 
@@ -202,9 +200,7 @@ def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callabl
     assert robot.set(use_sim_time=False)[0].successful
 
 
-def test_a_publisher_that_does_not_fit_is_named_with_the_parameter(
-    node_and_robot: Any, run: Callable[..., Any]
-) -> None:
+def test_an_incompatible_publisher_is_reported_with_the_parameter(node_and_robot: Any, run: Callable[..., Any]) -> None:
     robot = run()
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = robot.node.create_publisher(Image, "image", best_effort)

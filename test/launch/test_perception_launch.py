@@ -1,4 +1,4 @@
-"""perception.launch.py, executed by the real launch and launch_ros, wherever they can be imported."""
+"""perception.launch.py, executed by the real launch and launch_ros."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mp_perception.ros.large_images import FAST_DDS_VARIABLES
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
 ARGUMENTS = {
     "backbone", "weights", "device", "runtime", "image", "camera_info", "image_transport", "namespace", "params_file",
-    "use_sim_time", "respawn", "log_level", "rviz", "fixed_frame",
+    "use_sim_time", "respawn", "clean_shared_memory", "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
 
 #: Publishes images until a detection comes; prints its frame and the metres of its objects.  Only rclpy and messages.
@@ -44,7 +44,7 @@ print(received[0].header.frame_id if received else "nothing received")
 """
 
 
-def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
+def test_every_argument_has_a_description(launch_file: ModuleType) -> None:
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     assert {argument.name for argument in arguments} == ARGUMENTS
     for argument in arguments:
@@ -53,35 +53,30 @@ def test_every_argument_says_what_it_means(launch_file: ModuleType) -> None:
     assert {"mobilenet_v2", "resnet50"} < set(backbone.choices)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "set_by_us"),
-    [
-        (None, None, True),
-        ("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml", False),
-        ("FASTRTPS_DEFAULT_PROFILES_FILE", "mine.xml", False),
-        ("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA", False),
-        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp", False),
-        ("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp", True),
-    ],
-)
-def test_the_profile_for_large_images_is_never_set_over_the_users_own(
-    launch: ModuleType,
-    launch_file: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str | None,
-    value: str,
-    set_by_us: bool,
+@pytest.mark.parametrize("given", [True, False])
+def test_the_profile_for_large_images_does_not_replace_the_users_own(
+    launch: ModuleType, launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch, given: bool
 ) -> None:
     for name in (*FAST_DDS_VARIABLES, "RMW_IMPLEMENTATION"):
         monkeypatch.delenv(name, raising=False)
-    if variable:
-        monkeypatch.setenv(variable, value)
-    settings = launch_file.large_image_settings()
-    assert bool(settings) == set_by_us
+    if given:
+        monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
     context = launch.LaunchContext()
-    for setting in settings:
+    for setting in launch_file.large_image_settings():
         setting.execute(context)
-        assert Path(context.environment["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
+    path = context.environment["FASTDDS_DEFAULT_PROFILES_FILE"]
+    assert path == "mine.xml" if given else Path(path).is_file()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_shared_memory_is_cleaned_only_on_request(launch: ModuleType, launch_file: ModuleType, given: bool) -> None:
+    context = launch.LaunchContext()
+    context.launch_configurations["clean_shared_memory"] = str(given).lower()
+    for argument in launch_file.declare_arguments():
+        argument.execute(context)
+    (node,) = launch_file.perception_node(context)
+    words = [part.text for substitutions in node.cmd for part in substitutions if hasattr(part, "text")]
+    assert ("--clean-shared-memory" in words) == given
 
 
 def test_a_wrong_choice_is_refused(launch: ModuleType, launch_file: ModuleType) -> None:
@@ -100,7 +95,7 @@ def test_launched_node_takes_its_arguments(
     launch_command: list[str], backbone: str, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
-    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file's task
+    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
     log = tmp_path / "launch.txt"
     arguments = [
         f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info",

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from mp_perception.camera_messages import intrinsics_of
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.ros.camera import same_camera, scaled_camera_info
+from mp_perception.ros.camera import scaled_camera_info
 
 K = [100.0, 0.0, 63.5, 0.0, 110.0, 31.5, 0.0, 0.0, 1.0]
 P = [90.0, 0.0, 60.0, -45.0, 0.0, 95.0, 30.0, 0.0, 0.0, 0.0, 1.0, 0.0]
@@ -79,10 +79,3 @@ def test_scaling_resolves_binning_and_region() -> None:
 
 def test_an_empty_matrix_stays_empty() -> None:
     assert not np.any(scaled_camera_info(info(k=[0.0] * 9), 64, 32, Header()).k)
-
-
-def test_the_stamp_makes_no_other_camera() -> None:
-    assert same_camera(info(), info(header=Header(frame_id="other")))
-    assert not same_camera(info(), info(width=64))
-    assert not same_camera(info(), info(p=[0.0] * 12))
-    assert not same_camera(info(), info(roi=RegionOfInterest(width=5)))

@@ -1,4 +1,4 @@
-"""Ages and other clocks."""
+"""Ages of images, and clocks that disagree."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_age(stamp: int, now: int, age: float | None) -> None:
         (NOW - 90 * SECOND, NOW, "90 seconds old"),
         (NOW + 7200 * SECOND, NOW, "2 hours in the future"),
         (0, NOW, "the stamps are zero"),
-        (NOW, 0, "no time comes on /clock"),
+        (NOW, 0, "/clock has no time"),
     ],
 )
-def test_mismatch_says_what_to_do(stamp: int, now: int, words: str) -> None:
+def test_a_mismatch_names_the_remedy(stamp: int, now: int, words: str) -> None:
     text = describe_clock_mismatch(stamp, now, "/image")
     assert words in text
     assert text.startswith("/image: ")

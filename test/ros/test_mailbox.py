@@ -1,4 +1,4 @@
-"""Mailbox and FrameQueue: what is lost, what is kept, and that nobody waits for ever."""
+"""Mailbox and FrameQueue: which items are lost, which are kept, and that `take` does not wait forever."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_taking_waits_for_an_item() -> None:
     assert taken == ["frame"]
 
 
-def test_closing_wakes_whoever_waits_and_leaves_nothing_to_take() -> None:
+def test_closing_ends_a_waiting_take() -> None:
     mailbox: Mailbox[str] = Mailbox()
     taken: list[str | None] = ["unset"]
     thread = threading.Thread(target=lambda: taken.append(mailbox.take()))

@@ -1,4 +1,4 @@
-"""The parameter table: its checks, and the files made from it."""
+"""The parameter table: its checks, and the files that are made from it."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ values = st.one_of(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("file", "text"), [(YAML_FILE, yaml_text()), (DOCUMENTATION_FILE, documentation_text())], ids=str
-)
-def test_files_equal_the_table(file: Path, text: str) -> None:
-    assert (CHECKOUT / file).read_text(encoding="utf-8") == text, "run python -m mp_perception.ros.parameter_files"
+def test_the_files_are_those_of_the_table() -> None:
+    page = (CHECKOUT / DOCUMENTATION_FILE).read_text(encoding="utf-8")
+    assert documentation_text(page) == page, "run python -m mp_perception.ros.parameter_files"
+    text = (CHECKOUT / YAML_FILE).read_text(encoding="utf-8")
+    assert yaml_text() == text, "run python -m mp_perception.ros.parameter_files"
 
 
-def test_the_yaml_file_holds_every_default() -> None:
+def test_the_yaml_file_contains_every_default() -> None:
     table = yaml.safe_load(yaml_text())["/**"]["ros__parameters"]
     assert table == {row.name: ros_value(row.default) for row in fields(NodeParameters)}
     assert NodeParameters.checked(table) == NodeParameters()
 
 
 def test_the_documentation_names_every_parameter_once() -> None:
-    rows = [line.split("|")[1].strip() for line in documentation_text().splitlines() if line.startswith("| `")]
+    page = (CHECKOUT / DOCUMENTATION_FILE).read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| `")]
     assert rows == [f"`{row.name}`" for row in fields(NodeParameters)]
 
 
-def test_the_run_time_changeable_parameters_are_those_of_the_interface() -> None:
+def test_run_time_parameters_are_those_of_the_interface() -> None:
     fixed = {
         "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "process_every_frame",
         "image_transport", "autostart", "diagnostics_period",
@@ -81,7 +82,7 @@ def test_ranges(name: str, good: list[Any], bad: list[Any]) -> None:
 
 
 @given(st.sampled_from(sorted(PARAMETER_NAMES)), values)
-def test_any_value_is_taken_with_the_tables_type_or_refused(name: str, value: Any) -> None:
+def test_any_value_gets_the_type_of_the_table_or_is_refused(name: str, value: Any) -> None:
     try:
         parameters = NodeParameters.checked({name: value})
     except UserError:
@@ -97,7 +98,7 @@ def test_depth_limits_must_be_a_range() -> None:
         NodeParameters.checked({"min_depth": 10.0, "max_depth": 5.0})
 
 
-def test_what_the_checkpoint_leaves_open_comes_from_it() -> None:
+def test_defaults_come_from_the_checkpoint() -> None:
     description = describe_network("mobilenet_v2")
     parameters = NodeParameters()
     parameters.check_against(description)
@@ -113,6 +114,6 @@ def test_what_the_checkpoint_leaves_open_comes_from_it() -> None:
 @pytest.mark.parametrize(
     ("values", "words"), [({"classes": ["Car", "Tree"]}, "found 'Tree'"), ({"min_depth": 100.0}, "found 100 to 80")]
 )
-def test_what_the_checkpoint_cannot_give_is_refused(values: dict[str, Any], words: str) -> None:
+def test_values_that_do_not_match_the_checkpoint_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         NodeParameters.checked(values).check_against(describe_network("mobilenet_v2"))

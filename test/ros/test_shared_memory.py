@@ -1,8 +1,9 @@
-"""Files as Fast DDS leaves them, in a folder of the test's own, and a process that has one of them open."""
+"""Files as Fast DDS leaves them, in a temporary folder, and a process that has one of them open."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mp_perception.ros.shared_memory import ports_of_the_dead_avoided, remove_segments_of_the_dead
+from mp_perception.ros.shared_memory import avoid_stale_ports, remove_stale_segments
 
 _HOLDER = """
 import mmap, sys
@@ -24,7 +25,7 @@ sys.stdin.read()
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """Another process has a file in its memory."""
+    """Another process has mapped the file."""
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -39,14 +40,14 @@ def opened(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """A living owner's lock; flock belongs to the open file, so one of this process serves as well."""
+    """The lock of a running owner; flock belongs to the open file, so a lock of this process has the same effect."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def looks_taken(folder: Path, name: str) -> bool:
-    """What Fast DDS asks about a port before it takes it."""
+def appears_taken(folder: Path, name: str) -> bool:
+    """Whether Fast DDS would skip this port."""
     with (folder / f"{name}_el").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,68 +64,66 @@ def make(folder: Path, name: str, with_lock: bool = True) -> Path:
     return path
 
 
-def test_only_segments_of_the_dead_are_removed(tmp_path: Path) -> None:
+def test_only_segments_whose_owner_has_ended_are_removed(tmp_path: Path) -> None:
     make(tmp_path, "fastdds_0123456789abcdef")
     make(tmp_path, "fastdds_00112233445566aa")
     make(tmp_path, "fastdds_port7411")
     make(tmp_path, "fastdds_ffffffffffffffff", with_lock=False)
-    make(tmp_path, "somebody_elses")
+    make(tmp_path, "other_file")
     with locked(tmp_path / "fastdds_00112233445566aa_el"):
-        assert remove_segments_of_the_dead(tmp_path) == 1
+        assert remove_stale_segments(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "fastdds_00112233445566aa",
         "fastdds_00112233445566aa_el",
         "fastdds_ffffffffffffffff",
         "fastdds_port7411",
         "fastdds_port7411_el",
-        "somebody_elses",
-        "somebody_elses_el",
+        "other_file",
+        "other_file_el",
     ]
 
 
-def test_what_belongs_to_another_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, missing_ok: bool = False) -> None:
-        raise PermissionError(1, "Operation not permitted", str(self))
-
-    make(tmp_path, "fastdds_0123456789abcdef")
-    monkeypatch.setattr(Path, "unlink", refuse)
-    assert remove_segments_of_the_dead(tmp_path) == 0
+def test_segments_of_another_user_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = make(tmp_path, "fastdds_0123456789abcdef")
+    monkeypatch.setattr(os, "getuid", lambda: segment.stat().st_uid + 1)
+    assert remove_stale_segments(tmp_path) == 0
+    assert segment.exists()
 
 
-def test_a_port_of_the_dead_that_is_open_elsewhere_looks_taken(tmp_path: Path) -> None:
+def test_a_stale_port_that_a_sender_has_open_appears_taken(tmp_path: Path) -> None:
     port = make(tmp_path, "fastdds_port7415")
     with opened(port):
-        assert not looks_taken(tmp_path, "fastdds_port7415")
-        with ports_of_the_dead_avoided(tmp_path) as avoided:
+        assert not appears_taken(tmp_path, "fastdds_port7415")
+        with avoid_stale_ports(tmp_path) as avoided:
             assert avoided == ["fastdds_port7415"]
-            assert looks_taken(tmp_path, "fastdds_port7415")
-        assert not looks_taken(tmp_path, "fastdds_port7415")
+            assert appears_taken(tmp_path, "fastdds_port7415")
+        assert not appears_taken(tmp_path, "fastdds_port7415")
         assert port.exists()
 
 
-def test_a_port_that_was_removed_under_its_sender_looks_taken(tmp_path: Path) -> None:
+def test_a_removed_port_that_a_sender_has_open_appears_taken(tmp_path: Path) -> None:
     port = make(tmp_path, "fastdds_port7415", with_lock=False)
     with opened(port):
         port.unlink()
-        with ports_of_the_dead_avoided(tmp_path) as avoided:
+        with avoid_stale_ports(tmp_path) as avoided:
             assert avoided == ["fastdds_port7415"]
-            assert looks_taken(tmp_path, "fastdds_port7415")
+            assert appears_taken(tmp_path, "fastdds_port7415")
         assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_ports_of_the_living_and_ports_that_nobody_has_open_are_left_alone(tmp_path: Path, is_open: bool) -> None:
+def test_ports_in_use_and_ports_that_no_sender_has_open_are_not_locked(tmp_path: Path, is_open: bool) -> None:
     port = make(tmp_path, "fastdds_port7415")
     if is_open:
-        with opened(port), locked(tmp_path / "fastdds_port7415_el"), ports_of_the_dead_avoided(tmp_path) as avoided:
+        with opened(port), locked(tmp_path / "fastdds_port7415_el"), avoid_stale_ports(tmp_path) as avoided:
             assert avoided == []
     else:
-        with ports_of_the_dead_avoided(tmp_path) as avoided:
+        with avoid_stale_ports(tmp_path) as avoided:
             assert avoided == []
-            assert not looks_taken(tmp_path, "fastdds_port7415")
+            assert not appears_taken(tmp_path, "fastdds_port7415")
 
 
-def test_no_such_folder_is_nothing_to_do(tmp_path: Path) -> None:
-    assert remove_segments_of_the_dead(tmp_path / "absent") == 0
-    with ports_of_the_dead_avoided(tmp_path / "absent") as avoided:
+def test_a_missing_folder_is_not_an_error(tmp_path: Path) -> None:
+    assert remove_stale_segments(tmp_path / "absent") == 0
+    with avoid_stale_ports(tmp_path / "absent") as avoided:
         assert avoided == []

@@ -22,7 +22,7 @@ from mp_perception.benchmark.tables import Cell, Table
 from mp_perception.errors import UserError
 from mp_perception.progress import track
 from mp_perception.ros.diagnostics import STAGES
-from mp_perception.ros.replay_session import last_line, node_process, session_environment
+from mp_perception.ros.node_process import NodeProcess, session_environment
 
 _NAMESPACE = "/mp_perception_benchmark"
 #: Seconds of images before anything counts.
@@ -69,22 +69,20 @@ def measure_node(conditions: Conditions) -> SectionResult:
         "precision": conditions.node_precision,
         "diagnostics_period": 0.5,
     }
-    arguments = ["-r", f"__ns:={_NAMESPACE}"]
-    arguments += [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
     with (
         camera_process(_NAMESPACE) as camera,
         observe(_NAMESPACE) as observer,
-        node_process(logs, "perception_node", [], arguments=arguments) as node,
+        NodeProcess("perception_node", logs, remappings={"__ns": _NAMESPACE}, parameters=parameters) as node,
     ):
         try:
             observer.wait_until_active()
-            process = psutil.Process(node.pid)
+            process = psutil.Process(node.process.pid)
             _stream("node: warm up", camera, observer, conditions.rate, _WARM_UP)
             idle = _phase("alone", camera, observer, process, conditions)
             with _busy_process():
                 busy = _phase("beside a busy process", camera, observer, process, conditions)
         except (UserError, psutil.NoSuchProcess) as error:
-            raise UserError(f"{error}; perception_node: {last_line(logs, 'perception_node')}") from error
+            raise UserError(f"{error}; perception_node: {node.last_line()}") from error
     return _result(conditions, [idle, busy])
 
 

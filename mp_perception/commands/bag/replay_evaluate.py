@@ -1,65 +1,133 @@
-"""`mp_perception bag replay-evaluate`: a bag through the real node over DDS, scored live.  Needs ROS's libraries."""
+"""`mp_perception bag replay-evaluate`: replay a bag through the real node over DDS, record it, and score the recording.
+
+It needs ROS's libraries.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Weights, split_weights
+from mp_perception.commands.network_options import Device, Weights, split_weights
+
+if TYPE_CHECKING:
+    from mp_perception.bags.contents import BagContents
+    from mp_perception.bags.reading import BagReader
+
+#: Topics of the node that `bag evaluate --recorded` reads.
+_OUTPUTS = ("/detections", "/depth/image", "/label_info")
 
 
 def replay_evaluate(
     bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2 with ground truth, or its .mcap or .db3 file.")],
     weights: Weights = "mobilenet_v2",
     rate: Annotated[float, typer.Option(min=0.001, max=100, help="2 plays twice as fast, 0.5 half as fast.")] = 1.0,
-    report: Annotated[Path, typer.Option(help="HTML file: all of it in one page to read and send on.")] = Path(
-        "evaluation.html"
-    ),
-    json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
+    report: Annotated[Path, typer.Option(help="HTML file with figures, plots and pictures.")] = Path("evaluation.html"),
+    json: Annotated[Path | None, typer.Option(help="JSON file with all figures.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="BAG", help="Keep the recording as this new bag; by default it is removed.")
+    ] = None,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Minimum score of a detection; default: the checkpoint's."),
+    ] = None,
+    device: Device = "auto",
 ) -> None:
-    """Play a bag through the node and score what it publishes, dropped frames included.
+    """Play a bag through the node, record its outputs beside the ground truth, and score the recording.
 
-    Replay, node and evaluation are processes of their own that talk over DDS. The node works as on a robot: what it
-    is too slow for is dropped and counted; a lower --rate gives it time. It ends by itself with the bag.
+    The node, the replay and the recorder are separate processes that communicate over DDS. As on a robot, the node
+    drops images if it is too slow; they are counted, and a lower --rate gives it more time.
 
     Example: mp_perception bag replay-evaluate street --weights mobilenet_v2 --report live.html
     """
+    import shlex
+    import sys
     import tempfile
 
-    from mp_perception.bags.live_pairing import needed_topics, open_replayed_bag
-    from mp_perception.bags.reading import BagReader
+    from mp_perception.bags.evaluation import BagRequest, run_bag_evaluation
+    from mp_perception.bags.opening import open_contents
+    from mp_perception.bags.topic_choice import ChosenTopics
+    from mp_perception.errors import UserError
     from mp_perception.evaluation.run import Outputs
-    from mp_perception.inference.predictor import Predictor
-    from mp_perception.ros.evaluation_session import EvaluationSession, run_evaluation_session
+    from mp_perception.files import check_new_folder
+    from mp_perception.progress import console, warn
+    from mp_perception.ros.replay_session import network_parameters
 
-    outputs = Outputs(json=json, report=report)
+    outputs = Outputs(json=json, report=report, command=shlex.join(["mp_perception", *sys.argv[1:]]))
     outputs.check()
-    # Loaded here as well: what is wrong with the weights is said at once, and the checkpoint knows its threshold.
-    backbone, file = split_weights(weights)
-    known = Predictor.load(backbone, file)
-    node_parameters = {"backbone": known.description.backbone}
-    if file is not None:
-        node_parameters["weights"] = str(file.resolve())
-    threshold = float(known.description.score_threshold)
-    known.close()
-    with tempfile.TemporaryDirectory(prefix="mp_perception_bag_") as workspace:
-        contents = open_replayed_bag(bag, Path(workspace))
-        with BagReader(contents.path) as reader:
-            compressed = reader.topics[contents.topics.image].type.endswith("CompressedImage")
-        evaluation_parameters = {"score_threshold": repr(threshold), "report": str(report.absolute())}
-        if json is not None:
-            evaluation_parameters["json"] = str(json.absolute())
-        run_evaluation_session(
-            EvaluationSession(
-                bag=contents.path,
-                image_topic=contents.topics.image,
-                camera_info_topic=contents.topics.camera_info,
-                compressed=compressed,
-                topics=tuple(needed_topics(contents)),
-                rate=rate,
-                node_parameters=node_parameters,
-                evaluation_parameters=evaluation_parameters,
-            )
+    if keep is not None:
+        check_new_folder(keep)
+    parameters, own_threshold = network_parameters(*split_weights(weights))
+    parameters["device"] = device
+    with tempfile.TemporaryDirectory(prefix="mp_perception_replay_") as workspace:
+        contents = open_contents(bag, ChosenTopics(), bag.resolve().name, Path(workspace))
+        if not (contents.has_depth or contents.has_labels):
+            raise UserError(f"{bag}: expected ground truth (depth images, point clouds, detections), found none")
+        for note in contents.notes:
+            warn(f"{bag}: {note}")
+        recording = keep or Path(workspace) / "recording" / contents.name
+        diagnostics = _record(contents, recording, parameters, rate)
+        threshold = own_threshold if score_threshold is None else score_threshold
+        run_bag_evaluation(BagRequest((recording,), ChosenTopics(), None, threshold), outputs)
+    console.print(_summary(diagnostics), style="dim", soft_wrap=True)
+
+
+def _record(contents: BagContents, recording: Path, parameters: dict[str, str], rate: float) -> dict[str, str]:
+    """Replay what an evaluation reads of the bag, and record it with the node's outputs; the node's diagnostics."""
+    import shutil
+    import tempfile
+
+    from mp_perception.bags.reading import BagReader
+    from mp_perception.bags.replay_topics import evaluation_topics
+    from mp_perception.errors import UserError
+    from mp_perception.files import share_folder
+    from mp_perception.ros.replay_session import ReplaySession, run_replay_session
+
+    logs = Path(tempfile.mkdtemp(prefix="mp_perception_logs_"))
+    recording.parent.mkdir(parents=True, exist_ok=True)
+    with BagReader(contents.path) as reader:
+        played = evaluation_topics(reader, contents.topics)
+        if taken := sorted({*played} & {*_OUTPUTS}):
+            raise UserError(f"{contents.source}: ground truth on {taken[0]}, where the node publishes its outputs")
+        compressed = reader.topics[contents.topics.image].type.endswith("CompressedImage")
+        session = ReplaySession(
+            bag=contents.path,
+            image_topic=contents.topics.image,
+            camera_info_topic=contents.topics.camera_info,
+            recording=recording,
+            recorded=[*_OUTPUTS, *played],
+            log_folder=logs,
+            parameters={**parameters, "image_transport": "compressed" if compressed else "raw"},
+            parameter_file=share_folder() / "config" / "replay_evaluation.yaml",
+            played=played,
+            rate=rate,
         )
+        diagnostics = run_replay_session(session, (reader.end_ns - reader.start_ns) / 1e9 / rate)
+        _warn_of_losses(reader, recording, played)
+    shutil.rmtree(logs, ignore_errors=True)  # after a failure they remain, because the error names them
+    return diagnostics
+
+
+def _warn_of_losses(reader: BagReader, recording: Path, played: Sequence[str]) -> None:
+    """Frames whose messages did not reach the recorder are not scored, or not in full."""
+    from mp_perception.bags.reading import BagReader
+    from mp_perception.progress import warn
+
+    with BagReader(recording) as recorded:
+        for topic in played:
+            sent = reader.topics[topic].count
+            received = recorded.topics[topic].count if topic in recorded.topics else 0
+            if received < sent:
+                warn(f"{topic}: {sent - received} of {sent} messages did not reach the recorder; try a lower --rate")
+
+
+def _summary(diagnostics: Mapping[str, str]) -> str:
+    """The node's own account of the images, and its network."""
+    from mp_perception.ros.diagnostics import FRAME_COUNTS
+
+    counts = ", ".join(f"{diagnostics[f'images {name}']} {name}" for name in FRAME_COUNTS)
+    network = " ".join(diagnostics[name] for name in ("weights", "runtime", "precision", "device"))
+    return f"perception_node: {counts}; {network}"

@@ -1,6 +1,6 @@
 """The report of an evaluation: one HTML file with everything in it, to be read, printed and sent on.
 
-`write_report` is what `mp_perception evaluate`, the evaluation of bags and the evaluation node call.  The page is
+`write_report` is what `mp_perception evaluate` and `bag evaluate` call.  The page is
 templates/report.html; here is what it shows.  Every text is escaped: names of classes and files come from data.
 """
 

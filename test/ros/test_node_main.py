@@ -1,29 +1,28 @@
-"""The end of a node whose middleware does not come back."""
+"""How a node ends: by a signal, and if the middleware does not return."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 _STUCK_NODE = """
-import ctypes
+import ctypes, sys
 from rclpy.node import Node
-from mp_perception.ros.running import run_node
+from mp_perception.ros.node_main import run_main, spin_until_signal
 
-def stuck(node, limit):
+def stuck(limit):
     print("stuck", flush=True)
     ctypes.PyDLL(None).sleep(60)  # PyDLL keeps Python's lock, as a call into rclpy does
 
-class Patient(Node):
-    def __init__(self):
-        super().__init__("patient")
-        print("runs", flush=True)
+def run(arguments, stop):
+    node = Node("patient")
+    print("runs", flush=True)
+    spin_until_signal(node, stop, stuck)
 
-run_node(Patient, stuck)
+sys.exit(run_main(run))
 """
 
 
@@ -38,10 +37,8 @@ def test_a_node_that_is_stuck_below_python_ends_and_says_where() -> None:
         assert node.stdout.readline() == "runs\n"
         node.send_signal(signal.SIGTERM)
         assert node.stdout.readline() == "stuck\n"
-        start = time.monotonic()
         _, errors = node.communicate(timeout=30)
         assert node.returncode == 1
-        assert 3 < time.monotonic() - start < 15
         assert "in stuck" in errors
     finally:
         node.kill()

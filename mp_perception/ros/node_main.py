@@ -1,0 +1,151 @@
+"""The main function of our nodes: how they start, and how SIGINT and SIGTERM end them."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logging_directory
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from mp_perception.errors import UserError
+
+#: The longest time that a loop sleeps before it checks for a signal again, seconds.
+LONGEST_SLEEP = 0.1
+#: Time from the signal to the end of the process, seconds, whatever is in work.
+_SHUTDOWN_LIMIT = 1.5
+#: The same limit where the middleware does not return, for example from a lock whose owner was killed.
+_STUCK_LIMIT = 5.0
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+class StopSignals:
+    """Handles SIGINT and SIGTERM of this process.
+
+    The handler only sets a flag: it interrupts no call and takes no lock, so nothing is left half done.  rclpy's own
+    handlers must be off (SignalHandlerOptions.NO).
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        signal.signal(signal.SIGINT, self._receive)
+        signal.signal(signal.SIGTERM, self._receive)
+
+    def sleep_until(self, deadline: float) -> bool:
+        """Sleep until time.monotonic() reaches `deadline`; False if a signal came first."""
+        while not self.received:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return True
+            time.sleep(min(remaining, LONGEST_SLEEP))
+        return False
+
+    def _receive(self, signal_number: int, frame: FrameType | None) -> None:
+        self.received = True
+
+
+def run_main(body: Callable[[list[str], StopSignals], object], arguments: Sequence[str] | None = None) -> int:
+    """Run the program of a node; returns its exit code.
+
+    Args:
+        body: receives the arguments that are not for ROS, and the signals; rclpy is initialised while it runs.
+        arguments: as sys.argv, the default.
+
+    Returns:
+        0, or 2 after a UserError, which is printed as one line.
+    """
+    stop = StopSignals()
+    given = list(sys.argv if arguments is None else arguments)
+    try:
+        with start_errors():
+            _initialise(given)
+            own_arguments = remove_ros_args(given)[1:]
+        body(own_arguments, stop)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+@contextmanager
+def start_errors() -> Iterator[None]:
+    """Turns errors of rcl, such as an argument that it cannot parse, into a UserError of one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UserError(f"cannot start: {' '.join(str(error).split())}") from error
+
+
+def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float], bool]) -> NoReturn:
+    """Spin a node whose callbacks may take seconds, and end the process soon after a signal.
+
+    Exit codes: 0 after a signal; 1 with a traceback after an exception in a callback, or if the middleware is stuck.
+
+    Args:
+        node: the node.
+        stop: the signals.
+        close: releases what the node holds within so many seconds; returns False if that failed.
+    """
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    crashed = threading.Event()
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except Exception:
+            if stop.received:
+                return  # rclpy may raise when the executor is shut down while a callback runs
+            traceback.print_exc()
+            crashed.set()
+
+    # Python delivers signals to the main thread, so it only waits: a callback that loads a network cannot delay them.
+    thread = threading.Thread(target=spin, name="executor", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.received:
+        thread.join(LONGEST_SLEEP)
+    # This works even if the thread that is stuck holds Python's global lock.
+    faulthandler.dump_traceback_later(_STUCK_LIMIT, exit=True)
+    deadline = time.monotonic() + _SHUTDOWN_LIMIT
+    executor.shutdown(timeout_sec=0)
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if not thread.is_alive() and close(max(0.0, deadline - time.monotonic())):
+        node.destroy_node()
+        rclpy.shutdown()
+    # A running inference cannot be interrupted, and unloading PyTorch takes a second: end at once.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if crashed.is_set() else 0)
+
+
+def _initialise(arguments: list[str]) -> None:
+    """rclpy.init without signal handlers, and without log files if they cannot be written: the robot must still run."""
+    folder = Path(get_logging_directory())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        print(f"{folder}: cannot be written: log files are off", file=sys.stderr)
+        arguments = [*arguments, "--ros-args", "--disable-external-lib-logs"]
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
