@@ -1,8 +1,8 @@
-"""Runs a command of mp_perception and kills it at one of its changes of files.
+"""Runs a command of mp_perception and kills it at one of its file changes.
 
 `python -m reliability.interrupted NUMBER DELAY COMMAND...` counts what the command does to files below the current
-folder (opening to write, renaming, removing, making folders) and sends itself SIGKILL at the NUMBER-th, before it
-happens, or DELAY seconds later.  With NUMBER 0 it runs to its end and prints how many changes there were.
+folder (opening to write, renaming, removing, creating folders) and sends itself SIGKILL before the NUMBER-th of these
+changes, or DELAY seconds after that moment.  With NUMBER 0 it runs to its end and prints the number of changes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         run()
     finally:
-        print(f"changes of files: {interruption.count}", flush=True)
+        print(f"file changes: {interruption.count}", flush=True)
 
 
 if __name__ == "__main__":

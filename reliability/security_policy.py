@@ -1,7 +1,7 @@
-"""What a perception node may do under SROS2: `python -m reliability.security_policy > config/sros2_policy.xml`.
+"""Permissions of a perception node under SROS2: `python -m reliability.security_policy > config/sros2_policy.xml`.
 
-Read off the graph of running nodes, one for each input that a parameter chooses, as `ros2 security generate_policy`
-does; names are written relative to namespace and node where they follow them.
+Read from the graph of running nodes, as `ros2 security generate_policy` does, one node for each input that a parameter
+selects; names are relative to the namespace and the node where they follow them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 from rclpy.node import Node
 
-from reliability.day.stage import Stage
-from reliability.fuzzing.seeds import SEEDS
+from reliability.small_network import write_small_network
+from reliability.soak.stage import Stage
 
 NODE = "perception"
 #: Namespaces of nodes that together use every name, and their parameters.
@@ -36,14 +36,11 @@ _RULES = (
 
 @contextmanager
 def running_nodes() -> Iterator[tuple[Node, tuple[str, ...]]]:
-    """Somebody who sees the graph, and the namespaces of the nodes in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "small.onnx"
-        weights.write_bytes(SEEDS["onnx_model"]()[0])
-        with Stage(Path(folder), weights) as stage:
-            robots = [stage.active_node(namespace, *parameters)[1] for namespace, parameters in _NODES.items()]
-            robots[0].spin(3)  # the graph arrives a little later than the log
-            yield robots[0].node, tuple(_NODES)
+    """A node that reads the graph, and the namespaces of the perception nodes in it."""
+    with tempfile.TemporaryDirectory() as folder, Stage(Path(folder), write_small_network(Path(folder))) as stage:
+        robots = [stage.active_node(namespace, *parameters)[1] for namespace, parameters in _NODES.items()]
+        robots[0].spin(3)  # the graph arrives a little later than the log
+        yield robots[0].node, tuple(_NODES)
 
 
 def main() -> None:
@@ -66,7 +63,7 @@ def main() -> None:
 
 
 def _relative(name: str, namespace: str) -> str:
-    """As a policy writes it."""
+    """The name as a policy writes it."""
     own = f"{namespace}/{NODE}/"
     return f"~/{name.removeprefix(own)}" if name.startswith(own) else name.removeprefix(f"{namespace}/")
 

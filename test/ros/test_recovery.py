@@ -17,7 +17,7 @@ from vision_msgs.msg import Detection2DArray
 
 from mp_perception.ros import worker
 from mp_perception.ros.perception_node import PerceptionNode
-from reliability.fuzzing.seeds import SEEDS
+from reliability.small_network import write_small_network
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
@@ -77,9 +77,7 @@ def stage(ros_domain_id: int) -> Iterator[Stage]:
 @pytest.fixture
 def small_stage(ros_domain_id: int, tmp_path: Path) -> Iterator[Stage]:
     """With a network that costs nothing."""
-    weights = tmp_path / "small.onnx"
-    weights.write_bytes(SEEDS["onnx_model"]()[0])
-    yield from running(Parameter("weights", value=str(weights)))
+    yield from running(Parameter("weights", value=str(write_small_network(tmp_path))))
 
 
 def running(parameter: Parameter) -> Iterator[Stage]:
