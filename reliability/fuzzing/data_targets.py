@@ -141,8 +141,9 @@ def scan(path: Path) -> None:
 @fuzz_file("tracklet_labels.xml", lambda: [_TRACKLETS])
 def tracklets(path: Path) -> None:
     calibration = _object_calibration(path.parent)
+    lidar_to_camera, label_to_camera = calibration.velo_to_camera(2), calibration.camera_0_to_camera(2)
     for boxes in read_tracklets(path).values():
-        tracked_labels(boxes, calibration, 2, calibration.intrinsics(2, 1242, 375))
+        tracked_labels(boxes, lidar_to_camera, label_to_camera, calibration.intrinsics(2, 1242, 375))
 
 
 @fuzz_file("depth.png", lambda: [encoded(".png", np.arange(96, dtype=np.uint16).reshape(8, 12) * 256)], 512)

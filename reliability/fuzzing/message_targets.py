@@ -20,7 +20,8 @@ from mp_perception.bags.truth_messages import (
 )
 from mp_perception.camera_messages import intrinsics_of
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.kitti.labels import KittiLabel, parse_label_line
+from mp_perception.data.kitti.labels import parse_label_line
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.image_messages import CAMERA_ENCODINGS, compressed_to_array, depth_to_array
 from mp_perception.ros.conversions import image_to_array
@@ -32,7 +33,7 @@ STAMP = 1_600_000_000_000_000_000
 _MAX_PIXELS = 1_000_000
 
 
-def object_labels() -> list[KittiLabel]:
+def object_labels() -> list[ObjectLabel]:
     """A car, a pedestrian and a region without labels."""
     return [parse_label_line(line, "seed") for line in LABELS.splitlines()]
 
