@@ -4,48 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import openvino
 
+from mp_perception.files import share_folder
 from mp_perception.inference.runtimes.base import NetworkSource
 from mp_perception.inference.runtimes.onnxruntime_runtime import OnnxRuntime
 from mp_perception.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
-from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters
+from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters, ros_value
 from mp_perception.training.configuration import read_configuration
 from reliability.fuzzing.target import fuzz_bytes, fuzz_file
 from reliability.small_network import small_network
-
-_RECIPE = b"""network:
-  backbone: mobilenet_v2
-  levels:
-  - {stride: 16, source: decoder, shapes: [[32, 32], [45.0, 22.0]]}
-  input_size: [96, 320]
-data:
-  training:
-  - {dataset: kitti-object, root: kitti, split: train, share: 0.5, inexact: [Car]}
-  batch_size: 4
-optimisation: {learning_rate: 1e-3, epochs: 2, images_per_update: {depth: 4}}
-seed: 3
-"""
-_PARAMETERS = {
-    "backbone": "resnet50",
-    "weights": "net.onnx",
-    "device": "cuda:1",
-    "input_size": [96, 320],
-    "score_threshold": 0.5,
-    "classes": ["Car", "Van"],
-    "max_depth": 60,
-    "max_detections": 10,
-    "focal_scaling": False,
-    "object_depth_statistic": "median",
-    "image_transport": "compressed",
-    "diagnostics_period": 0.5,
-}
 
 
 @cache
@@ -94,12 +69,14 @@ def openvino_model(path: Path) -> None:
     OpenVinoRuntime(NetworkSource("mobilenet_v2", path, None), "cpu", "auto", 1).close()
 
 
-@fuzz_file("recipe.yaml", lambda: [_RECIPE])
+@fuzz_file(
+    "recipe.yaml", lambda: [file.read_bytes() for file in sorted((share_folder() / "config/train").glob("*.yaml"))]
+)
 def configuration(path: Path) -> None:
     read_configuration(path)
 
 
-@fuzz_bytes(lambda: [json.dumps(_PARAMETERS).encode()])
+@fuzz_bytes(lambda: [json.dumps({row.name: ros_value(row.default) for row in fields(NodeParameters)}).encode()])
 def parameters(data: bytes) -> None:
     """Parameters by name, written as JSON; only values of the types that ROS parameters have."""
     try:

@@ -21,7 +21,7 @@ from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
-from reliability.robot import Robot
+from mp_perception.files import write_atomically
 from reliability.soak.load import Resources
 from reliability.soak.stage import (
     NotPossibleHereError,
@@ -140,45 +140,30 @@ def log_folder_not_writable(stage: Stage) -> str:
     return f'runs; "{line[:100]}"'
 
 
-class SettableClock:
-    """The system clock of processes that get `environment`, by libfaketime; their steady clock is real.
+def _settable_clock(offset: Path) -> dict[str, str]:
+    """Variables for processes whose system clock has the offset in this file, seconds; their steady clock is real.
 
-    file: holds the offset in seconds; processes read it whenever they read the clock.
     Raises NotPossibleHereError if libfaketime is not installed.
     """
-
-    def __init__(self, file: Path) -> None:
-        libraries = [
-            path
-            for place in ("lib/*", "lib*", "local/lib*")
-            for path in Path("/usr").glob(f"{place}/faketime/libfaketimeMT.so.1")
-        ]
-        if not libraries:
-            raise NotPossibleHereError("libfaketime is not installed")
-        self.file = file
-        self.environment = {
-            "LD_PRELOAD": str(libraries[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
-        self.set(0)
-
-    def set(self, seconds: float) -> None:
-        """Offset from the machine's clock from now on."""
-        new = self.file.with_suffix(".new")
-        new.write_text(f"{seconds:+g}\n")
-        new.replace(self.file)
+    folders = ("lib/*", "lib*", "local/lib*")
+    libraries = [path for folder in folders for path in Path("/usr").glob(f"{folder}/faketime/libfaketimeMT.so.1")]
+    if not libraries:
+        raise NotPossibleHereError("libfaketime is not installed")
+    return {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
 
 
 def clock_set(stage: Stage) -> str:
     """The clock is set back by three hours and forward by 30 s: the node's alone, then the camera's with it"""
-    clock = SettableClock(stage.folder / "clock")
-    node, robot = stage.active_node("/clock", environment=clock.environment)
-    size_and_rate = ("--size", "320", "240", "--rate", "30")
+    offset = stage.folder / "offset"
 
-    camera = stage.camera("/clock", *size_and_rate)
+    def set_clock(seconds: float) -> None:
+        write_atomically(offset, f"{seconds:+g}\n".encode())
 
     def wait_for_refusal(number: int) -> None:
         """Until so many lines, at most one in five seconds, report refused images."""
@@ -190,24 +175,30 @@ def clock_set(stage: Stage) -> str:
 
         robot.wait(logged, f"line {number} about a refused image")
 
+    set_clock(0)
+    node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
+    size_and_rate = ("--size", "320", "240", "--rate", "30")
+    camera = stage.camera("/clock", *size_and_rate)
     wait_for_refusal(1)
-    clock.set(-3 * _HOUR)
+    set_clock(-3 * _HOUR)
     line = "stamps are 3 hours in the future: synchronise the clocks"
     robot.wait(lambda: line in node.text(), "line about the clock")
     robot.diagnostics(lambda values: values["age at publishing (s)"] == "unknown")
     outputs_go_on(robot)
     wait_for_refusal(2)
-    clock.set(30)
+    set_clock(30)
     robot.diagnostics(lambda values: "older than max_age" in values["message"])
-    clock.set(0)
+    set_clock(0)
     outputs_go_on(robot)
     stop_camera(camera)
 
-    camera = stage.camera("/clock", *size_and_rate, "--clock", str(clock.file))
+    camera = stage.camera("/clock", *size_and_rate, "--clock", str(offset))
     waits = []
     for seconds in (-_HOUR, _HOUR, -0.5, 30, -_HOUR, 0):
-        clock.set(seconds)
-        waits.append(_seconds_until_stamp(robot, seconds))
+        set_clock(seconds)
+        waits.append(
+            outputs_go_on(robot, lambda m, seconds=seconds: abs(m.header.stamp.sec - time.time() - seconds) < 10)
+        )
         robot.diagnostics(lambda values: _is_recent(values["age at publishing (s)"]))
     stop_camera(camera)
     counts = check_counts(robot)
@@ -216,11 +207,6 @@ def clock_set(stage: Stage) -> str:
         f'"{line}", and ages unknown; 30 s ahead of the camera: diagnostics name max_age; set for both: outputs of the'
         f" new time after at most {max(waits):.1f} s; {without_zeros(counts)}"
     )
-
-
-def _seconds_until_stamp(robot: Robot, offset: float) -> float:
-    """Seconds until an output stamped by a clock with this offset."""
-    return outputs_go_on(robot, lambda message: abs(message.header.stamp.sec - time.time() - offset) < 10)
 
 
 def _is_recent(age: str) -> bool:

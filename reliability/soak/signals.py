@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import psutil
@@ -30,7 +29,6 @@ def signal_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
     start_seconds = time.monotonic() - start
     done: Counter[str] = Counter()
     slowest_end = 0.0
-    stale_before = stale_segments()
     for _ in range(rounds):
         moment, number = random.choice(_MOMENTS), random.choice((signal.SIGTERM, signal.SIGINT, signal.SIGKILL))
         if moment == "start":
@@ -54,19 +52,7 @@ def signal_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
     _send(node, signal.SIGTERM)
     _wait_for_end(node)
     numbers = ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
-    return (
-        f"{numbers}: every restart gave outputs; slowest end {slowest_end:.1f} s after the signal; stale segments in"
-        f" /dev/shm: {stale_before} before, {stale_segments()} after"
-    )
-
-
-def stale_segments() -> int:
-    """Number of Fast DDS's segments in /dev/shm that no process has mapped."""
-    mapped = ""
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError):
-            mapped += Path(f"/proc/{process.pid}/maps").read_text()
-    return sum(path.name not in mapped for path in Path("/dev/shm").glob("fastdds_" + "[0-9a-f]" * 16))
+    return f"{numbers}: every restart gave outputs; slowest end {slowest_end:.1f} s after the signal"
 
 
 def _working_node(stage: Stage, robot: Robot) -> NodeProcess:
