@@ -7,10 +7,10 @@ PYTHON ?= python3.11
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-fast lint docs fuzz reliability no-data-lost release-check clean
+.PHONY: help environment demo test test-fast lint docs fuzz soak crash-consistency release-check clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environment:  ## build .venv: ROS 2, requirements, message packages, this package (PYTHON=, TORCH_INDEX=)
 	@$(PYTHON) -c "" 2>/dev/null || { echo "error: $(PYTHON) does not run; install Python 3.11 or name one: make PYTHON=..." >&2; exit 2; }
@@ -31,15 +31,15 @@ lint: environment  ## check format, style and types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-fuzz: environment  ## fuzz every parser of files and messages (SECONDS= of the processor for each, INPUTS=)
-	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INPUTS),--inputs $(INPUTS))
+fuzz: environment  ## fuzz every parser of files and messages (SECONDS= for each)
+	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS))
 
-reliability: environment  ## drive the node through a robot's day (SECONDS= of loads, ROUNDS= of kills, ONLY=, WEIGHTS=)
-	.venv/bin/python -m reliability.day $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+soak: environment  ## run the node under load and with faults (SECONDS= of each load, ROUNDS= of signals, ONLY=, WEIGHTS=)
+	.venv/bin/python -m reliability.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-no-data-lost: environment  ## kill commands while they write (ROUNDS= of each) and look at what they leave
-	.venv/bin/python -m reliability.no_data_lost $(if $(ROUNDS),--rounds $(ROUNDS))
+crash-consistency: environment  ## kill commands while they write and check what they leave (ROUNDS= of each)
+	.venv/bin/python -m reliability.crash_consistency $(if $(ROUNDS),--rounds $(ROUNDS))
 
 release-check: environment  ## build source archive and wheel into dist/ and run the demo from them, in a new environment
 	.venv/bin/python environment/release_check.py
@@ -48,5 +48,5 @@ docs: environment  ## build the documentation's site into site/index.html
 	.venv/bin/mkdocs build --strict --quiet
 
 clean:  ## remove build output, caches and demo_output; .venv stays
-	rm -rf build site install log dist demo_output fuzzing reliability_report *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build site install log dist demo_output fuzzing *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name .venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

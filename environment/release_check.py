@@ -1,10 +1,10 @@
-"""Is this checkout a release?  Builds both archives, looks into them, and runs the demo from them alone.
+"""Checks a release: builds both archives, compares their contents, and runs the demo from them alone.
 
-`make release-check` runs it with the environment's Python.  Only files that git tracks are taken, so that one that was
-never added is missed here and not by users.  Everything is built, installed and run below a temporary folder; archives
-that pass are left in dist/.
+`make release-check` runs it with the environment's Python.  It uses only files that git tracks, so it notices a file
+that was never added.  Everything is built, installed and run below a temporary folder; archives that pass are copied
+to dist/.
 
-Exit status: 0 for a release, 1 with a line on what is wrong with it, 2 if this machine cannot make the check.
+Exit status: 0 for a release, 1 with one line on what is wrong, 2 if the check cannot run on this machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from setup_environment import CHECKOUT, VENV, clean_environment
 
 NAME = "mp_perception"
-#: File -> where it says the version.  The newest entry of the changelog comes first.
+#: File -> line with the version.  The newest entry of the changelog comes first.
 VERSION_LINES = {
     "package.xml": r"<version>(.+)</version>",
     "setup.py": r'version="(.+)"',
@@ -32,9 +32,9 @@ VERSION_LINES = {
     "CITATION.cff": r"version: (.+)",
     "CHANGELOG.md": r"## (\S+)",
 }
-#: What is installed from the wheel as data, below share/mp_perception.
+#: Installed from the wheel as data, below share/mp_perception.
 SHARED = ("package.xml", "config", "launch", "weights")
-#: What the source archive holds; the rest of the repository is for those who change it.
+#: Contents of the source archive; the rest of the repository is for development.
 SOURCE = (
     *(NAME, *SHARED, "resource", "environment"),
     *("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
@@ -42,7 +42,6 @@ SOURCE = (
 )
 #: An environment with PyTorch's CUDA build, and pip's downloads for it.
 _BYTES_NEEDED = 16_000_000_000
-#: Fewer would be no drive.
 _NUM_FRAMES = 4
 
 
@@ -51,11 +50,11 @@ class ReleaseError(Exception):
 
 
 class MachineError(Exception):
-    """What the check needs and this machine lacks, in one line."""
+    """What the check needs and this machine does not have, in one line."""
 
 
 def main() -> int:
-    """Makes the whole check and says how long each step took; returns the exit status."""
+    """Runs the check; returns the exit status."""
     started = time.monotonic()
     try:
         check_machine()
@@ -73,15 +72,14 @@ def main() -> int:
 
 
 def check_archives_and_demo(workspace: Path, version: str) -> None:
-    """Builds, looks, installs and runs; the archives go into dist/ when all of it went well."""
+    """Builds, compares, installs and runs; copies the archives to dist/ if everything succeeds."""
     archives = workspace / "archives"
     copy = workspace / "copy"
     source, wheel = archives / f"{NAME}-{version}.tar.gz", archives / f"{NAME}-{version}-py3-none-any.whl"
     tracked = copy_tracked_files(copy)
 
     step("source archive")
-    build = f"from setuptools import build_meta; build_meta.build_sdist({str(archives)!r})"
-    run([sys.executable, "-c", build], copy, VENV, quiet=True)
+    run([sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", str(archives)], copy, VENV)
     with tarfile.open(source) as archive:
         names = [member.name for member in archive.getmembers() if member.isfile()]
         compare(source.name, names, source_contents(tracked, version))
@@ -99,7 +97,7 @@ def check_archives_and_demo(workspace: Path, version: str) -> None:
     venv = unpacked / ".venv"
     run([sys.executable, str(unpacked / "environment" / "setup_environment.py")], workspace, venv)
     python, command = str(venv / "bin" / "python"), str(venv / "bin" / NAME)
-    # The script has installed the unpacked sources in place; the wheel takes their place.
+    # The script has installed the unpacked sources in place; the wheel replaces them.
     run([python, *pip, "install", "--quiet", "--no-deps", "--force-reinstall", str(wheel)], workspace, venv)
     shutil.rmtree(unpacked / NAME)
 
@@ -117,19 +115,19 @@ def check_archives_and_demo(workspace: Path, version: str) -> None:
 
 
 def check_machine() -> None:
-    """Raises MachineError for what would end the check halfway."""
+    """Raises MachineError for what would stop the check later."""
     if not (CHECKOUT / ".git").exists() or shutil.which("git") is None:
-        raise MachineError(f"{CHECKOUT}: expected a checkout and git, which say what belongs to a release")
+        raise MachineError(f"{CHECKOUT}: expected a checkout and git, which list the files of a release")
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < _BYTES_NEEDED:
         raise MachineError(
             f"{tempfile.gettempdir()}: expected {_BYTES_NEEDED / 1e9:.0f} GB free for a new environment, "
-            f"found {free / 1e9:.0f} GB; TMPDIR= names another folder"
+            f"found {free / 1e9:.0f} GB; TMPDIR= selects another folder"
         )
 
 
 def check_versions(checkout: Path) -> str:
-    """The version that all files of VERSION_LINES give; raises ReleaseError if they differ."""
+    """The version in all files of VERSION_LINES; raises ReleaseError if they differ."""
     found = {}
     for name, line in VERSION_LINES.items():
         file = checkout / name
@@ -141,12 +139,12 @@ def check_versions(checkout: Path) -> str:
 
 
 def source_contents(tracked: Iterable[str], version: str) -> set[str]:
-    """Names that the source archive must hold, generated ones left out."""
+    """Names of files that the source archive must contain, without generated ones."""
     return {f"{NAME}-{version}/{name}" for name in tracked if PurePosixPath(name).parts[0] in SOURCE}
 
 
 def wheel_contents(tracked: Iterable[str], version: str) -> set[str]:
-    """Names that the wheel must hold, generated ones left out."""
+    """Names of files that the wheel must contain, without generated ones."""
     share = f"{NAME}-{version}.data/data/share"
     names = {f"{share}/ament_index/resource_index/packages/{NAME}"}
     for name in tracked:
@@ -159,29 +157,29 @@ def wheel_contents(tracked: Iterable[str], version: str) -> set[str]:
 
 
 def compare(archive: str, found: Iterable[str], expected: set[str]) -> None:
-    """Raises ReleaseError for what an archive lacks or has too much, the build tools' own notes aside."""
+    """Raises ReleaseError for missing or unexpected files in an archive, except generated ones."""
     generated = re.compile(rf".*{NAME}[^/]*\.(egg|dist)-info/.*|[^/]*/PKG-INFO")
     files = {name for name in found if not generated.fullmatch(name)}
-    for what, names in (("lacks", expected - files), ("should not have", files - expected)):
+    for what, names in (("missing", expected - files), ("unexpected", files - expected)):
         if names:
-            first = sorted(names)[0]
-            raise ReleaseError(f"{archive}: {what} {first}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ReleaseError(f"{archive}: {what} {min(names)}{others}")
 
 
 def check_demo(summary: dict) -> None:
-    """Raises ReleaseError unless images went through the node and the weights that ship.
+    """Raises ReleaseError unless the node processed images with the shipped weights.
 
-    That images are lost is no fault of the release: middleware loses some on a busy machine.
+    Lost images are not an error: the middleware loses some on a busy machine.
     """
     processed, network = summary["frames"]["processed"], summary["network"]
     if processed == 0 or not summary["headers_equal_the_inputs"]:
         raise ReleaseError(f"demo: expected outputs with the headers of images, found {processed} images processed")
     if network["weights"] == "untrained":
-        raise ReleaseError("demo: expected the weights that ship, found an untrained network")
+        raise ReleaseError("demo: expected the shipped weights, found an untrained network")
 
 
 def copy_tracked_files(target: Path) -> list[str]:
-    """Copies what git tracks, as it is in the checkout now, to a new folder; gives the names."""
+    """Copies the files that git tracks, with their present content, to a new folder; returns their names."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     names = [name for name in listed.stdout.split("\0") if name and (CHECKOUT / name).is_file()]
     for name in names:
@@ -190,19 +188,15 @@ def copy_tracked_files(target: Path) -> list[str]:
     return names
 
 
-def run(command: list[str], folder: Path, venv: Path, quiet: bool = False) -> None:
-    """Runs a command in a folder, with the executables of one environment; raises ReleaseError if it fails.
-
-    quiet: only errors and warnings are shown.
-    """
-    output = subprocess.DEVNULL if quiet else None
-    done = subprocess.run(command, cwd=folder, env=clean_environment(venv), stdout=output, check=False)
+def run(command: list[str], folder: Path, venv: Path) -> None:
+    """Runs a command in a folder, with the executables of one environment; raises ReleaseError if it fails."""
+    done = subprocess.run(command, cwd=folder, env=clean_environment(venv), check=False)
     if done.returncode != 0:
         raise ReleaseError(f"{' '.join(command)}: failed with status {done.returncode}")
 
 
 def step(title: str) -> None:
-    """Says what begins, and when."""
+    """Prints which step begins, and when."""
     print(f"{time.strftime('%H:%M:%S')} {title}", flush=True)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import rclpy
 import typer
 from rclpy.duration import Duration
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -28,7 +28,6 @@ def main(
     encoding: Annotated[str, typer.Option(help=", ".join(_BYTES_PER_PIXEL))] = "rgb8",
     frame: Annotated[str, typer.Option()] = "camera",
     focal_length: Annotated[float, typer.Option(help="Pixels.")] = 500.0,
-    best_effort: Annotated[bool, typer.Option()] = False,
     clock: Annotated[
         Path | None, typer.Option(help="File with the seconds by which the camera's clock is off, read for each image.")
     ] = None,
@@ -43,8 +42,7 @@ def main(
     image.data.frombytes(bytes([90]) * (step * height))
     k = [focal_length, 0.0, width / 2, 0.0, focal_length, height / 2, 0.0, 0.0, 1.0]
     info = CameraInfo(width=width, height=height, k=k)
-    reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-    qos = QoSProfile(depth=1, reliability=reliability)
+    qos = QoSProfile(depth=1)
     images = node.create_publisher(Image, topic, qos)
     infos = node.create_publisher(CameraInfo, f"{topic.rpartition('/')[0]}/camera_info", qos)
     start = next_time = time.monotonic()

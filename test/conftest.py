@@ -1,11 +1,16 @@
-"""What all tests share: the folder of real frames, and middleware settings that keep test runs apart."""
+"""Fixtures of all tests: the folder of real frames, middleware settings that separate test runs, child processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from reliability.domain import own_domain
@@ -41,3 +46,35 @@ def dds_environment(ros_domain_id: int) -> dict[str, str]:
         "ROS_DOMAIN_ID": str(ros_domain_id),
         "FASTDDS_DEFAULT_PROFILES_FILE": str(profile),
     }
+
+
+StartProcess = Callable[..., subprocess.Popen[Any]]
+
+
+@pytest.fixture
+def start_process() -> Iterator[StartProcess]:
+    """Starts processes, like subprocess.Popen, which end with the test, as do all processes that they start.
+
+    They get SIGTERM if the test run itself is killed.
+    """
+    started: list[subprocess.Popen[Any]] = []
+
+    def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
+        started.append(subprocess.Popen(command, start_new_session=True, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill_with_descendants(process)
+
+
+def kill_with_descendants(process: subprocess.Popen[Any]) -> None:
+    """Kill a process that leads a session, and its descendants, of which some may lead sessions of their own."""
+    with suppress(psutil.NoSuchProcess):
+        for descendant in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                descendant.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

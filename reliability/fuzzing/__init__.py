@@ -1,1 +1,1 @@
-"""Fuzzing of everything that reads a file or a message (`make fuzz`)."""
+"""Fuzzing of every parser of files and messages (`make fuzz`)."""

@@ -1,87 +1,109 @@
-"""`make fuzz`: every parser in a process of its own, again after each crash, and one table of what happened."""
+"""`make fuzz`: fuzzes every parser with atheris, in one process per parser, and prints one table of the results."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
+import os
+import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
+import atheris
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from reliability.fuzzing.targets import TARGETS
+with atheris.instrument_imports(include=["mp_perception", "rosbags", "mcap", "yaml", "cv_bridge", "defusedxml"]):
+    from reliability.fuzzing import bag_targets, data_targets, message_targets, model_targets  # noqa: F401
+    from reliability.fuzzing.judging import judge
+    from reliability.fuzzing.target import TARGETS
+
+#: Seconds after which an input counts as one that never ends.
+_HANG = 30
+_MAX_BYTES = 1 << 17
+
+
+class FindingError(Exception):
+    """What is wrong with the way a parser handled an input."""
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Processor seconds for each parser.")] = 10,
-    inputs: Annotated[int, typer.Option(help="At most so many inputs for each parser.")] = 1_000_000_000,
-    processes: Annotated[int, typer.Option(help="Parsers that are fuzzed at a time.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of findings and of what later runs start from.")] = Path("fuzzing"),
-    targets: Annotated[list[str] | None, typer.Argument(help="Some parsers only.")] = None,
+    targets: Annotated[list[str] | None, typer.Argument(help="Parsers; all by default.", show_default=False)] = None,
+    seconds: Annotated[int, typer.Option(help="Seconds for each parser.", min=1)] = 10,
+    out: Annotated[Path, typer.Option(help="Folder of findings and corpora.")] = Path("fuzzing"),
+    replay: Annotated[Path | None, typer.Option(help="Try this input on the one parser named.")] = None,
 ) -> None:
-    """Mutates valid files and messages; a parser may accept the result or refuse it with one line."""
-    chosen = targets or list(TARGETS)
-    if unknown := set(chosen) - set(TARGETS):
+    """Mutate valid files and messages: a parser must accept each, or refuse it with one line.
+
+    A parser's run ends with its first finding, whose input is kept; the next run starts from the inputs that reached
+    new code in earlier runs.  Exit code 1 if there was a finding.
+    """
+    names = targets or list(TARGETS)
+    if unknown := set(names) - set(TARGETS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(TARGETS)}")
-    with ThreadPoolExecutor(processes) as pool:
-        results = dict(
-            zip(chosen, pool.map(lambda name: _fuzz(name, seconds, inputs, out / name), chosen), strict=True)
-        )
-    (out / "results.json").write_text(json.dumps(results, indent=1))
+    if replay is not None:
+        problem = judge(TARGETS[names[0]], replay.read_bytes())
+        print(problem or "accepted, or refused with one line")
+        sys.exit(1 if problem else 0)
+    results = {name: _fuzz(name, seconds, out / name) for name in names}
+    table = Table("parser", "inputs", "finding", title="Findings: inputs neither accepted nor refused with one line")
+    for name, result in results.items():
+        table.add_row(name, f"{result['inputs']:,}", result["finding"])
     console = Console(width=120)
-    console.print(_table(results))
+    console.print(table)
     for name, result in results.items():
-        for problem, file in result["findings"].items():
-            console.print(f"{name}: {problem}: {out / name / 'findings' / file}", markup=False, soft_wrap=True)
-    sys.exit(1 if any(result["findings"] for result in results.values()) else 0)
+        for file in result["files"]:
+            console.print(f"python -m reliability.fuzzing {name} --replay {file}", markup=False, soft_wrap=True)
+    sys.exit(1 if any(result["finding"] for result in results.values()) else 0)
 
 
-def _fuzz(name: str, seconds: float, inputs: int, folder: Path) -> dict[str, Any]:
-    """What happened to one parser, over as many processes as its crashes need."""
-    shutil.rmtree(folder / "findings", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    total: dict[str, Any] = {"inputs": 0, "findings": {}, "seconds": 0.0, "slowest": 0.0, "peak_megabytes": 0.0}
-    while (left := seconds - total["seconds"]) > 0 and total["inputs"] < inputs:
-        (folder / "progress.json").unlink(missing_ok=True)
-        before = set((folder / "findings").glob("*-*"))
-        command = [sys.executable, "-m", "reliability.fuzzing.worker", name, str(left), str(inputs - total["inputs"])]
-        with (folder / "log.txt").open("wb") as log:
-            code = subprocess.run([*command, str(folder)], stdout=log, stderr=log, check=False).returncode
-        if not (folder / "progress.json").exists():
-            total["findings"][f"the process did not start (exit code {code}), see log.txt"] = "../log.txt"
-            break
-        progress = json.loads((folder / "progress.json").read_text())
-        for figure in ("inputs", "seconds"):
-            total[figure] += progress[figure]
-        total["findings"] |= progress["findings"]
-        for figure in ("slowest", "peak_megabytes"):
-            total[figure] = max(total[figure], progress[figure])
-        if code != 0:
-            kept = sorted(set((folder / "findings").glob("*-*")) - before)
-            for file in kept:
-                problem = f"the process ended with exit code {code} ({file.name.split('-')[0]})"
-                total["findings"].setdefault(problem, file.name)
-            if not kept:
-                total["findings"][f"the process ended with exit code {code}, see log.txt"] = "../log.txt"
-    return total
+def _fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
+    """How many inputs a parser was given, and what was found."""
+    (folder / "corpus").mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("finding-*"):
+        old.unlink()
+    log = folder / "log.txt"
+    child = os.fork()
+    if child == 0:
+        _run_atheris(name, seconds, folder, log)
+    _, status = os.waitpid(child, 0)
+    text = log.read_text(errors="replace")
+    inputs = re.search(r"number_of_executed_units: (\d+)", text)
+    problem = re.search(r"FindingError: (.*)", text)
+    return {
+        "inputs": int(inputs[1]) if inputs else 0,
+        "finding": "" if status == 0 else problem[1] if problem else f"the process ended; see {log}",
+        "files": [str(path) for path in folder.glob("finding-*")],
+    }
 
 
-def _table(results: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Fuzzing: every input was accepted, or refused with one line, unless it counts as a finding")
-    table.add_column("parser")
-    for column in ("inputs", "findings", "slowest (CPU s)", "peak memory (MB)"):
-        table.add_column(column, justify="right")
-    for name, result in results.items():
-        figures = (f"{result['slowest']:.3f}", f"{result['peak_megabytes']:.0f}")
-        table.add_row(name, f"{result['inputs']:,}", str(len(result["findings"])), *figures)
-    sums = (sum(result["inputs"] for result in results.values()), sum(len(r["findings"]) for r in results.values()))
-    table.add_row("all", f"{sums[0]:,}", str(sums[1]), "", "", style="bold")
-    return table
+def _run_atheris(name: str, seconds: int, folder: Path, log: Path) -> None:
+    """Runs in the child: fuzzes until the time is over or there is a finding, then ends the process."""
+    with log.open("wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    target = TARGETS[name]
+    seeds = target.seeds()
+    for number, seed in enumerate(seeds):
+        (folder / "corpus" / f"seed_{number:02d}").write_bytes(seed)
+        judge(target, seed)  # loads what the parser loads when first used
+
+    def take(data: bytes) -> None:
+        if problem := judge(target, data):
+            raise FindingError(problem)
+
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={min(_MAX_BYTES, 2 * max(map(len, seeds)) + 4096)}",
+        f"-timeout={_HANG}",
+        "-rss_limit_mb=4096",
+        f"-artifact_prefix={folder}/finding-",
+        "-use_value_profile=1",
+        "-print_final_stats=1",
+        "-verbosity=0",
+    ]
+    atheris.Setup([sys.argv[0], *options, str(folder / "corpus")], take)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

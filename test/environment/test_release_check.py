@@ -1,4 +1,4 @@
-"""environment/release_check.py: what it says of versions, archives and a demo; `make release-check` runs the whole."""
+"""environment/release_check.py: its checks of versions, archives and a demo; `make release-check` runs all of it."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ def test_the_wheel_holds_code_and_shared_files(script: ModuleType) -> None:
     }
 
 
-def test_what_an_archive_lacks_or_has_too_much_is_named(script: ModuleType) -> None:
+def test_missing_and_unexpected_files_of_an_archive_are_named(script: ModuleType) -> None:
     expected = {"mp-1/a", "mp-1/b", "mp-1/c"}
     generated = ["mp-1/PKG-INFO", "mp-1/mp_perception.egg-info/SOURCES.txt", "mp_perception-1.dist-info/RECORD"]
     script.compare("mp.tar.gz", [*expected, *generated], expected)
-    with pytest.raises(script.ReleaseError, match="^mp.tar.gz: lacks mp-1/a and 1 more$"):
+    with pytest.raises(script.ReleaseError, match="^mp.tar.gz: missing mp-1/a and 1 more$"):
         script.compare("mp.tar.gz", ["mp-1/c"], expected)
-    with pytest.raises(script.ReleaseError, match="^mp.tar.gz: should not have mp-1/test/test_a.py$"):
+    with pytest.raises(script.ReleaseError, match="^mp.tar.gz: unexpected mp-1/test/test_a.py$"):
         script.compare("mp.tar.gz", [*expected, "mp-1/test/test_a.py"], expected)
 
 
-def test_a_demo_that_saw_nothing_is_no_release(script: ModuleType) -> None:
+def test_a_demo_without_images_or_weights_is_an_error(script: ModuleType) -> None:
     good = {
         "frames": {"sent": 4, "processed": 3},
         "headers_equal_the_inputs": True,
@@ -107,7 +107,7 @@ def test_a_demo_that_saw_nothing_is_no_release(script: ModuleType) -> None:
             script.check_demo(good | wrong)
 
 
-def test_outside_a_checkout_it_says_what_it_needs(tmp_path: Path) -> None:
+def test_outside_a_checkout_the_error_names_what_is_needed(tmp_path: Path) -> None:
     shutil.copytree(CHECKOUT / "environment", tmp_path / "environment")
     done = subprocess.run(
         [sys.executable, tmp_path / "environment" / "release_check.py"],
@@ -117,7 +117,7 @@ def test_outside_a_checkout_it_says_what_it_needs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == f"error: {tmp_path}: expected a checkout and git, which say what belongs to a release\n"
+    assert done.stderr == f"error: {tmp_path}: expected a checkout and git, which list the files of a release\n"
 
 
 def test_the_citation_file_has_what_its_format_requires() -> None:

@@ -1,4 +1,4 @@
-"""environment/setup_environment.py: what it says on an unfit machine, and what it does a second time."""
+"""environment/setup_environment.py: its errors, its stamps and a second run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,14 +54,14 @@ def assert_refused(checkout: Path, result: subprocess.CompletedProcess[str], exp
 
 
 def test_missing_compiler_is_named(copy: Path, tmp_path: Path) -> None:
-    assert_refused(copy, run_script(copy, path=str(tmp_path)), "no gcc found")
+    assert_refused(copy, run_script(copy, path=str(tmp_path)), "gcc, which builds messages, was not found")
     assert not (copy / ".venv").exists()
 
 
 def test_foreign_virtual_environment_is_left_alone(copy: Path) -> None:
     (copy / ".venv").mkdir()
     (copy / ".venv" / "precious").touch()
-    assert_refused(copy, run_script(copy), "is not ours")
+    assert_refused(copy, run_script(copy), "was not created by this script")
     assert [path.name for path in (copy / ".venv").iterdir()] == ["precious"]
 
 
@@ -72,7 +71,7 @@ def test_other_python_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert script.main() == 2
     assert (
         capsys.readouterr().err
-        == "error: expected Python 3.11, found 3.12; name one: make environment PYTHON=python3.11\n"
+        == "error: expected Python 3.11, found 3.12; select it: make environment PYTHON=python3.11\n"
     )
 
 
@@ -94,20 +93,17 @@ def test_failing_step_shows_its_output_and_leaves_no_stamp(
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "vision_msgs/msg/Point2D.msg", "../setup.py"])
-def test_changed_file_changes_the_stamp(copy: Path, name: str) -> None:
+def test_changed_file_changes_one_stamp(copy: Path, name: str) -> None:
     script = load_script(copy)
-    stamps = [
-        script.digest(files()) for files in (lambda: script.REQUIREMENTS, script.definition_files, script.package_files)
-    ]
+    inputs = (script.REQUIREMENTS, script.DEFINITIONS, script.PACKAGE_FILES)
+    stamps = [script.digest(files) for files in inputs]
     with (copy / "environment" / name).open("a") as file:
         file.write("# changed\n")
-    after = [
-        script.digest(files()) for files in (lambda: script.REQUIREMENTS, script.definition_files, script.package_files)
-    ]
+    after = [script.digest(files) for files in inputs]
     assert sum(old != new for old, new in zip(stamps, after, strict=True)) == 1
 
 
-def test_include_folders_of_the_wheels_are_corrected_once_and_for_all(copy: Path, tmp_path: Path) -> None:
+def test_include_folders_of_the_wheels_are_corrected_once(copy: Path, tmp_path: Path) -> None:
     script = load_script(copy)
     file = tmp_path / "share" / "std_msgs" / "cmake" / "export.cmake"
     file.parent.mkdir(parents=True)
@@ -124,12 +120,10 @@ def test_include_folders_of_the_wheels_are_corrected_once_and_for_all(copy: Path
         )
 
 
-def test_second_run_takes_less_than_two_seconds() -> None:
+def test_second_run_has_nothing_to_do() -> None:
     if not (CHECKOUT / ".venv" / "environment_state").is_dir():
         pytest.skip("no private environment in this checkout")
-    started = time.monotonic()
     result = run_script(CHECKOUT)
-    assert time.monotonic() - started < 2
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.fuzzing.seeds import SEEDS
+from reliability.small_network import write_small_network
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
 
@@ -19,7 +19,7 @@ LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launc
 @pytest.mark.dds
 @pytest.mark.timeout(200)
 def test_a_killed_node_comes_again(launch_command: list[str], dds_environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "small.onnx").write_bytes(SEEDS["onnx_model"]()[0])
+    write_small_network(tmp_path)
     log = tmp_path / "launch.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.fuzzing.seeds import SEEDS
+from reliability.small_network import write_small_network
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -28,7 +28,7 @@ def calls(dds_environment: dict[str, str], tmp_path_factory: pytest.TempPathFact
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     folder = tmp_path_factory.mktemp("reach")
-    (folder / "small.onnx").write_bytes(SEEDS["onnx_model"]()[0])
+    write_small_network(folder)
     trace, output, logs = folder / "trace.txt", folder / "output.txt", folder / "logs"
     node = ["-m", "mp_perception.ros.perception_node", "--ros-args", "-p", "weights:=small.onnx"]
     environment = {**dds_environment, "ROS_LOG_DIR": str(logs), "PYTHONDONTWRITEBYTECODE": "1"}

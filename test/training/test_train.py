@@ -43,9 +43,9 @@ def command(*arguments) -> list[str]:
     return ["-m", "mp_perception.commands.main", "train", *map(str, arguments)]
 
 
-def run(*arguments, folder: Path, launcher=(sys.executable,)) -> subprocess.CompletedProcess[str]:
+def run(*arguments, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*launcher, *command(*arguments)], cwd=folder, capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, *command(*arguments)], cwd=folder, capture_output=True, text=True, timeout=280, check=False
     )
 
 
@@ -83,8 +83,8 @@ def test_the_written_weights_are_those_that_were_validated(data, whole):
         assert figures[name] == pytest.approx(written[f"0-synthetic/{name}"], abs=2e-5)
 
 
-def test_a_killed_training_continues_the_same_curve(data, whole):
-    process = subprocess.Popen(
+def test_a_killed_training_continues_the_same_curve(data, whole, start_process):
+    process = start_process(
         [sys.executable, *command("--config", "train.yaml", "--out", "killed")],
         cwd=data,
         stdout=subprocess.DEVNULL,
@@ -107,11 +107,14 @@ def test_a_killed_training_continues_the_same_curve(data, whole):
             assert resumed[expected["epoch"]][name] == pytest.approx(value, rel=2e-3, abs=2e-4), name
 
 
-def test_two_processes_see_the_same_samples_and_reach_the_same_figures(data, whole):
+def test_two_processes_see_the_same_samples_and_reach_the_same_figures(data, whole, start_process):
     """Same total batch; figures differ by the batch norm's and the losses' halves of a batch, and no more."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517"]
-    done = run("--config", "train.yaml", "--out", "two", folder=data, launcher=launcher)
-    assert done.returncode == 0, done.stderr[-3000:]
+    training = start_process(
+        [*launcher, *command("--config", "train.yaml", "--out", "two")], cwd=data, stderr=subprocess.PIPE, text=True
+    )
+    _, errors = training.communicate(timeout=280)
+    assert training.returncode == 0, errors[-3000:]
     one, two = curve(whole)[-1], curve(data / "two")[-1]
     assert one.keys() == two.keys()
     assert two["score"] == pytest.approx(one["score"], abs=0.1)

@@ -1,30 +1,26 @@
-"""A node that signals end at random moments, and that must work again each time; what is left in /dev/shm."""
+"""A node that is ended by signals at random moments, and must work again after each restart."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import psutil
 
-from reliability.day.stage import START_LIMIT, Stage
 from reliability.robot import NodeProcess, Robot
+from reliability.soak.stage import START_LIMIT, Stage
 
-_SHARED_MEMORY = Path("/dev/shm")
 _MOMENTS = ("start", "inference", "shutdown")
-#: A node ends within two seconds of a signal (docs/ros_interface.md); so much more a busy machine may take.
+#: A node ends within two seconds of a signal (docs/ros_interface.md); a busy machine may take so much longer.
 _END_LIMIT = 12.0
 
 
-def kill_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
-    """Rounds of: a signal at a random moment, a restart, an output.  Raises AssertionError for the first that fails."""
+def signal_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
+    """Rounds of a signal at a random moment, a restart, an output; raises AssertionError for the first that fails."""
     random = Random(seed)
     stage.camera("/rounds", "--size", "320", "240", "--rate", "10")
     robot = stage.robot("/rounds")
@@ -33,7 +29,6 @@ def kill_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
     start_seconds = time.monotonic() - start
     done: Counter[str] = Counter()
     slowest_end = 0.0
-    left_before = left_in_shared_memory()
     for _ in range(rounds):
         moment, number = random.choice(_MOMENTS), random.choice((signal.SIGTERM, signal.SIGINT, signal.SIGKILL))
         if moment == "start":
@@ -52,34 +47,12 @@ def kill_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
         if moment != "start" and number != signal.SIGKILL:
             assert code == 0, f"exit code {code} after {number.name} in {moment} ({node.log}): {node.text()[-500:]}"
         slowest_end = max(slowest_end, time.monotonic() - sent)
-        done[f"{signal.Signals(number).name} in {moment}"] += 1
+        done[f"{number.name} in {moment}"] += 1
         node = _working_node(stage, robot)
     _send(node, signal.SIGTERM)
     _wait_for_end(node)
-    left = left_in_shared_memory()
-    clean_shared_memory()
-    words = ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
-    return (
-        f"{words}: every restart gave outputs; slowest end {slowest_end:.1f} s after the signal; files of dead"
-        f" processes in /dev/shm: {left_before} before, {left} after, {left_in_shared_memory()} after cleaning"
-    )
-
-
-def left_in_shared_memory() -> int:
-    """Fast DDS's segments in /dev/shm that no process has mapped."""
-    mapped = ""
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError):
-            mapped += Path(f"/proc/{process.pid}/maps").read_text()
-    names = [path.name for path in _SHARED_MEMORY.glob("fastdds_" + "[0-9a-f]" * 16)]
-    return sum(name not in mapped for name in names)
-
-
-def clean_shared_memory() -> None:
-    """What Fast DDS's maintainers advise after processes were killed; files in use stay."""
-    tool = Path(sys.prefix) / "tools" / "fastdds" / "fastdds.py"
-    command = [sys.executable, str(tool)] if tool.exists() else [shutil.which("fastdds") or "fastdds"]
-    subprocess.run([*command, "shm", "clean"], check=True, stdout=subprocess.DEVNULL)
+    numbers = ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
+    return f"{numbers}: every restart gave outputs; slowest end {slowest_end:.1f} s after the signal"
 
 
 def _working_node(stage: Stage, robot: Robot) -> NodeProcess:
@@ -91,19 +64,19 @@ def _working_node(stage: Stage, robot: Robot) -> NodeProcess:
 
 
 def _send(node: NodeProcess, number: int) -> None:
-    """To the node itself, not to what watches over it; it may be gone, or not there yet."""
+    """Send a signal to the node itself, which may have ended or not have started yet."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in node.children():
             process.send_signal(number)
 
 
 def _wait_for_end(node: NodeProcess) -> int:
-    """Its exit code."""
+    """The node's exit code."""
     try:
         code = node.process.wait(_END_LIMIT)
     except subprocess.TimeoutExpired:
         if node.children():
-            raise AssertionError(f"a node lives on {_END_LIMIT:g} s after a signal ({node.log})") from None
+            raise AssertionError(f"a node still runs {_END_LIMIT:g} s after a signal ({node.log})") from None
         code, _ = node.stop(signal.SIGKILL)
     assert "Traceback" not in node.text() or "KeyboardInterrupt" in node.text(), node.text()
     return code

@@ -1,4 +1,4 @@
-"""The short form of `make reliability`: a small load, faults that other tests over DDS leave out, and three kills."""
+"""The short form of `make soak`: a small load, faults that other tests over DDS leave out, and three signals."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from reliability.day import scenarios
-from reliability.day.clock import clock_is_set
-from reliability.day.failures import memory_runs_out, runtime_fails
-from reliability.day.kills import kill_rounds
-from reliability.day.load import Load, run_load
-from reliability.day.stage import NotPossibleHereError, Stage, unaccounted
-from reliability.fuzzing.seeds import SEEDS
+from reliability.small_network import write_small_network
+from reliability.soak import scenarios
+from reliability.soak.load import Load, run_load
+from reliability.soak.signals import signal_rounds
+from reliability.soak.stage import NotPossibleHereError, Stage, unaccounted
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 @pytest.fixture
 def stage(dds_environment: dict[str, str], tmp_path: Path) -> Stage:
-    (tmp_path / "small.onnx").write_bytes(SEEDS["onnx_model"]()[0])
-    return Stage(tmp_path, tmp_path / "small.onnx")
+    return Stage(tmp_path, write_small_network(tmp_path))
 
 
 def test_a_small_load_is_accounted_for_and_leaves_nothing_behind(stage: Stage) -> None:
@@ -32,12 +29,11 @@ def test_a_small_load_is_accounted_for_and_leaves_nothing_behind(stage: Stage) -
 @pytest.mark.parametrize(
     "scenario",
     [
-        scenarios.publisher_killed_and_restarted,
-        scenarios.weights_deleted_and_replaced,
-        scenarios.log_folder_cannot_be_written,
-        clock_is_set,
-        runtime_fails,
-        memory_runs_out,
+        scenarios.camera_stops,
+        scenarios.weights_replaced,
+        scenarios.log_folder_not_writable,
+        scenarios.clock_set,
+        scenarios.memory_runs_out,
     ],
 )
 def test_faults(stage: Stage, scenario: Callable[[Stage], str]) -> None:
@@ -50,10 +46,10 @@ def test_faults(stage: Stage, scenario: Callable[[Stage], str]) -> None:
 
 def test_signals_at_random_moments(stage: Stage) -> None:
     with stage:
-        assert "every restart gave outputs" in kill_rounds(stage, 3)
+        assert "every restart gave outputs" in signal_rounds(stage, 3)
 
 
-def test_an_image_that_is_lost_is_seen() -> None:
+def test_a_lost_image_is_seen() -> None:
     values = {"images received": "10", "images processed": "5", "images overwritten": "3", "images waiting": "1"}
     assert unaccounted(values) == 1
     assert unaccounted(values | {"images stale": "1"}) == 0

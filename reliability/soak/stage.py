@@ -1,4 +1,4 @@
-"""Nodes, cameras and a robot's side for one scenario, and what a node takes of the machine."""
+"""The processes of one trial of the soak test, and checks that several trials make."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
 import rclpy
 from vision_msgs.msg import Detection2DArray
 
@@ -26,43 +24,19 @@ START_LIMIT = 120.0
 
 
 class NotPossibleHereError(Exception):
-    """What this machine lacks for something to be tried on it."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a process holds.  segments: Fast DDS's shared memory that it has mapped."""
-
-    megabytes: float
-    threads: int
-    files: int
-    segments: int
-
-    @classmethod
-    def of(cls, process: psutil.Process) -> Resources:
-        """Those of a running process."""
-        maps = Path(f"/proc/{process.pid}/maps").read_text()
-        segments = set(re.findall(r"/dev/shm/(fastdds_\S+)", maps))
-        memory = process.memory_info()
-        own = memory.rss - memory.shared  # images pass through shared memory and fill it
-        return cls(own / 1e6, process.num_threads(), process.num_fds(), len(segments))
-
-    def __str__(self) -> str:
-        return f"{self.megabytes:.0f} MB, {self.threads} threads, {self.files} files, {self.segments} segments"
+    """What this machine lacks for a trial."""
 
 
 class Stage:
-    """One scenario's processes, a context manager that ends them.
+    """Nodes, cameras and the robot's side of one trial: a context manager that ends them.
 
-    weights: of all nodes.  folder: for logs and whatever the scenario writes.
+    folder: for logs and the files of the trial.  weights: of all nodes.
     """
 
     def __init__(self, folder: Path, weights: Path) -> None:
         self.folder = folder
         self.weights = weights
-        profile = share_folder() / "config" / "fastdds_large_images.xml"
-        self.environment = {**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)}
-        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(profile)
+        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(share_folder() / "config" / "fastdds_large_images.xml")
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._others: list[subprocess.Popen[bytes]] = []
@@ -89,28 +63,32 @@ class Stage:
         *parameters: str,
         weights: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        longest: float = 200,
+        time_limit: float = 200,
     ) -> NodeProcess:
-        """Start a node.  parameters: such as "max_age:=5.0"."""
-        given = (f"weights:={weights or self.weights}", "diagnostics_period:=0.5", *parameters)
-        arguments = [word for parameter in given for word in ("-p", parameter)]
+        """Start a node.  parameters: such as "max_age:=5.0".  time_limit: seconds after which it is ended."""
+        assigned = (f"weights:={weights or self.weights}", "diagnostics_period:=0.5", *parameters)
+        arguments = [word for parameter in assigned for word in ("-p", parameter)]
         log = self.folder / f"node{len(self._nodes):04d}.txt"
+<<<<<<< HEAD:reliability/day/stage.py
         variables = {**self.environment, **(environment or {})}
         # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
         arguments += ["--", "--clean-shared-memory"]
         node = NodeProcess(variables, log, namespace, *arguments, longest=longest)
+=======
+        node = NodeProcess({**os.environ, **(environment or {})}, log, namespace, *arguments, longest=time_limit)
+>>>>>>> reliability:reliability/soak/stage.py
         self._nodes.append(node)
         return node
 
     def robot(self, namespace: str) -> Robot:
-        """The other side of a node, which collects its detections."""
+        """The robot's side of a node, which collects its detections."""
         robot = Robot(self._context, namespace)
         robot.subscribe(Detection2DArray, "detections")
         self._robots.append(robot)
         return robot
 
     def active_node(self, namespace: str, *parameters: str, **options: Any) -> tuple[NodeProcess, Robot]:
-        """A node that looks at <namespace>/image, and its other side."""
+        """A node that is subscribed to <namespace>/image, and its robot's side; arguments as those of `node`."""
         node, robot = self.node(namespace, *parameters, **options), self.robot(namespace)
         robot.wait(lambda: "active: looking at" in node.text(), f"active node ({node.log})", START_LIMIT)
         return node, robot
@@ -124,18 +102,18 @@ class Stage:
         return self._start("reliability.reader", namespace)
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
         self._others.append(process)
         return process
 
 
 def stop_camera(camera: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """End a camera; images that it sent, and in how many seconds."""
+    """End a camera; the images that it sent, and in how many seconds."""
     camera.send_signal(signal.SIGTERM)
     output, _ = camera.communicate(timeout=30)
-    sent, seconds = re.fullmatch(r"(\d+) images in (\S+) s\n", output.decode()).groups()  # type: ignore[union-attr]
-    return int(sent), float(seconds)
+    match = re.fullmatch(r"(\d+) images in (\S+) s\n", output.decode())
+    assert match is not None, output
+    return int(match[1]), float(match[2])
 
 
 def frame_counts(values: Mapping[str, str]) -> dict[str, int]:
@@ -144,26 +122,25 @@ def frame_counts(values: Mapping[str, str]) -> dict[str, int]:
 
 
 def unaccounted(values: Mapping[str, str]) -> int:
-    """Images received of which nothing is known: 0, or 1 while one is in work."""
+    """Number of images received of which nothing is known: 0, or 1 during inference."""
     counts = frame_counts(values)
     return 2 * counts["received"] - sum(counts.values()) - int(values["images waiting"])
 
 
-def check_accounts(robot: Robot) -> dict[str, int]:
-    """The counts, once the images have stopped; raises AssertionError if one is missing."""
+def check_counts(robot: Robot) -> dict[str, int]:
+    """What became of the images, after the last one; does not return before every image is accounted for."""
     robot.spin(1.0)
-    values = robot.diagnostics(lambda values: unaccounted(values) == 0)
-    return frame_counts(values)
+    return frame_counts(robot.diagnostics(lambda values: unaccounted(values) == 0))
 
 
 def outputs_go_on(robot: Robot, condition: Callable[[Any], bool] = bool, limit: float = 30) -> float:
-    """Seconds until an output that was not there before fits."""
+    """Seconds until a new output for which the condition holds; raises AssertionError after the limit."""
     start = time.monotonic()
     robot.received["detections"].clear()
     robot.wait(lambda: any(condition(message) for message in robot.received["detections"]), "output", limit)
     return time.monotonic() - start
 
 
-def in_words(counts: Mapping[str, int]) -> str:
-    """Counts that are not zero."""
+def without_zeros(counts: Mapping[str, int]) -> str:
+    """Counts in words, such as "10 received, 9 processed"."""
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -1,4 +1,4 @@
-"""The short form of `make no-data-lost`, and that it sees broken files."""
+"""The short form of `make crash-consistency`, and that it sees incomplete files."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ import cv2
 import numpy as np
 import pytest
 
-from reliability.no_data_lost import broken_files, interrupt
+from reliability.crash_consistency import incomplete_files, interrupt
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["predict", "bag"])
-def test_killed_commands_leave_whole_files(name: str, tmp_path: Path) -> None:
-    assert "all whole" in interrupt(name, tmp_path, rounds=2)
+def test_killed_commands_leave_complete_files(name: str, tmp_path: Path) -> None:
+    assert "all files were complete" in interrupt(name, tmp_path, rounds=2)
 
 
-def test_broken_files_are_seen(tmp_path: Path) -> None:
+def test_incomplete_files_are_seen(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "whole.png"), np.zeros((9, 9), np.uint8))
     content = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
     (tmp_path / "half.json").write_text('{"image": ')
     (tmp_path / ".half.json.123.part").write_text("")
+    (tmp_path / "half.txt").write_text("Car 0.00")
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "bag.mcap").write_bytes(b"\x89MCAP0\r\n")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
-    assert [line.split(":")[0] for line in broken_files(tmp_path)] == [
+    assert [line.split(":")[0] for line in incomplete_files(tmp_path)] == [
         "bag/bag.mcap",
         "half.json",
         "half.png",
+        "half.txt",
         "net.onnx",
     ]

@@ -1,14 +1,18 @@
-"""config/sros2_policy.xml against running nodes: what it allows is what they use, name by name."""
+"""config/sros2_policy.xml allows the names that running nodes use, and no others."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from reliability.security_policy import NODE, running_nodes
+from reliability.small_network import write_small_network
 
+NODE = "perception"
+#: Namespaces of nodes that together use every name, and their parameters.
+NODES = {"/raw": [], "/compressed": ["-p", "image_transport:=compressed", "-p", "use_sim_time:=true"]}
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 #: How sros2 turns a permission into names of DDS topics that are written and read (its permissions.xsl).
 WRITTEN = {"publish": "rt{}", "reply": "rr{}Reply", "request": "rq{}Request"}
@@ -55,16 +59,23 @@ def test_it_has_the_form_of_sros2s_schema(policy: ElementTree.Element) -> None:
 @pytest.mark.dds
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_nothing_is_missing_and_nothing_superfluous(policy: ElementTree.Element, ros_domain_id: int) -> None:
-    with running_nodes() as (observer, namespaces):
-        unused_reads = []
-        for namespace in namespaces:
-            written = {name for name, _ in observer.get_publisher_names_and_types_by_node(NODE, namespace, True)}
-            read = {name for name, _ in observer.get_subscriber_names_and_types_by_node(NODE, namespace, True)}
-            assert written == dds_topics(policy, WRITTEN, namespace)
-            allowed = dds_topics(policy, READ, namespace)
-            assert read <= allowed
-            unused_reads.append({name.replace(namespace, "", 1) for name in allowed - read})
-    # Each node takes one kind of image, and one of them the time.
+def test_nothing_is_missing_and_nothing_superfluous(
+    policy: ElementTree.Element, start_node: Any, tmp_path: Path
+) -> None:
+    weights = ["-p", f"weights:={write_small_network(tmp_path)}"]
+    pairs = [start_node(namespace, *weights, *parameters) for namespace, parameters in NODES.items()]
+    for process, robot in pairs:
+        robot.wait(lambda process=process: "active: looking at" in process.text(), "active node", 60)
+    observer = pairs[0][1]
+    observer.spin(3)  # the graph arrives a little later than the log
+    unused_reads = []
+    for namespace in NODES:
+        written = {name for name, _ in observer.node.get_publisher_names_and_types_by_node(NODE, namespace, True)}
+        read = {name for name, _ in observer.node.get_subscriber_names_and_types_by_node(NODE, namespace, True)}
+        assert written == dds_topics(policy, WRITTEN, namespace)
+        allowed = dds_topics(policy, READ, namespace)
+        assert read <= allowed
+        unused_reads.append({name.replace(namespace, "", 1) for name in allowed - read})
+    # Each node subscribes to one kind of image, and one of them to the time.
     assert set.intersection(*unused_reads) == set()
     assert set.union(*unused_reads) == {"rt/image", "rt/image/compressed", "rt/clock"}

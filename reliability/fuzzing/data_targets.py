@@ -1,0 +1,172 @@
+"""Files of data sets: KITTI's formats, COCO, lists of frames, pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.coco import CocoFolder
+from mp_perception.data.frame_sets import Frame, select_frames
+from mp_perception.data.image_files import read_image
+from mp_perception.data.kitti.calibration import KittiCalibration, read_object_calibration, read_raw_calibration
+from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.kitti.labels import read_labels
+from mp_perception.data.kitti.mapping import frames_with_depth, read_mapping
+from mp_perception.data.kitti.raw import RawDrive, read_scan
+from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
+from mp_perception.data.kitti.tracking import read_tracking_labels
+from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
+from mp_perception.data.lidar_projection import project_to_depth_map
+from reliability.fuzzing.target import fuzz_file
+
+LABELS = (
+    "Car 0.00 0 -1.57 20.00 10.00 40.00 30.00 1.50 1.60 3.90 0.50 1.60 12.00 -1.57\n"
+    "Pedestrian 0.20 1 0.30 1.00 5.00 8.00 30.00 1.70 0.60 0.80 -4.00 1.70 15.00 0.10 0.91\n"
+    "DontCare -1 -1 -10 50.00 10.00 60.00 20.00 -1 -1 -1 -1000 -1000 -1000 -10\n"
+)
+_PROJECTION = "721.5 0 609.6 44.9 0 721.5 172.9 0.2 0 0 1 0.003"
+_ROTATION = "1 0 0 0 1 0 0 0 1"
+_SCANNER = "0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3"
+_OBJECT_CALIBRATION = (
+    "".join(f"P{camera}: {_PROJECTION}\n" for camera in range(4))
+    + f"R0_rect: {_ROTATION}\nTr_velo_to_cam: {_SCANNER}\nTr_imu_to_velo: {_SCANNER}\n"
+).encode()
+_RAW_CALIBRATION = (
+    f"calib_time: 09-Jan-2012 13:57:47\nR_rect_00: {_ROTATION}\n"
+    + "".join(f"S_rect_0{camera}: 1242 375\nP_rect_0{camera}: {_PROJECTION}\n" for camera in (2, 3))
+).encode()
+_TRACKLETS = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>
+<!DOCTYPE boost_serialization>
+<boost_serialization signature="serialization::archive" version="9">
+<tracklets class_id="0"><count>1</count><item_version>1</item_version>
+<item><objectType>Car</objectType><h>1.5</h><w>1.6</w><l>3.9</l><first_frame>0</first_frame>
+<poses><count>1</count><item><tx>12</tx><ty>1</ty><tz>-1.5</tz><rx>0</rx><ry>0</ry><rz>0.5</rz><state>2</state>
+<occlusion>0</occlusion></item></poses><finished>1</finished></item>
+</tracklets></boost_serialization>
+"""
+_COCO = {
+    "categories": [{"id": 1, "name": "Car"}, {"id": 3, "name": "person"}],
+    "images": [{"id": 7, "file_name": "street.jpg"}, {"id": 8, "file_name": "crossing.jpg"}],
+    "annotations": [
+        {"image_id": 7, "category_id": 1, "bbox": [10, 20, 30.5, 40], "iscrowd": 0},
+        {"image_id": 8, "category_id": 3, "bbox": [0, 0, 5, 9], "iscrowd": 1},
+    ],
+}
+
+
+def encoded(suffix: str, pixels: NDArray[np.generic]) -> bytes:
+    """A picture in a format such as ".png"."""
+    _, data = cv2.imencode(suffix, pixels)
+    return data.tobytes()
+
+
+def picture() -> NDArray[np.uint8]:
+    """A colour gradient of 32x24 pixels."""
+    return np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
+
+
+@fuzz_file("000000.txt", lambda: [LABELS.encode()])
+def labels(path: Path) -> None:
+    read_labels(path)
+
+
+@fuzz_file("0000.txt", lambda: ["".join(f"{n} {n} {x}\n" for n, x in enumerate(LABELS.splitlines())).encode()])
+def tracking_labels(path: Path) -> None:
+    read_tracking_labels.__wrapped__(path)  # not through its cache
+
+
+def _object_calibration(folder: Path) -> KittiCalibration:
+    (folder / "calibration.txt").write_bytes(_OBJECT_CALIBRATION)
+    return read_object_calibration(folder / "calibration.txt")
+
+
+@fuzz_file("calibration.txt", lambda: [_OBJECT_CALIBRATION])
+def object_calibration(path: Path) -> None:
+    calibration = read_object_calibration(path)
+    calibration.intrinsics(2, 1242, 375)
+    calibration.velo_to_camera(2)
+
+
+@fuzz_file("calib_cam_to_cam.txt", lambda: [_RAW_CALIBRATION])
+def raw_calibration(path: Path) -> None:
+    calibration = read_raw_calibration(path.parent)
+    calibration.intrinsics(2, 1242, 375)
+    calibration.camera_0_to_camera(2)
+
+
+@fuzz_file("calib_velo_to_cam.txt", lambda: [b"calib_time: x\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 -0.1 -0.3\n"])
+def scanner_calibration(path: Path) -> None:
+    (path.parent / "calib_cam_to_cam.txt").write_bytes(_RAW_CALIBRATION)
+    read_raw_calibration(path.parent).velo_to_camera(2)
+
+
+@fuzz_file("calib.txt", lambda: [f"P2: {_PROJECTION}\nR_rect {_ROTATION}\nTr_velo_cam {_SCANNER}\n".encode()])
+def sequence_calibration(path: Path) -> None:
+    read_sequence_calibration(path).camera_0_to_camera(2)
+
+
+@fuzz_file("timestamps.txt", lambda: [b"2011-09-26 13:04:32.345808896\n2011-09-26 13:04:32.449188864\n"])
+def timestamps(path: Path) -> None:
+    """Of a drive of one image."""
+    drive = path.parent / "2011_09_26_drive_0001_sync"
+    (drive / "image_02" / "data").mkdir(parents=True)
+    (drive / "image_02" / "data" / "0000000000.png").touch()
+    (path.parent / "calib_cam_to_cam.txt").write_bytes(_RAW_CALIBRATION)
+    path.rename(drive / "image_02" / "timestamps.txt")
+    RawDrive(drive)
+
+
+@fuzz_file(
+    "mapping.txt",
+    lambda: [b"2011_09_26 2011_09_26_drive_0005_sync 10\n2011_09_26 2011_09_26_drive_0001_sync 3\n\n2,1\n"],
+)
+def mapping(path: Path) -> None:
+    """The mapping and, after an empty line, the order."""
+    lines, _, order = path.read_bytes().partition(b"\n\n")
+    path.write_bytes(lines)
+    (path.parent / "order.txt").write_bytes(order)
+    frames_with_depth(read_mapping(path, path.parent / "order.txt"))
+
+
+@fuzz_file("scan.bin", lambda: [np.array([[9, 0, 0, 0.5], [7, 1, -1, 0.1]], dtype="<f4").tobytes()])
+def scan(path: Path) -> None:
+    calibration = _object_calibration(path.parent)
+    project_to_depth_map(read_scan(path), calibration.velo_to_camera(2), calibration.intrinsics(2, 124, 37))
+
+
+@fuzz_file("tracklet_labels.xml", lambda: [_TRACKLETS])
+def tracklets(path: Path) -> None:
+    calibration = _object_calibration(path.parent)
+    lidar_to_camera, label_to_camera = calibration.velo_to_camera(2), calibration.camera_0_to_camera(2)
+    for boxes in read_tracklets(path).values():
+        tracked_labels(boxes, lidar_to_camera, label_to_camera, calibration.intrinsics(2, 1242, 375))
+
+
+@fuzz_file("depth.png", lambda: [encoded(".png", np.arange(96, dtype=np.uint16).reshape(8, 12) * 256)], 512)
+def depth_png(path: Path) -> None:
+    read_depth_png(path)
+
+
+@fuzz_file(
+    "image.png", lambda: [encoded(kind, picture()) for kind in (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")], 512
+)
+def image_file(path: Path) -> None:
+    read_image(path)
+
+
+@fuzz_file("train.txt", lambda: [b"000001\n000002\n\n000009\n"])
+def split(path: Path) -> None:
+    select_frames([Frame(f"{number:06d}", Path("image.png")) for number in range(10)], path)
+
+
+@fuzz_file("instances.json", lambda: [json.dumps(_COCO).encode()])
+def coco(path: Path) -> None:
+    for name in ("street.jpg", "crossing.jpg"):
+        (path.parent / name).touch()
+    frames = CocoFolder(path.parent)
+    for index in range(len(frames)):
+        frames.labels(index)

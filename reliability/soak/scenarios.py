@@ -1,0 +1,280 @@
+"""Faults that a node must survive: each function causes one and returns what happened; its docstring says what.
+
+A function raises AssertionError if the node does not behave as documented.  Faults of single messages, of QoS and of
+simulated time are in test/dds, and a network that fails for good in test/ros/test_recovery.py.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+from lifecycle_msgs.msg import Transition
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+
+from mp_perception.files import write_atomically
+from reliability.soak.load import Resources
+from reliability.soak.stage import (
+    NotPossibleHereError,
+    Stage,
+    check_counts,
+    frame_counts,
+    outputs_go_on,
+    stop_camera,
+    unaccounted,
+    without_zeros,
+)
+
+_SIZE = ("--size", "640", "480")
+_HOUR = 3600.0
+
+
+def camera_stops(stage: Stage) -> str:
+    """The camera is suspended for five seconds, continues, and is killed and restarted three times"""
+    _, robot = stage.active_node("/stops")
+    camera = stage.camera("/stops", *_SIZE)
+    outputs_go_on(robot)
+    camera.send_signal(signal.SIGSTOP)
+    robot.spin(5)
+    message = robot.diagnostics(lambda values: "no image for" in values["message"])["message"]
+    camera.send_signal(signal.SIGCONT)
+    waits = [outputs_go_on(robot)]
+    for _ in range(3):
+        camera.kill()
+        camera.wait()
+        robot.spin(0.5)
+        camera = stage.camera("/stops", *_SIZE)
+        waits.append(outputs_go_on(robot))
+    stop_camera(camera)
+    seconds = ", ".join(f"{wait:.1f}" for wait in waits)
+    return (
+        f'diagnostics: "{message.split(",")[0]}"; outputs again after {seconds} s; {without_zeros(check_counts(robot))}'
+    )
+
+
+def different_cameras(stage: Stage) -> str:
+    """Two cameras of different size, encoding, frame and focal length on one topic"""
+    _, robot = stage.active_node("/both", "max_age:=5.0")
+    cameras = [
+        stage.camera("/both", "--size", *size, "--frame", frame, *rest.split(), "--rate", "5")
+        for frame, size, rest in (
+            ("left", ("640", "480"), "--encoding rgb8 --focal-length 500"),
+            ("right", ("320", "240"), "--encoding bgra8 --focal-length 250"),
+        )
+    ]
+    for frame in ("left", "right", "left", "right"):
+        outputs_go_on(robot, lambda message, frame=frame: message.header.frame_id == frame)
+    for camera in cameras:
+        stop_camera(camera)
+    counts = check_counts(robot)
+    assert counts["malformed"] == counts["errors"] == 0, counts
+    return f"outputs for both; {without_zeros(counts)}"
+
+
+def suspended_subscriber(stage: Stage) -> str:
+    """A subscriber of detections and depth is suspended for ten seconds while images come at 30 Hz"""
+    node, robot = stage.active_node("/unread")
+    (process,) = node.children()
+    reader = stage.reader("/unread")
+    camera = stage.camera("/unread", *_SIZE)
+    outputs_go_on(robot)
+    robot.wait(lambda: int(robot.diagnostics().get("images published depth/image", 0)) > 0, "depth images", 30)
+    before = Resources.of(process)
+    reader.send_signal(signal.SIGSTOP)
+    processed = frame_counts(robot.diagnostics())["processed"]
+    robot.spin(10)
+    went_on = frame_counts(robot.diagnostics())["processed"] - processed
+    after = Resources.of(process)
+    reader.send_signal(signal.SIGCONT)
+    stop_camera(camera)
+    assert went_on > 5, went_on
+    assert after.megabytes < before.megabytes + 100, (before, after)
+    check_counts(robot)
+    return f"{went_on} images processed meanwhile; {before} before, {after} after"
+
+
+def weights_replaced(stage: Stage) -> str:
+    """The weights file is deleted, replaced by garbage and restored while the node runs"""
+    weights = stage.folder / f"weights{stage.weights.suffix}"
+    shutil.copy(stage.weights, weights)
+    node, robot = stage.active_node("/weights", weights=weights)
+    camera = stage.camera("/weights", *_SIZE, "--rate", "5")
+    outputs_go_on(robot)
+    weights.unlink()
+    outputs_go_on(robot)
+    weights.write_bytes(b"garbage" * 1000)
+    outputs_go_on(robot)
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        assert robot.change_state(transition)
+    assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
+    assert robot.state() == "unconfigured"
+    reason = next(line for line in node.text().splitlines() if "cannot configure: " in line)
+    weights.unlink()
+    shutil.copy(stage.weights, weights)
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        assert robot.change_state(transition)
+    outputs_go_on(robot)
+    stop_camera(camera)
+    check_counts(robot)
+    found = reason.partition("cannot configure: ")[2].replace(f"{stage.folder}/", "")
+    return f'outputs went on; a new configuration is refused ("{found[:90]}") and works with the file restored'
+
+
+def log_folder_not_writable(stage: Stage) -> str:
+    """The folder of ROS's log files cannot be created"""
+    node, robot = stage.active_node("/silent", environment={"ROS_LOG_DIR": "/dev/null/logs"})
+    camera = stage.camera("/silent", *_SIZE)
+    outputs_go_on(robot)
+    stop_camera(camera)
+    check_counts(robot)
+    line = next(line for line in node.text().splitlines() if "log" in line)
+    return f'runs; "{line[:100]}"'
+
+
+def _settable_clock(offset: Path) -> dict[str, str]:
+    """Variables for processes whose system clock has the offset in this file, seconds; their steady clock is real.
+
+    Raises NotPossibleHereError if libfaketime is not installed.
+    """
+    folders = ("lib/*", "lib*", "local/lib*")
+    libraries = [path for folder in folders for path in Path("/usr").glob(f"{folder}/faketime/libfaketimeMT.so.1")]
+    if not libraries:
+        raise NotPossibleHereError("libfaketime is not installed")
+    return {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
+
+
+def clock_set(stage: Stage) -> str:
+    """The clock is set back by three hours and forward by 30 s: the node's alone, then the camera's with it"""
+    offset = stage.folder / "offset"
+
+    def set_clock(seconds: float) -> None:
+        write_atomically(offset, f"{seconds:+g}\n".encode())
+
+    def wait_for_refusal(number: int) -> None:
+        """Until so many lines, at most one in five seconds, report refused images."""
+
+        def logged() -> bool:
+            robot.send_image(robot.image(step=1))
+            robot.spin(0.2)
+            return node.text().count("image refused") >= number
+
+        robot.wait(logged, f"line {number} about a refused image")
+
+    set_clock(0)
+    node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
+    size_and_rate = ("--size", "320", "240", "--rate", "30")
+    camera = stage.camera("/clock", *size_and_rate)
+    wait_for_refusal(1)
+    set_clock(-3 * _HOUR)
+    line = "stamps are 3 hours in the future: synchronise the clocks"
+    robot.wait(lambda: line in node.text(), "line about the clock")
+    robot.diagnostics(lambda values: values["age at publishing (s)"] == "unknown")
+    outputs_go_on(robot)
+    wait_for_refusal(2)
+    set_clock(30)
+    robot.diagnostics(lambda values: "older than max_age" in values["message"])
+    set_clock(0)
+    outputs_go_on(robot)
+    stop_camera(camera)
+
+    camera = stage.camera("/clock", *size_and_rate, "--clock", str(offset))
+    waits = []
+    for seconds in (-_HOUR, _HOUR, -0.5, 30, -_HOUR, 0):
+        set_clock(seconds)
+        waits.append(
+            outputs_go_on(robot, lambda m, seconds=seconds: abs(m.header.stamp.sec - time.time() - seconds) < 10)
+        )
+        robot.diagnostics(lambda values: _is_recent(values["age at publishing (s)"]))
+    stop_camera(camera)
+    counts = check_counts(robot)
+    assert counts["errors"] == 0, counts
+    return (
+        f'"{line}", and ages unknown; 30 s ahead of the camera: diagnostics name max_age; set for both: outputs of the'
+        f" new time after at most {max(waits):.1f} s; {without_zeros(counts)}"
+    )
+
+
+def _is_recent(age: str) -> bool:
+    """Whether outputs can have this age on a busy machine that drops images older than half a second."""
+    return age != "unknown" and 0 <= float(age) < 2
+
+
+def memory_runs_out(stage: Stage) -> str:
+    """A node that may allocate 60, 150, 250 and 450 MB more gets JPEG images of 8K, and a small one after each"""
+    node, robot = stage.active_node("/memory", "image_transport:=compressed", "max_age:=0.0")
+    (process,) = node.children()
+    topic = "image/compressed"
+    for output in ("depth/image", "overlay"):  # at the input's size: 133 and 100 MB
+        robot.subscribe(Image, output, QoSProfile(depth=1))
+    small, large = _jpeg(320, 240), _jpeg(7680, 4320)
+    robot.answer(small, image_topic=topic)
+    for megabytes in (60, 150, 250, 450):
+        limit = process.memory_info().data + megabytes * 10**6  # heap and private maps, not shared memory
+        process.rlimit(psutil.RLIMIT_DATA, (limit, psutil.RLIM_INFINITY))
+        for _ in range(2):
+            robot.send_image(large, topic)
+            robot.spin(0.2)
+            robot.diagnostics(lambda values: unaccounted(values) == 0)
+            robot.answer(small, image_topic=topic)
+    counts = check_counts(robot)
+    reasons = {line.partition("failed on an image: ")[2] for line in node.text().splitlines()} - {""}
+    assert "MemoryError" in reasons, node.text()
+    assert counts["malformed"] > 0, counts  # OpenCV does not decode the image, and does not say why
+    assert node.text().count("active: looking at") == 1, node.text()
+    return f"an output for every small image; failures: {', '.join(sorted(reasons))}; {without_zeros(counts)}"
+
+
+def _jpeg(width: int, height: int) -> CompressedImage:
+    _, encoded = cv2.imencode(".jpg", np.full((height, width, 3), 90, dtype=np.uint8))
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(encoded.tobytes())
+    return message
+
+
+def shared_memory_full(stage: Stage) -> str:
+    """/dev/shm of 1 MB and of 100 MB, in a mount namespace of its own"""
+    results = []
+    for megabytes in (1, 100):
+        mount = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm"
+        command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+        if shutil.which("unshare") is None or subprocess.run([*command, mount], check=False).returncode != 0:
+            raise NotPossibleHereError("no right to mount here")
+        soak = f"{sys.executable} -m reliability.soak --seconds 5 --only '1 camera, 320x240, 10 Hz'"
+        done = subprocess.run(
+            [*command, f"{mount} && exec {soak} --weights {stage.weights}"],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+        results.append(f"{megabytes} MB: {done.stdout.splitlines()[-1].split('|')[2].strip()}")
+    return "; ".join(results)
+
+
+#: What the soak test tries after the loads and before the signals.
+SCENARIOS: tuple[Callable[[Stage], str], ...] = (
+    camera_stops,
+    different_cameras,
+    suspended_subscriber,
+    weights_replaced,
+    log_folder_not_writable,
+    clock_set,
+    memory_runs_out,
+    shared_memory_full,
+)
