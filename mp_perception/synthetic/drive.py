@@ -5,6 +5,9 @@ The seed alone determines what is written, not the number of processes.  The out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +24,7 @@ from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.data.parallel_files import make_missing
 from mp_perception.files import complete_folder
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame, RenderedObject, render
-from mp_perception.synthetic.scene import Scene
+from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.sensors import (
     CAMERA_SHIFTS,
     object_calibration_file,
@@ -71,12 +73,14 @@ def write_raw_drive(
             labels=drive / "label_02",
             points=drive / "velodyne_points" / "data",
         )
-        images = {files.images / f"{number:010d}.png": number for number in range(num_frames)}
-        write = partial(_write_drive_frame, files, seed, num_frames, camera)
-        _write_frames(files, {image: partial(write, number) for image, number in images.items()}, workers)
+        times = [number / FRAMES_PER_SECOND for number in range(num_frames)]
+        moments = [_Moment(seed, times[-1], time) for time in times]
+        _write_frames(files, 10, moments, camera, workers)
         for file, text in raw_calibration_files(camera).items():
             (date / file).write_text(text)
-        (drive / "image_02" / "timestamps.txt").write_text("".join(map(_time_stamp, range(num_frames))))
+        noon = datetime.strptime(f"{SYNTHETIC_DATE} 12", "%Y_%m_%d %H")
+        stamps = [f"{noon + timedelta(seconds=time):%Y-%m-%d %H:%M:%S.%f}000\n" for time in times]
+        (drive / "image_02" / "timestamps.txt").write_text("".join(stamps))
     return out / SYNTHETIC_DATE / name
 
 
@@ -94,31 +98,29 @@ def write_object_set(
     with complete_folder(out) as folder:
         training = folder / "training"
         files = _Folders(*(training / name for name in ("image_2", "depth_2", "sky_2", "label_2", "velodyne")))
-        images = {files.images / f"{number:06d}.png": number for number in range(num_frames)}
-        write = partial(_write_object_frame, files, seed, camera)
-        _write_frames(files, {image: partial(write, number) for image, number in images.items()}, workers)
+        # Seed and frame are mixed, so that sets of neighbouring seeds have no street in common.
+        seeds = (np.random.SeedSequence([seed, number]).generate_state(1, np.uint64) for number in range(num_frames))
+        names = _write_frames(files, 6, [_Moment(int(mixed[0])) for mixed in seeds], camera, workers)
         (training / "calib").mkdir()
-        for image in images:
-            (training / "calib" / f"{image.stem}.txt").write_text(object_calibration_file(camera))
+        for name in names:
+            (training / "calib" / f"{name}.txt").write_text(object_calibration_file(camera))
         (folder / "ImageSets").mkdir()
-        (folder / "ImageSets" / "train.txt").write_text("".join(f"{image.stem}\n" for image in images))
+        (folder / "ImageSets" / "train.txt").write_text("".join(f"{name}\n" for name in names))
     return out
 
 
-def label_of(rendered: RenderedObject, camera: CameraIntrinsics) -> ObjectLabel:
-    """The label of a rendered object; an ignored region if it is hidden or too small.
+def annotated(label: ObjectLabel, camera: CameraIntrinsics) -> ObjectLabel:
+    """A rendered object's label as KITTI's annotators give it: an ignored region if it is hidden or too small.
 
-    KITTI's annotators boxed people around their 3D box, which arms and legs do not fill.
+    They boxed people around their 3D box, which arms and legs do not fill.
     """
-    x1, y1, x2, y2 = (float(edge) for edge in rendered.box)
-    if rendered.occlusion == 3 or y2 - y1 < MIN_LABEL_HEIGHT:
-        return ObjectLabel(IGNORED_REGION, (x1, y1, x2, y2))
-    height, width, length = (float(measure) for measure in rendered.dimensions)
+    if label.occlusion == 3 or label.box[3] - label.box[1] < MIN_LABEL_HEIGHT or label.box_3d is None:
+        return ObjectLabel(IGNORED_REGION, label.box)
     # Labels refer to camera 0; the image is camera 2's.
-    x, y, z = (float(value) for value in rendered.location - CAMERA_SHIFTS[2])
-    box_3d = Box3D((x, y, z), (height, width, length), rendered.rotation_y)
-    box = _projected_box(box_3d, camera) if rendered.label in PEOPLE else None
-    return ObjectLabel(rendered.label, box or (x1, y1, x2, y2), rendered.truncation, rendered.occlusion, box_3d)
+    x, y, z = (np.array(label.box_3d.bottom_centre) - CAMERA_SHIFTS[2]).tolist()
+    box_3d = replace(label.box_3d, bottom_centre=(x, y, z))
+    box = _projected_box(box_3d, camera) if label.class_name in PEOPLE else None
+    return replace(label, box=box or label.box, box_3d=box_3d)
 
 
 def _projected_box(box: Box3D, camera: CameraIntrinsics) -> tuple[float, float, float, float] | None:
@@ -141,35 +143,41 @@ class _Folders(NamedTuple):
     points: Path
 
 
-def _write_frames(files: _Folders, tasks: dict[Path, partial[None]], workers: int) -> None:
+class _Moment(NamedTuple):
+    """A street, which its seed and duration determine, and a time in it, seconds."""
+
+    seed: int
+    duration: float = 0.0
+    time: float = 0.0
+
+
+def _write_frames(
+    files: _Folders, digits: int, moments: Sequence[_Moment], camera: CameraIntrinsics, workers: int
+) -> list[str]:
+    """Writes the frames in several processes; returns their names: numbers of so many digits."""
     for folder in files:
         folder.mkdir(parents=True)
+    names = [f"{number:0{digits}d}" for number in range(len(moments))]
+    tasks = {
+        files.images / f"{name}.png": partial(_write_frame, files, name, moment, camera)
+        for name, moment in zip(names, moments, strict=True)
+    }
     make_missing(tasks, min(workers, len(tasks)), "rendering")
+    return names
 
 
-def _write_drive_frame(files: _Folders, seed: int, num_frames: int, camera: CameraIntrinsics, number: int) -> None:
-    scene = _drive_scene(seed, (num_frames - 1) / FRAMES_PER_SECOND)
-    _write_frame(files, f"{number:010d}", render(scene, camera, number / FRAMES_PER_SECOND), camera)
-
-
-@lru_cache(maxsize=1)
-def _drive_scene(seed: int, duration: float) -> Scene:
-    return random_scene(seed, duration)
-
-
-def _write_object_frame(files: _Folders, seed: int, camera: CameraIntrinsics, number: int) -> None:
-    # Seed and frame are mixed, so that sets of neighbouring seeds have no street in common.
-    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
-    _write_frame(files, f"{number:06d}", render(random_scene(mixed), camera), camera)
-
-
-def _write_frame(files: _Folders, name: str, frame: RenderedFrame, camera: CameraIntrinsics) -> None:
+def _write_frame(files: _Folders, name: str, moment: _Moment, camera: CameraIntrinsics) -> None:
+    frame = render(_scene(moment.seed, moment.duration), camera, moment.time)
     (files.images / f"{name}.png").write_bytes(_encode_png(frame.image[..., ::-1], cv2.IMWRITE_PNG_COMPRESSION))
     stored_depth = np.where(frame.depth < _MAX_STORED_DEPTH, frame.depth, np.nan)
     (files.depth / f"{name}.png").write_bytes(encode_depth_png(stored_depth))
     (files.sky / f"{name}.png").write_bytes(_encode_png(frame.sky.astype(np.uint8) * 255, cv2.IMWRITE_PNG_BILEVEL))
-    write_labels(files.labels / f"{name}.txt", [label_of(rendered, camera) for rendered in frame.objects])
+    write_labels(files.labels / f"{name}.txt", [annotated(label, camera) for label in frame.labels])
     simulate_point_cloud(frame, camera).astype("<f4").tofile(files.points / f"{name}.bin")
+
+
+#: All frames of a drive show the same scene.
+_scene = lru_cache(maxsize=1)(random_scene)
 
 
 def _encode_png(image: NDArray[np.uint8], setting: int) -> bytes:
@@ -177,9 +185,3 @@ def _encode_png(image: NDArray[np.uint8], setting: int) -> bytes:
     done, encoded = cv2.imencode(".png", image, [setting, 1])
     assert done
     return encoded.tobytes()
-
-
-def _time_stamp(number: int) -> str:
-    second, part = divmod(number, FRAMES_PER_SECOND)
-    clock = f"{12 + second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-    return f"{SYNTHETIC_DATE.replace('_', '-')} {clock}.{part * 1_000_000_000 // FRAMES_PER_SECOND:09d}\n"

@@ -13,28 +13,7 @@ from mp_perception.synthetic.shapes import Color, Floats, Material, Model, Model
 
 _SKINS: tuple[Color, ...] = ((0.93, 0.76, 0.65), (0.87, 0.66, 0.54), (0.76, 0.55, 0.42), (0.45, 0.30, 0.21))
 _HAIRS: tuple[Color, ...] = ((0.10, 0.08, 0.07), (0.25, 0.16, 0.10), (0.45, 0.30, 0.16), (0.70, 0.62, 0.48))
-_TROUSERS: tuple[Color, ...] = (
-    (0.14, 0.18, 0.30),
-    (0.25, 0.33, 0.48),
-    (0.10, 0.10, 0.11),
-    (0.30, 0.29, 0.28),
-    (0.58, 0.52, 0.42),
-    (0.80, 0.78, 0.72),
-)
-_TOPS: tuple[Color, ...] = (
-    (0.10, 0.10, 0.12),
-    (0.90, 0.90, 0.88),
-    (0.20, 0.25, 0.40),
-    (0.68, 0.12, 0.12),
-    (0.40, 0.42, 0.44),
-    (0.25, 0.40, 0.28),
-    (0.75, 0.55, 0.20),
-    (0.55, 0.35, 0.50),
-    (0.35, 0.55, 0.72),
-    (0.42, 0.30, 0.22),
-)
 _SHOES: tuple[Color, ...] = ((0.1, 0.1, 0.1), (0.85, 0.85, 0.85), (0.35, 0.22, 0.14))
-_FRAMES: tuple[Color, ...] = ((0.08, 0.08, 0.09), (0.5, 0.5, 0.52), (0.6, 0.1, 0.1), (0.12, 0.2, 0.45))
 
 #: Height of the rider for whom the measures of the bicycle are given, metres.
 _RIDER_HEIGHT = 1.75
@@ -47,9 +26,7 @@ class Person:
     """How a person looks and moves.
 
     height: metres.  girth: breadth of body and limbs relative to the mean.  pace: steps per second, two of which make a
-    cycle; 0 stands still.  phase: position in the cycle at time 0, radians.  top, trousers, skin, fore_arms, shins:
-    surfaces; hair, shoes, backpack: colours, None: no backpack.  skirt: worn instead of trousers.  long_hair: to the
-    shoulders.
+    cycle; 0 stands still.  phase: position in the cycle at time 0, radians.
     """
 
     height: float
@@ -58,43 +35,36 @@ class Person:
     phase: float
     top: Surface
     trousers: Surface
-    skin: Surface
-    fore_arms: Surface
+    forearms: Surface
     shins: Surface
+    skin: Surface
     hair: Surface
     shoes: Surface
-    backpack: Surface | None
-    skirt: bool
-    long_hair: bool
 
 
 def random_person(generator: np.random.Generator, walking: bool = True) -> Person:
     """An adult or, less often, a child (KITTI's mean height is 1.76 m)."""
-    child = generator.random() < 0.1
-    folds = generator.uniform(0, 120)
-    skirt = bool(generator.random() < 0.12)
-
-    def cloth(palette: tuple[Color, ...], weave: int = 0) -> Surface:
-        return Surface(random_color(generator, palette), Material.CLOTH, (weave, folds, 0.0))
-
-    top, trousers = cloth(_TOPS, int(generator.integers(0, 6))), cloth(_TOPS if skirt else _TROUSERS)
+    is_child = generator.random() < 0.1
+    top, trousers = _random_cloth(generator), _random_cloth(generator)
     skin = Surface(random_color(generator, _SKINS))
     return Person(
-        height=generator.uniform(1.1, 1.5) if child else float(np.clip(generator.normal(1.73, 0.08), 1.52, 1.95)),
+        height=generator.uniform(1.1, 1.5) if is_child else float(np.clip(generator.normal(1.73, 0.08), 1.52, 1.95)),
         girth=float(np.clip(generator.normal(1.0, 0.1), 0.82, 1.3)),
         pace=generator.uniform(1.6, 2.2) if walking else 0.0,
         phase=generator.uniform(0, 2 * np.pi),
         top=top,
         trousers=trousers,
+        forearms=top if generator.random() < 0.65 else skin,
+        shins=skin if generator.random() < 0.2 else trousers,
         skin=skin,
-        fore_arms=top if generator.random() < 0.65 else skin,
-        shins=skin if skirt or generator.random() < 0.15 else trousers,
         hair=Surface(random_color(generator, _HAIRS)),
         shoes=Surface(random_color(generator, _SHOES)),
-        backpack=cloth(_TOPS) if generator.random() < 0.2 else None,
-        skirt=skirt,
-        long_hair=bool(generator.random() < 0.4),
     )
+
+
+def _random_cloth(generator: np.random.Generator) -> Surface:
+    red, green, blue = (generator.uniform(0.08, 0.9) * generator.uniform(0.6, 1.1, 3)).tolist()
+    return Surface((red, green, blue), Material.CLOTH, (generator.uniform(0, 120), 0.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -117,16 +87,11 @@ def pedestrian(person: Person, time: float) -> Model:
     return builder.build().scaled(person.height)
 
 
-def cyclist(person: Person, frame: Color, time: float) -> Model:
+def cyclist(person: Person, time: float) -> Model:
     """The person on a bicycle of their size at a time, seconds; the pace gives the half turns of the pedals."""
     builder = ModelBuilder()
     _add_person(builder, person, _riding_posture(-(person.phase + np.pi * person.pace * time)))
-    return join([builder.build(), _bicycle(frame).scaled(1 / _RIDER_HEIGHT)]).scaled(person.height)
-
-
-def random_frame(generator: np.random.Generator) -> Color:
-    """Colour of a bicycle's frame."""
-    return random_color(generator, _FRAMES)
+    return join([builder.build(), _bicycle().scaled(1 / _RIDER_HEIGHT)]).scaled(person.height)
 
 
 def _walking_posture(person: Person, time: float) -> _Posture:
@@ -186,19 +151,10 @@ def _add_person(builder: ModelBuilder, person: Person, posture: _Posture) -> Non
     def oval(centre: Floats, along: float, across: float, up: float, surface: Surface) -> None:
         builder.ellipsoid(centre, body_axes * (along, across, up), surface)
 
-    # Trunk, from the hips to the neck.
     oval(hips, 0.068 * girth, 0.090 * girth, 0.075, trousers)
-    waist = hips + spine * 0.05
-    builder.cone(waist, chest, (0.085 * girth, 0.108 * girth), top, flatness=0.66)
-    oval(waist, 0.060 * girth, 0.088 * girth, 0.05, top)
-    oval(chest, 0.070 * girth, 0.110 * girth, 0.070, top)
-    oval(chest + spine * 0.05, 0.045 * girth, 0.095 * girth, 0.042, top)
-    oval(chest + spine * 0.075, 0.036, 0.050, 0.042, top)
-    if person.skirt:
-        builder.cone(hips - (0, 0, 0.21), waist, (0.135 * girth, 0.085 * girth), trousers, flatness=0.85)
-    if person.backpack:
-        oval(chest - body_axes[:, 0] * 0.10 - spine * 0.03, 0.06, 0.08, 0.115, person.backpack)
-
+    oval(chest - spine * 0.11, 0.066 * girth, 0.094 * girth, 0.145, top)
+    oval(chest, 0.070 * girth, 0.110 * girth, 0.080, top)
+    oval(chest + spine * 0.055, 0.045 * girth, 0.085 * girth, 0.055, top)
     thick = 0.6 + 0.4 * girth
     for socket, knee, ankle in zip(sockets, posture.knees, posture.ankles, strict=True):
         builder.cone(socket, knee, (0.056 * thick, 0.038 * thick), trousers)
@@ -208,21 +164,19 @@ def _add_person(builder: ModelBuilder, person: Person, posture: _Posture) -> Non
     for shoulder, elbow, hand in zip(shoulders, posture.elbows, posture.hands, strict=True):
         builder.ellipsoid(shoulder, np.full(3, 0.034 * thick), top)
         builder.cone(shoulder, elbow, (0.033 * thick, 0.026 * thick), top)
-        builder.ellipsoid(elbow, np.full(3, 0.026 * thick), person.fore_arms)
-        builder.cone(elbow, hand, (0.025 * thick, 0.018 * thick), person.fore_arms)
+        builder.ellipsoid(elbow, np.full(3, 0.026 * thick), person.forearms)
+        builder.cone(elbow, hand, (0.025 * thick, 0.018 * thick), person.forearms)
         builder.ellipsoid(hand, (0.022, 0.016, 0.03), person.skin)
 
     builder.cone(chest + (0, 0, 0.04), head, (0.036, 0.032), person.skin)
     builder.ellipsoid(head, (0.055, 0.044, 0.068), person.skin)
     builder.ellipsoid(head + (-0.014, 0, 0.018), (0.056, 0.049, 0.062), person.hair)
-    if person.long_hair:
-        builder.ellipsoid(head + (-0.034, 0, -0.04), (0.036, 0.050, 0.085), person.hair)
 
 
-def _bicycle(color: Color) -> Model:
+def _bicycle() -> Model:
     """A bicycle, in metres, for a rider of _RIDER_HEIGHT."""
     builder = ModelBuilder()
-    black, frame = Surface((0.06, 0.06, 0.06)), Surface(color, Material.PAINT)
+    black, frame = Surface((0.06, 0.06, 0.06)), Surface((0.25, 0.27, 0.33), Material.PAINT)
     rear, front, pedals = np.array([(-0.53, 0, 0.335), (0.53, 0, 0.335), (-0.08, 0, 0.285)])
     saddle, neck, bar = np.array([(-0.26, 0, 0.98), (0.36, 0, 0.88), (0.33, 0, 1.02)])
     for axle in (rear, front):

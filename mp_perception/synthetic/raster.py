@@ -39,28 +39,20 @@ def silhouettes(model: Model, camera: CameraIntrinsics) -> tuple[Floats, NDArray
     model: in the camera's frame.  Corners of a polygon that are nearer than NEAR, or behind the camera, count as if
     they were at depth NEAR, which puts them outside the image.
     """
-    boxes = np.zeros((len(model), 4))
-    drawn = np.zeros(len(model), dtype=bool)
-    scale, offset = (camera.fx, camera.fy), (camera.cx + 0.5, camera.cy + 0.5)
-    flat = np.flatnonzero(model.kind == Kind.POLYGON)
-    corners = model.corners[flat]
-    points = corners[..., :2] / np.maximum(corners[..., 2:], NEAR) * scale + offset
-    drawn[flat] = (corners[..., 2] > NEAR).any(axis=1)
-    boxes[flat] = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
-
-    curved = np.flatnonzero(model.kind != Kind.POLYGON)
-    centres, axes = model.take(curved).end_ellipsoids()
-    nearest = (centres[..., 2] - np.sqrt((axes[..., 2, :] ** 2).sum(-1))).min(axis=1)
-    drawn[curved] = nearest > NEAR
+    is_polygon = model.kind == Kind.POLYGON
+    centres, axes = model.hull()
+    nearest = centres[..., 2] - np.sqrt((axes[..., 2, :] ** 2).sum(axis=-1))
+    drawn = np.where(is_polygon, (nearest > NEAR).any(axis=1), (nearest > NEAR).all(axis=1))
+    centres = np.where(is_polygon[:, None, None], np.maximum(centres, (-np.inf, -np.inf, NEAR)), centres)
     # Dual conic of the projected outline: the extreme image coordinates are the roots of a quadratic equation.
     dual = axes @ np.swapaxes(axes, -1, -2) - centres[..., :, None] * centres[..., None, :]
-    c33 = np.where(nearest > NEAR, dual[..., 2, 2].T, -1.0).T
-    for column in (0, 1):
-        c13, c11 = dual[..., column, 2], dual[..., column, column]
-        reach = np.sqrt(np.maximum(c13**2 - c11 * c33, 0.0)) / -c33
-        boxes[curved, column] = scale[column] * (c13 / c33 - reach).min(axis=1) + offset[column]
-        boxes[curved, column + 2] = scale[column] * (c13 / c33 + reach).max(axis=1) + offset[column]
-    return boxes, drawn
+    c33, c13, c11 = dual[..., 2, 2, None], dual[..., :2, 2], np.diagonal(dual, axis1=-2, axis2=-1)[..., :2]
+    reach = np.sqrt(np.maximum(c13**2 - c11 * c33, 0.0)) / c33
+    ends = np.stack([c13 / c33 - reach, c13 / c33 + reach]) * (camera.fx, camera.fy) + (
+        camera.cx + 0.5,
+        camera.cy + 0.5,
+    )
+    return np.concatenate([ends.min(axis=(0, 2)), ends.max(axis=(0, 2))], axis=1), drawn
 
 
 def trace(model: Model, camera: CameraIntrinsics, group: Integers) -> Surfaces:
@@ -127,21 +119,21 @@ class _RayCaster:
         return np.where(inside, _linear(self.planes[index], x, y), 0.0)
 
     def _curved(self, index: int, x: Floats, y: Floats) -> Floats:
-        material, q = self.model.material[index], self.quadratic[index]
+        q = self.quadratic[index]
         squared = (q[0, 0] * x + 2 * q[0, 2]) * x + ((q[1, 1] * y + 2 * q[1, 2]) * y + q[2, 2])[:, None]
         squared += np.multiply.outer(2 * q[0, 1] * y, x)
         half_b = _linear(self.linear[index], x, y)
         root = np.sqrt(half_b**2 - squared * self.constant[index])
         roots = (-half_b - root) / self.constant[index], (-half_b + root) / self.constant[index]
         farther, nearer = roots if self.constant[index] > 0 else roots[::-1]
-        if self.model.kind[index] == Kind.CONE:
-            height, offset = _linear(self.inverse[index, 2], x, y), self.origin[index, 2]
-            met = [np.abs(height + offset * side) <= side for side in (farther, nearer)]
-        elif self.model.material[index] in (Material.LEAVES, Material.SPOKES):
-            met = [self._solid(index, x, y, side) for side in (farther, nearer)]
-        else:
-            met = [farther > 0, nearer > 0]
-        return np.where(met[1], nearer, np.where(met[0], farther, 0.0))
+        height, offset = _linear(self.inverse[index, 2], x, y), self.origin[index, 2]
+        result: Floats = np.zeros(half_b.shape)
+        for side in (farther, nearer):
+            met = np.abs(height + offset * side) <= side * (1 + 1e-9)
+            if self.model.material[index] in (Material.LEAVES, Material.SPOKES):
+                met &= self._solid(index, x, y, side)
+            result = np.where(met, side, result)
+        return result
 
     def _solid(self, index: int, x: Floats, y: Floats, inverse_depth: Floats) -> NDArray[np.bool_]:
         """Where a ray that meets the shape at an inverse depth (H, W) does not pass through a gap."""

@@ -1,7 +1,7 @@
-"""A street scene: road, light, the moving camera, labelled actors, and a backdrop without labels.
+"""A street scene: road, weather, the moving camera, labelled actors, and a backdrop without labels.
 
-`streets.random_scene` makes a scene from a seed; `render` draws it.  Positions are in the world's frame: x right,
-y down, z forward, metres, the ground at y = 0.
+`streets.random_scene` makes a scene from a seed; `render` draws it.
+World: x right of the road's middle, y down, z along the road, metres; the ground is the plane y = 0.
 """
 
 from __future__ import annotations
@@ -11,62 +11,75 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mp_perception.synthetic.light import Light
-from mp_perception.synthetic.road import Road
 from mp_perception.synthetic.shapes import Floats, Model
+
+#: Metres above the ground.
+CAMERA_HEIGHT = 1.65
 
 
 @dataclass(frozen=True)
-class CameraLook:
-    """How the camera turns light into numbers.
+class Road:
+    """The road and what borders it.
 
-    exposure: factor.  contrast: factor around middle grey.  blur: standard deviation, pixels.  noise: standard
-    deviation, grey levels of 255.
+    half_width: from the middle to the kerb, metres.  footway: width of the footway on each side; beyond is grass.
+    lanes: number of lanes.  parking: width of the parking strips inside the kerbs, 0 for none.  asphalt: its
+    reflectance, 0..1.  seed: selects the texture.
     """
 
-    exposure: float
-    contrast: float
-    blur: float
-    noise: float
+    half_width: float
+    footway: float
+    lanes: int
+    parking: float
+    asphalt: float
+    seed: int
+
+    @property
+    def drivable(self) -> float:
+        """From the middle to the edge of the outer lane, metres."""
+        return self.half_width - self.parking
+
+    @property
+    def lane_width(self) -> float:
+        """Metres."""
+        return 2 * self.drivable / self.lanes
+
+
+@dataclass(frozen=True)
+class Light:
+    """Weather and sun.
+
+    to_sun (3,): unit vector.  sun: strength of direct light, 0 under clouds.  sky: strength of light from above.
+    clouds: 0 clear to 1 closed.  visibility: distance over which a view fades to 1/e, metres.
+    """
+
+    to_sun: tuple[float, float, float]
+    sun: float
+    sky: float
+    clouds: float
+    visibility: float
+
+    @property
+    def is_sunny(self) -> bool:
+        """Whether the sun dominates."""
+        return self.sun > 0.6
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Uniform motion in road coordinates.
+    """Uniform motion on the ground.
 
-    s, t: position at time 0, metres.  speed_s, speed_t: m/s.  heading: relative to the road's direction, radians to the
-    right.
+    x, z: position at time 0, metres.  speed_x, speed_z: m/s.  heading: from z towards x, radians.
     """
 
-    s: float
-    t: float
-    speed_s: float = 0.0
-    speed_t: float = 0.0
+    x: float
+    z: float
+    speed_x: float = 0.0
+    speed_z: float = 0.0
     heading: float = 0.0
 
-    def at(self, road: Road, time: float) -> tuple[Floats, float]:
-        """World position (3,) and heading (radians from z towards x) at a time, seconds."""
-        s = self.s + self.speed_s * time
-        return road.place(s, self.t + self.speed_t * time), road.heading(s) + self.heading
-
-
-@dataclass(frozen=True)
-class Ego:
-    """The car with the camera: it keeps to t on the road at a speed, m/s, and weaves by `sway` metres.
-
-    camera_height: metres above the ground.
-    """
-
-    t: float
-    speed: float
-    sway: float
-    camera_height: float = 1.65
-
-    def at(self, road: Road, time: float) -> tuple[Floats, float]:
-        """World position (3,) of the camera and its heading (radians from z towards x) at a time, seconds."""
-        s, wave = self.speed * time, 2 * np.pi / 60.0
-        position = road.place(s, self.t + self.sway * np.sin(wave * s)) - (0.0, self.camera_height, 0.0)
-        return position, road.heading(s) + np.arctan(self.sway * wave * np.cos(wave * s))
+    def at(self, time: float) -> Floats:
+        """Position (3,) at a time, seconds."""
+        return np.array([self.x + self.speed_x * time, 0.0, self.z + self.speed_z * time])
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,16 @@ class Actor:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that `render` needs; backdrop: the shapes without label, in the world's frame."""
+    """Everything that `render` needs.
+
+    exposure: factor from light to grey levels 0..1, before gamma.  camera: motion of the car with the camera.
+    backdrop: the shapes without label, in the world's frame.  seed: of the noise.
+    """
 
     road: Road
     light: Light
-    look: CameraLook
-    ego: Ego
+    exposure: float
+    camera: Motion
     actors: tuple[Actor, ...]
     backdrop: Model
     seed: int

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame
@@ -32,31 +32,24 @@ def camera_of_size(width: int, height: int) -> CameraIntrinsics:
 
     It has the same horizontal field of view, square pixels, and the horizon at the same fraction of the height.
     """
-    scale = width / KITTI_CAMERA.width
-    return CameraIntrinsics(
-        fx=KITTI_CAMERA.fx * scale,
-        fy=KITTI_CAMERA.fy * scale,
-        cx=(KITTI_CAMERA.cx + 0.5) * scale - 0.5,
-        cy=(KITTI_CAMERA.cy + 0.5) * height / KITTI_CAMERA.height - 0.5,
-        width=width,
-        height=height,
-    )
+    camera = KITTI_CAMERA.scaled(width, height)
+    return replace(camera, fy=camera.fx)
 
 
 def raw_calibration_files(camera: CameraIntrinsics) -> dict[str, str]:
     """File name -> text of the calibration files of a raw drive's date."""
     text = ""
     for number in range(4):
-        text += _line(f"S_rect_0{number}", (camera.width, camera.height)) + _line(f"R_rect_0{number}", np.eye(3).flat)
-        text += _line(f"P_rect_0{number}", _projection(camera, number).flat)
-    velo = _line("R", VELO_TO_CAMERA[:, :3].flat) + _line("T", VELO_TO_CAMERA[:, 3])
+        text += _line(f"S_rect_0{number}", (camera.width, camera.height)) + _line(f"R_rect_0{number}", np.eye(3))
+        text += _line(f"P_rect_0{number}", _projection(camera, number))
+    velo = _line("R", VELO_TO_CAMERA[:, :3]) + _line("T", VELO_TO_CAMERA[:, 3])
     return {"calib_cam_to_cam.txt": text, "calib_velo_to_cam.txt": velo}
 
 
 def object_calibration_file(camera: CameraIntrinsics) -> str:
     """Text of `calib/NNNNNN.txt` of the object layout."""
-    text = "".join(_line(f"P{number}", _projection(camera, number).flat) for number in range(4))
-    return text + _line("R0_rect", np.eye(3).flat) + _line("Tr_velo_to_cam", VELO_TO_CAMERA.flat)
+    text = "".join(_line(f"P{number}", _projection(camera, number)) for number in range(4))
+    return text + _line("R0_rect", np.eye(3)) + _line("Tr_velo_to_cam", VELO_TO_CAMERA)
 
 
 def _projection(camera: CameraIntrinsics, number: int) -> Floats:
@@ -65,8 +58,8 @@ def _projection(camera: CameraIntrinsics, number: int) -> Floats:
     return np.asarray(matrix @ np.concatenate([np.eye(3), CAMERA_SHIFTS[number][:, None]], axis=1))
 
 
-def _line(key: str, values: Iterable[float]) -> str:
-    return f"{key}: {' '.join(f'{value:.16e}' for value in values)}\n"
+def _line(key: str, values: ArrayLike) -> str:
+    return f"{key}: {' '.join(f'{value:.16e}' for value in np.asarray(values, dtype=np.float64).ravel())}\n"
 
 
 def simulate_point_cloud(frame: RenderedFrame, camera: CameraIntrinsics) -> NDArray[np.float32]:

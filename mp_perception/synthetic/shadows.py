@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.synthetic.scene import CAMERA_HEIGHT
 from mp_perception.synthetic.shapes import Floats, Kind, Model
 
 #: Metres per cell, and cells per side of a map.
@@ -34,66 +35,66 @@ class ShadowMap:
     heights: NDArray[np.float32]
     contact: NDArray[np.float32]
     to_sun: Floats
-    camera_height: float
 
     def on_ground(self, camera: CameraIntrinsics) -> tuple[Floats, Floats]:
-        """Fractions (H, W) of the sun and of the sky that reach the ground at each pixel; any number above the horizon."""
+        """Fractions (H, W) of the sun and of the sky that reach the ground at each pixel below the horizon."""
         # The ground plane projects as a homography, here from pixels to cells.
-        to_rays = np.linalg.inv([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-        to_ground = np.array([[self.camera_height, 0, 0], [0, 0, self.camera_height], [0, 1, 0]])
+        to_rays = np.linalg.inv(np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]))
+        to_ground = np.array([[CAMERA_HEIGHT, 0, 0], [0, 0, CAMERA_HEIGHT], [0, 1, 0]])
         to_cells = np.array([[1 / _CELL, 0, _SIZE / 2 - 0.5], [0, 1 / _CELL, -0.5], [0, 0, 1]])
         matrix, size = to_cells @ to_ground @ to_rays, (camera.width, camera.height)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        blocked = cv2.warpPerspective((self.heights > 0.02).astype(np.float32), matrix, size, flags=flags)
-        return 1 - blocked, 1 - cv2.warpPerspective(self.contact, matrix, size, flags=flags)
+        blocked, hidden = (
+            np.asarray(cv2.warpPerspective(values, matrix, size, flags=flags), dtype=np.float32)
+            for values in ((self.heights > 0.02).astype(np.float32), self.contact)
+        )
+        return 1 - blocked, 1 - hidden
 
     def on_objects(self, points: Floats) -> NDArray[np.float32]:
         """Fraction (N,) of the sun that reaches points (N, 3) above the ground, 0 or 1."""
-        height = self.camera_height - points[:, 1]
+        height = CAMERA_HEIGHT - points[:, 1]
         # Where the ray from the sun through the point reaches the ground.
         ground = points + height[:, None] * self.to_sun / self.to_sun[1]
         column, row = (ground[:, 0] / _CELL + _SIZE / 2).astype(int), (ground[:, 2] / _CELL).astype(int)
         inside = (column >= 0) & (column < _SIZE) & (row >= 0) & (row < _SIZE)
         blocked = self.heights[np.where(inside, row, 0), np.where(inside, column, 0)]
         # The map does not distinguish an object's own top from another object, unless that is much higher.
-        return (~inside | (blocked <= np.maximum(height + 0.5, _TALL))).astype(np.float32)
+        return np.asarray(~inside | (blocked <= np.maximum(height + 0.5, _TALL)), dtype=np.float32)
 
 
-def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: Floats, camera_height: float) -> ShadowMap:
+def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: Floats) -> ShadowMap:
     """Shadows of shapes in the camera's frame; is_actor (N,): shapes that also hide the sky from the ground below."""
     outlines = _outlines(model)
-    heights = _project(outlines, to_sun, camera_height)
-    below = _project(outlines[is_actor], np.array([0.0, -1.0, 0.0]), camera_height)
+    # A large face counts as high as its middle everywhere; poles and limbs do not shade other objects.
+    level = CAMERA_HEIGHT - outlines[..., 1].mean(axis=1)
+    level = np.where(model.kind == Kind.CONE, np.minimum(level, _TALL), level)
+    heights = _project(outlines, level, to_sun)
+    below = _project(outlines[is_actor], level[is_actor], np.array([0.0, -1.0, 0.0]))
     contact = np.asarray(cv2.blur((below > 0).astype(np.float32), (7, 7)), dtype=np.float32)
-    return ShadowMap(heights, 0.75 * contact, to_sun, camera_height)
+    return ShadowMap(heights, 0.75 * contact, to_sun)
 
 
-def _project(outlines: Floats, direction: Floats, camera_height: float) -> NDArray[np.float32]:
-    """Heights (_SIZE, _SIZE) of the hulls of outlines (N, K, 3) projected to the ground against a direction."""
+def _project(outlines: Floats, level: Floats, direction: Floats) -> NDArray[np.float32]:
+    """Map of the hulls of outlines (N, K, 3) at levels (N,), projected to the ground against a direction."""
     heights = np.zeros((_SIZE, _SIZE), dtype=np.float32)
-    up = camera_height - outlines[..., 1]
+    up = CAMERA_HEIGHT - outlines[..., 1]
     ground = (outlines + up[..., None] * direction / direction[1])[..., [0, 2]] / _CELL + (_SIZE / 2, 0)
     near = (ground.max(axis=1) > 0).all(axis=1) & (ground.min(axis=1) < _SIZE).all(axis=1) & (up.max(axis=1) > 0.05)
     # Fractions of a cell separate legs and wheels.
     places = np.round(ground * 16).astype(np.int32)
-    # A large face counts as high as its middle everywhere.
-    level = np.maximum(up.mean(axis=1), 0.06)
+    level = np.maximum(level, 0.06)
     for index in np.flatnonzero(near)[np.argsort(level[near], kind="stable")]:
         cv2.fillConvexPoly(heights, cv2.convexHull(places[index]), float(level[index]), lineType=cv2.LINE_8, shift=4)
     return heights
 
 
 def _outlines(model: Model) -> Floats:
-    """Points (N, 24, 3) whose convex hull is approximately that of the shape."""
-    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    circle, zero = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.zeros((12, 1))
-    sphere = np.concatenate([np.hstack([circle, zero]), np.hstack([circle[:, :1], zero, circle[:, 1:]])])
-    local = np.broadcast_to(sphere, (len(model), 24, 3)).copy()
-    cones = model.kind == Kind.CONE
-    rims = circle * model.radii[cones][:, :, None, None]
-    local[cones] = np.concatenate([np.insert(rims[:, end], 2, sign, axis=2) for end, sign in ((0, -1), (1, 1))], axis=1)
-    points = model.centre[:, None] + local @ np.swapaxes(model.axes, 1, 2)
-    flat = model.kind == Kind.POLYGON
-    corners = model.corners[flat]
-    points[flat] = np.concatenate([corners, np.repeat(corners[:, -1:], 24 - corners.shape[1], axis=1)], axis=1)
-    return points
+    """Points (N, 32, 3) whose convex hull is approximately that of the shape."""
+    angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros(8)
+    sphere = np.stack([np.tile(cosine, 2), np.append(sine, zero), np.append(zero, sine)], axis=1)
+    centres, axes = model.hull()
+    points = (centres[:, :2, None] + sphere @ np.swapaxes(axes[:, :2], 2, 3)).reshape(-1, 32, 3)
+    is_polygon = model.kind == Kind.POLYGON
+    points[is_polygon] = centres[is_polygon][:, np.arange(32) % centres.shape[1]]
+    return np.asarray(points)

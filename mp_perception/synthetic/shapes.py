@@ -42,8 +42,7 @@ class Material(IntEnum):
     FACADE = 2
     LEAVES = 3
     CLOTH = 4
-    WHEEL = 5
-    SPOKES = 6
+    SPOKES = 5
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,11 @@ class Surface:
 class Model:
     """N shapes as arrays; x forward, y down, z left (in the world: x right, y down, z forward), metres.
 
-    kind, material: (N,).  corners (N, MAX_CORNERS, 3): of a polygon, otherwise the centre repeated.  centre (N, 3).
+    kind, material: (N,).  corners (N, MAX_CORNERS, 3): of a polygon; the centre of an ellipsoid, repeated; the ends of
+    a cone, the last one repeated.  centre (N, 3).
     axes (N, 3, 3): its columns span the local coordinates, a point is centre + axes @ local.  A polygon is local
     (u, v, 0) in metres, an ellipsoid |local| <= 1, a cone has its axis along local z in -1..1.
-    radii (N, 2): of a cone at local z = -1 and 1.  color (N, 3): linear reflectance 0..1.  pattern (N, 3).
+    radii (N, 2): of a cone at local z = -1 and 1, otherwise 1.  color (N, 3): linear reflectance 0..1.  pattern (N, 3).
     """
 
     kind: NDArray[np.int64]
@@ -94,28 +94,21 @@ class Model:
         """The same shapes, larger by a factor about the origin."""
         return self.moved(np.eye(3) * factor, np.zeros(3))
 
-    def take(self, index: NDArray[Any]) -> Model:
-        """The shapes that an index or mask array selects."""
-        return Model(*(getattr(self, field.name)[index] for field in fields(self)))
+    def hull(self) -> tuple[Floats, Floats]:
+        """Centres (N, MAX_CORNERS, 3) and axes (N, MAX_CORNERS, 3, 3) of ellipsoids with the same convex hull.
 
-    def end_ellipsoids(self) -> tuple[Floats, Floats]:
-        """Centres (N, 2, 3) and axes (N, 2, 3, 3) of two ellipsoids whose convex hull is the hull of the shape.
-
-        These are the ellipsoid itself, twice, or the discs at the ends of a cone (third axis 0).  Not for polygons.
+        These are points (axes 0) at the corners of a polygon, the ellipsoid itself, or discs at the ends of a cone.
         """
-        is_cone = (self.kind == Kind.CONE)[:, None]
-        offsets = np.where(is_cone, (-1.0, 1.0), 0.0)
-        centres = self.centre[:, None] + offsets[:, :, None] * self.axes[:, None, :, 2]
-        scale = np.stack([self.radii, self.radii, np.where(is_cone, 0.0, np.ones(2))], axis=2)
-        return centres, self.axes[:, None] * scale[:, :, None, :]
+        is_curved, is_cone = self.kind != Kind.POLYGON, self.kind == Kind.CONE
+        radii = np.where(is_curved[:, None], self.radii, 0.0)[:, [0] + [1] * (MAX_CORNERS - 1)]
+        scale = np.stack([radii, radii, np.where(is_cone[:, None], 0.0, radii)], axis=2)
+        return self.corners, self.axes[:, None] * scale[:, :, None, :]
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Minimum and maximum x, y, z, each (3,), over all points of all shapes."""
-        polygons = self.corners[self.kind == Kind.POLYGON].reshape(-1, 3)
-        centres, axes = self.take(self.kind != Kind.POLYGON).end_ellipsoids()
+        centres, axes = self.hull()
         reach = np.sqrt((axes**2).sum(axis=3))
-        points = np.concatenate([polygons, (centres - reach).reshape(-1, 3), (centres + reach).reshape(-1, 3)])
-        return points.min(axis=0), points.max(axis=0)
+        return (centres - reach).min(axis=(0, 1)), (centres + reach).max(axis=(0, 1))
 
 
 def join(models: Sequence[Model]) -> Model:
@@ -131,9 +124,10 @@ def rotation_about_vertical(angle: float) -> Floats:
 
 def random_color(generator: np.random.Generator, palette: Sequence[Color]) -> Color:
     """A slightly changed colour of the palette."""
-    base = np.array(palette[generator.integers(len(palette))])
-    red, green, blue = np.clip(base * generator.uniform(0.8, 1.15) + generator.normal(0, 0.02, 3), 0.03, 0.97)
-    return float(red), float(green), float(blue)
+    base = np.array(palette)[generator.integers(len(palette))]
+    varied = base * generator.uniform(0.8, 1.15) + generator.normal(0, 0.02, 3)
+    red, green, blue = np.clip(varied, 0.03, 0.97).tolist()
+    return red, green, blue
 
 
 def _perpendicular(direction: Floats, hint: Floats) -> tuple[Floats, Floats]:
@@ -157,11 +151,9 @@ class ModelBuilder:
         """A convex planar polygon of 3 to MAX_CORNERS points (K, 3); local u runs from the first to the second.
 
         Raises:
-            ValueError: there are more points, or they do not lie in one plane within 1 mm.
+            ValueError: the points do not lie in one plane within 1 mm.
         """
         corners = np.asarray(points, dtype=np.float64)
-        if len(corners) > MAX_CORNERS:
-            raise ValueError(f"a polygon has at most {MAX_CORNERS} corners, found {len(corners)}")
         # Newell's method: the normal depends on all corners.
         turned = corners[[*range(1, len(corners)), 0]]
         normal = (corners[:, [1, 2, 0]] * turned[:, [2, 0, 1]] - corners[:, [2, 0, 1]] * turned[:, [1, 2, 0]]).sum(0)
@@ -169,37 +161,25 @@ class ModelBuilder:
         if np.abs((corners - corners[0]) @ normal).max() > 1e-3:
             raise ValueError(f"polygon is not planar: {corners.tolist()}")
         axes = np.stack([*_perpendicular(normal, corners[1] - corners[0]), normal], axis=1)
-        padding = np.repeat(corners[-1:], MAX_CORNERS - len(corners), axis=0)
-        self._rows.append((Kind.POLYGON, np.concatenate([corners, padding]), corners[0], axes, (1.0, 1.0), surface))
+        self._add(Kind.POLYGON, corners, corners[0], axes, surface)
 
     def ellipsoid(self, centre: ArrayLike, half_axes: ArrayLike, surface: Surface) -> None:
         """An ellipsoid; half_axes (3,) along forward, left, up, or (3, 3) with the half axes as columns."""
-        axes = np.asarray(half_axes, dtype=np.float64)
-        self._curved(Kind.ELLIPSOID, centre, np.diag(axes) if axes.ndim == 1 else axes, (1.0, 1.0), surface)
+        middle, axes = np.asarray(centre, dtype=np.float64), np.asarray(half_axes, dtype=np.float64)
+        self._add(Kind.ELLIPSOID, middle[None], middle, np.diag(axes) if axes.ndim == 1 else axes, surface)
 
     def disc(self, centre: ArrayLike, normal: ArrayLike, radius: float, surface: Surface) -> None:
         """An ellipsoid of 2 mm thickness."""
         direction = np.asarray(normal, dtype=np.float64)
         along, side = _perpendicular(direction, np.array([1.0, 0.0, 0.0]))
-        axes = np.stack([along * radius, side * radius, direction * 0.001], axis=1)
-        self._curved(Kind.ELLIPSOID, centre, axes, (1.0, 1.0), surface)
+        self.ellipsoid(centre, np.stack([along * radius, side * radius, direction * 0.001], axis=1), surface)
 
-    def cone(
-        self,
-        start: ArrayLike,
-        end: ArrayLike,
-        radii: tuple[float, float],
-        surface: Surface,
-        flatness: float = 1.0,
-    ) -> None:
-        """The wall of a truncated cone, open at both ends.
-
-        radii: at start and end.  flatness: factor of the extent in the third direction, beside the axis and left.
-        """
-        first, last = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
-        half = (last - first) / 2
+    def cone(self, start: ArrayLike, end: ArrayLike, radii: tuple[float, float], surface: Surface) -> None:
+        """The wall of a truncated cone, open at both ends; radii: at start and end."""
+        ends = np.array([start, end], dtype=np.float64)
+        half = (ends[1] - ends[0]) / 2
         left, third = _perpendicular(half / np.sqrt(half @ half), np.array([0.0, 1.0, 0.0]))
-        self._curved(Kind.CONE, (first + last) / 2, np.stack([left, third * flatness, half], axis=1), radii, surface)
+        self._add(Kind.CONE, ends, ends.mean(axis=0), np.stack([left, third, half], axis=1), surface, radii)
 
     def box(self, lowest: ArrayLike, highest: ArrayLike, surface: Surface) -> None:
         """The six faces of a box between two corners; u of the side faces runs horizontally from 0."""
@@ -209,11 +189,17 @@ class ModelBuilder:
         for z in (z0, z1):
             self.polygon([(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)], Surface(surface.color))
 
-    def _curved(
-        self, kind: Kind, centre: ArrayLike, axes: Floats, radii: tuple[float, float], surface: Surface
+    def _add(
+        self,
+        kind: Kind,
+        corners: Floats,
+        centre: Floats,
+        axes: Floats,
+        surface: Surface,
+        radii: tuple[float, float] = (1.0, 1.0),
     ) -> None:
-        middle = np.asarray(centre, dtype=np.float64)
-        self._rows.append((kind, np.tile(middle, (MAX_CORNERS, 1)), middle, axes, radii, surface))
+        slots = np.minimum(np.arange(MAX_CORNERS), len(corners) - 1)
+        self._rows.append((kind, corners[slots], centre, axes, radii, surface))
 
     def build(self) -> Model:
         """The collected shapes in the object frame (x forward, y down, z left)."""

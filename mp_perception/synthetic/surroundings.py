@@ -1,20 +1,12 @@
-"""Objects without labels: houses, trees, hedges, poles, street furniture, the skyline."""
+"""Objects without labels: houses, trees, street furniture, the skyline."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Color, Material, Model, ModelBuilder, Surface, random_color
+from mp_perception.synthetic.shapes import Color, Floats, Material, Model, ModelBuilder, Surface, random_color
 
-_PLASTERS: tuple[Color, ...] = (
-    (0.72, 0.70, 0.66),
-    (0.66, 0.61, 0.53),
-    (0.60, 0.50, 0.42),
-    (0.80, 0.78, 0.75),
-    (0.48, 0.47, 0.46),
-    (0.50, 0.36, 0.31),
-    (0.42, 0.45, 0.48),
-)
+_PLASTERS: tuple[Color, ...] = ((0.75, 0.73, 0.70), (0.63, 0.56, 0.48), (0.50, 0.36, 0.31), (0.44, 0.45, 0.47))
 _ROOFS: tuple[Color, ...] = ((0.50, 0.24, 0.18), (0.36, 0.22, 0.20), (0.28, 0.28, 0.30))
 _LEAVES: tuple[Color, ...] = ((0.24, 0.33, 0.16), (0.31, 0.38, 0.18), (0.20, 0.27, 0.15), (0.36, 0.36, 0.18))
 _BARKS: tuple[Color, ...] = ((0.28, 0.23, 0.18), (0.38, 0.35, 0.30), (0.22, 0.19, 0.16))
@@ -22,9 +14,10 @@ _METALS: tuple[Color, ...] = ((0.50, 0.52, 0.53), (0.25, 0.30, 0.28), (0.14, 0.1
 _SIGNS: tuple[Color, ...] = ((0.75, 0.06, 0.08), (0.10, 0.28, 0.62), (0.92, 0.72, 0.05))
 
 
-def house(generator: np.random.Generator, width: float, depth: float) -> Model:
-    """A house whose front faces left: width along the street (forward), depth away from it."""
+def house(generator: np.random.Generator, width: float) -> Model:
+    """A house whose front faces left, `width` along the street."""
     builder = ModelBuilder()
+    depth = generator.uniform(8, 12)
     storeys = int(generator.choice([1, 2, 3, 4, 5], p=[0.1, 0.35, 0.3, 0.15, 0.1]))
     storey, half = generator.uniform(2.8, 3.3), width / 2
     height = storeys * storey + 0.4
@@ -66,62 +59,24 @@ def tree(generator: np.random.Generator) -> Model:
     return builder.build()
 
 
-def hedge(generator: np.random.Generator, width: float) -> Model:
-    """A hedge, a wall or a group of bushes, `width` along the street, its front facing left."""
+def street_furniture(generator: np.random.Generator) -> Model:
+    """A street lamp, a traffic sign or an advertising column."""
     builder = ModelBuilder()
-    height = generator.uniform(0.8, 2.0)
-    corners = ((-width / 2, -0.5, 0), (width / 2, 0, height))
-    kind = generator.choice(3)
+    metal, kind = Surface(random_color(generator, _METALS)), generator.choice(3, p=[0.45, 0.35, 0.2])
     if kind == 0:
-        leaves = (generator.uniform(0, 500), 1.0, 0.0)
-        builder.box(*corners, Surface(random_color(generator, _LEAVES), Material.LEAVES, leaves))
+        height = generator.uniform(5.0, 9.0)
+        builder.cone((0, 0, 0), (0, 0, height), (0.10, 0.06), metal)
+        builder.cone((0, 0, height), (0, 1.6, height + 0.25), (0.05, 0.04), metal)
+        builder.ellipsoid((0, 1.6, height + 0.22), (0.16, 0.4, 0.08), metal)
     elif kind == 1:
-        builder.box(*corners, Surface(random_color(generator, _PLASTERS), pattern=(1.0, 0.0, 0.0)))
-    else:
-        leaves = random_color(generator, _LEAVES)
-        for forward in np.arange(-width / 2, width / 2, 1.0).tolist():
-            size = generator.uniform(0.4, 0.9)
-            _add_leaves(builder, generator, np.array([forward, -0.8, size * 0.7]), size, leaves)
-    return builder.build()
-
-
-def lamp_post(generator: np.random.Generator) -> Model:
-    """A street lamp, 5 to 9 m high."""
-    builder = ModelBuilder()
-    height, metal = generator.uniform(5.0, 9.0), Surface(random_color(generator, _METALS))
-    builder.cone((0, 0, 0), (0, 0, height), (0.10, 0.06), metal)
-    builder.cone((0, 0, height), (0, 1.6, height + 0.25), (0.05, 0.04), metal)
-    builder.ellipsoid((0, 1.6, height + 0.22), (0.16, 0.4, 0.08), metal)
-    return builder.build()
-
-
-def road_sign(generator: np.random.Generator) -> Model:
-    """A traffic sign on a pole."""
-    builder = ModelBuilder()
-    height, sign = generator.uniform(2.1, 2.6), Surface(random_color(generator, _SIGNS))
-    builder.cone((0, 0, 0), (0, 0, height + 0.35), (0.035, 0.035), Surface(_METALS[0]))
-    if generator.random() < 0.5:
+        height, sign = generator.uniform(2.1, 2.6), Surface(random_color(generator, _SIGNS))
+        builder.cone((0, 0, 0), (0, 0, height + 0.3), (0.035, 0.035), metal)
         builder.disc((-0.05, 0, height), (1, 0, 0), 0.31, sign)
         builder.disc((-0.06, 0, height), (1, 0, 0), 0.20, Surface((0.85, 0.85, 0.85)))
     else:
-        builder.box((-0.06, -0.35, height - 0.35), (-0.04, 0.35, height + 0.35), sign)
-    return builder.build()
-
-
-def street_furniture(generator: np.random.Generator) -> Model:
-    """A bollard, a bin or an advertising column: upright like a person."""
-    builder = ModelBuilder()
-    kind = generator.choice(3)
-    if kind == 0:
-        builder.cone((0, 0, 0), (0, 0, 0.95), (0.07, 0.06), Surface((0.75, 0.75, 0.75)))
-        builder.cone((0, 0, 0.7), (0, 0, 0.82), (0.066, 0.066), Surface((0.7, 0.08, 0.08)))
-    elif kind == 1:
-        builder.box(
-            (-0.28, -0.3, 0), (0.28, 0.3, generator.uniform(0.9, 1.3)), Surface(random_color(generator, _METALS))
-        )
-    else:
-        builder.cone((0, 0, 0), (0, 0, 2.6), (0.55, 0.55), Surface(random_color(generator, _PLASTERS)))
-        builder.ellipsoid((0, 0, 2.6), (0.62, 0.62, 0.25), Surface(_METALS[1]))
+        radius, height = generator.uniform(0.25, 0.6), generator.uniform(1.0, 2.6)
+        builder.cone((0, 0, 0), (0, 0, height), (radius, radius), Surface(random_color(generator, _PLASTERS)))
+        builder.ellipsoid((0, 0, height), (radius, radius, 0.15), metal)
     return builder.build()
 
 
@@ -138,7 +93,7 @@ def skyline(generator: np.random.Generator) -> Model:
 
 
 def _add_leaves(
-    builder: ModelBuilder, generator: np.random.Generator, centre: np.ndarray, size: float, color: Color
+    builder: ModelBuilder, generator: np.random.Generator, centre: Floats, size: float, color: Color
 ) -> None:
     """A leafy ellipsoid, its colour a shade of `color`."""
     red, green, blue = np.array(color) * generator.uniform(0.75, 1.2)
