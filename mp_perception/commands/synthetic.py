@@ -46,9 +46,8 @@ def synthetic(
 
     camera = camera_of_size(*_width_and_height(size))
     write = write_raw_drive if layout is Layout.raw else write_object_set
-    written = write(out, frames, seed, camera, workers or available_cores())
-    counts = ", ".join(f"{count} {label}" for label, count in sorted(written.labels.items()))
-    console.print(f"{written.folder}: {written.num_frames} frames; labels: {counts or 'none'}", soft_wrap=True)
+    folder = write(out, frames, seed, camera, workers or available_cores())
+    console.print(f"{folder}: {frames} frames", soft_wrap=True)
 
 
 def _width_and_height(size: str) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""People on foot: an articulated body of ellipsoids and cones, clothes, bags."""
+"""Pedestrians and cyclists: an articulated body of ellipsoids and cones, clothes, a bicycle.
+
+Lengths are in body heights: a model is built for a height of 1 and scaled.
+"""
 
 from __future__ import annotations
 
@@ -6,115 +9,67 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Floats, Material, Model, ModelBuilder
+from mp_perception.synthetic.shapes import Color, Floats, Material, Model, ModelBuilder, Surface, join, random_color
 
-Color = tuple[float, float, float]
+_SKINS: tuple[Color, ...] = ((0.93, 0.76, 0.65), (0.87, 0.66, 0.54), (0.76, 0.55, 0.42), (0.45, 0.30, 0.21))
+_HAIRS: tuple[Color, ...] = ((0.10, 0.08, 0.07), (0.25, 0.16, 0.10), (0.45, 0.30, 0.16), (0.70, 0.62, 0.48))
+_SHOES: tuple[Color, ...] = ((0.1, 0.1, 0.1), (0.85, 0.85, 0.85), (0.35, 0.22, 0.14))
 
-_SKINS: tuple[Color, ...] = (
-    (0.93, 0.76, 0.65),
-    (0.87, 0.66, 0.54),
-    (0.76, 0.55, 0.42),
-    (0.55, 0.36, 0.25),
-    (0.36, 0.24, 0.17),
-)
-_HAIRS: tuple[Color, ...] = (
-    (0.10, 0.08, 0.07),
-    (0.25, 0.16, 0.10),
-    (0.45, 0.30, 0.16),
-    (0.75, 0.62, 0.38),
-    (0.62, 0.61, 0.60),
-)
-_TROUSERS: tuple[Color, ...] = (
-    (0.14, 0.18, 0.30),
-    (0.25, 0.33, 0.48),
-    (0.10, 0.10, 0.11),
-    (0.30, 0.29, 0.28),
-    (0.58, 0.52, 0.42),
-    (0.80, 0.78, 0.72),
-)
-_TOPS: tuple[Color, ...] = (
-    (0.10, 0.10, 0.12),
-    (0.90, 0.90, 0.88),
-    (0.20, 0.25, 0.40),
-    (0.68, 0.12, 0.12),
-    (0.40, 0.42, 0.44),
-    (0.25, 0.40, 0.28),
-    (0.75, 0.55, 0.20),
-    (0.55, 0.35, 0.50),
-    (0.35, 0.55, 0.72),
-    (0.42, 0.30, 0.22),
-    (0.85, 0.45, 0.50),
-)
+#: Height of the rider for whom the measures of the bicycle are given, metres.
+_RIDER_HEIGHT = 1.75
+
+_LEFT_AND_RIGHT = np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 @dataclass(frozen=True)
 class Person:
     """How a person looks and moves.
 
-    height: metres.  girth: breadth of body and limbs against the average.  pace: steps per second (two make a full
-    cycle), 0 stands still.  phase: place in the cycle at time 0, radians.  top, trousers, hair, skin, shoes, bag_color:
-    sRGB 0..1.  pattern: of the top, 1 striped, 2 checked, else plain.  sleeves, short_trousers, skirt, coat, backpack,
-    bag, hat: what is worn.  long_hair: to the shoulders.
+    height: metres.  girth: breadth of body and limbs relative to the mean.  pace: steps per second, two of which make a
+    cycle; 0 stands still.  phase: position in the cycle at time 0, radians.
     """
 
     height: float
     girth: float
     pace: float
     phase: float
-    top: Color
-    trousers: Color
-    hair: Color
-    skin: Color
-    shoes: Color
-    bag_color: Color
-    pattern: float
-    sleeves: bool = True
-    short_trousers: bool = False
-    skirt: bool = False
-    coat: bool = False
-    backpack: bool = False
-    bag: bool = False
-    hat: bool = False
-    long_hair: bool = False
+    top: Surface
+    trousers: Surface
+    forearms: Surface
+    shins: Surface
+    skin: Surface
+    hair: Surface
+    shoes: Surface
 
 
 def random_person(generator: np.random.Generator, walking: bool = True) -> Person:
-    """A grown-up or, rarely, a child (KITTI's mean height is 1.76 m)."""
-    child = generator.random() < 0.1
-    height = generator.uniform(1.1, 1.5) if child else float(np.clip(generator.normal(1.73, 0.08), 1.52, 1.95))
-
-    def tinted(colors: tuple[Color, ...]) -> Color:
-        base = np.array(colors[generator.integers(len(colors))])
-        red, green, blue = np.clip(base * generator.uniform(0.75, 1.2) + generator.normal(0, 0.03, 3), 0.03, 0.97)
-        return float(red), float(green), float(blue)
-
-    skirt = generator.random() < 0.12
+    """An adult or, less often, a child (KITTI's mean height is 1.76 m)."""
+    is_child = generator.random() < 0.1
+    top, trousers = _random_cloth(generator), _random_cloth(generator)
+    skin = Surface(random_color(generator, _SKINS))
     return Person(
-        height=height,
+        height=generator.uniform(1.1, 1.5) if is_child else float(np.clip(generator.normal(1.73, 0.08), 1.52, 1.95)),
         girth=float(np.clip(generator.normal(1.0, 0.1), 0.82, 1.3)),
         pace=generator.uniform(1.6, 2.2) if walking else 0.0,
         phase=generator.uniform(0, 2 * np.pi),
-        top=tinted(_TOPS),
-        trousers=tinted(_TOPS if skirt else _TROUSERS),
-        hair=tinted(_HAIRS),
-        skin=tinted(_SKINS),
-        shoes=tinted(((0.1, 0.1, 0.1), (0.85, 0.85, 0.85), (0.35, 0.22, 0.14))),
-        bag_color=tinted(_TOPS),
-        pattern=float(generator.integers(0, 6)),
-        sleeves=bool(generator.random() < 0.65),
-        short_trousers=bool(generator.random() < 0.15),
-        skirt=bool(skirt),
-        coat=bool(generator.random() < 0.18),
-        backpack=bool(generator.random() < 0.2),
-        bag=bool(generator.random() < 0.25),
-        hat=bool(generator.random() < 0.1),
-        long_hair=bool(generator.random() < 0.4),
+        top=top,
+        trousers=trousers,
+        forearms=top if generator.random() < 0.65 else skin,
+        shins=skin if generator.random() < 0.2 else trousers,
+        skin=skin,
+        hair=Surface(random_color(generator, _HAIRS)),
+        shoes=Surface(random_color(generator, _SHOES)),
     )
 
 
+def _random_cloth(generator: np.random.Generator) -> Surface:
+    red, green, blue = (generator.uniform(0.08, 0.9) * generator.uniform(0.6, 1.1, 3)).tolist()
+    return Surface((red, green, blue), Material.CLOTH, (generator.uniform(0, 120), 0.0, 0.0))
+
+
 @dataclass(frozen=True)
-class Posture:
-    """Where the joints are, (forward, left, up) in metres; index 0 of a pair is the left one."""
+class _Posture:
+    """Positions of the joints, (forward, left, up); index 0 of a pair is the left one."""
 
     hips: Floats
     chest: Floats
@@ -125,140 +80,113 @@ class Posture:
     ankles: Floats
 
 
-def shoulders_and_hips(hips: Floats, chest: Floats, unit: float, girth: float) -> tuple[Floats, Floats]:
-    """Joints of arms and legs at the trunk, (2, 3) each, left first; unit is the person's height in metres."""
-    shoulder = np.array([chest + (0, side * 0.100 * unit * girth, 0.030 * unit) for side in (1, -1)])
-    socket = np.array([hips + (0, side * 0.05 * unit * girth, 0) for side in (1, -1)])
-    return shoulder, socket
-
-
-def _walking_posture(person: Person, time: float) -> Posture:
-    """The gait at a time: legs and arms swing against each other; the lower foot stands on the ground."""
-    unit = person.height
-    swing = person.phase + np.pi * person.pace * time
-    stride = 0.42 if person.pace > 0 else 0.04
-    thigh, shin, foot = 0.245 * unit, 0.245 * unit, 0.04 * unit
-    knees, ankles = [], []
-    hips = np.array([0.0, 0.0, 0.0])
-    lean = 0.02 if person.pace > 0 else 0.0
-    chest = np.array([lean * unit, 0.0, 0.26 * unit])
-    shoulders, sockets = shoulders_and_hips(hips, chest, unit, person.girth)
-    for socket, shift in zip(sockets, (0.0, np.pi), strict=True):
-        angle = stride * np.sin(swing + shift)
-        # The leg that swings forward is bent, the standing one straight.
-        bend = (0.15 + 0.75 * max(0.0, np.cos(swing + shift))) * (stride / 0.42) if person.pace > 0 else 0.03
-        knee = socket + thigh * np.array([np.sin(angle), 0, -np.cos(angle)])
-        lower = angle - bend
-        knees.append(knee)
-        ankles.append(knee + shin * np.array([np.sin(lower), 0, -np.cos(lower)]))
-    elbows, hands = [], []
-    for side, (shoulder, shift) in enumerate(zip(shoulders, (np.pi, 0.0), strict=True)):
-        angle = 0.9 * stride * np.sin(swing + shift) + 0.02
-        out = 0.06 * (1 if side == 0 else -1)
-        upper = np.array([np.sin(angle), out, -np.cos(angle)])
-        fore = np.array([np.sin(angle + 0.35), out * 0.6, -np.cos(angle + 0.35)])
-        elbows.append(shoulder + 0.18 * unit * upper)
-        hands.append(elbows[-1] + 0.16 * unit * fore)
-    lift = foot - min(ankle[2] for ankle in ankles)
-    rise = np.array([0, 0, lift])
-    head = chest + np.array([0.012 * unit, 0, 0.172 * unit])
-    return Posture(
-        hips + rise,
-        chest + rise,
-        head + rise,
-        np.array(elbows) + rise,
-        np.array(hands) + rise,
-        np.array(knees) + rise,
-        np.array(ankles) + rise,
-    )
-
-
-def dress(builder: ModelBuilder, person: Person, posture: Posture) -> None:
-    """Adds the body in its clothes to the builder."""
-    unit, girth = person.height, person.girth
-    wear = Material.CLOTH
-    look, plain = (person.pattern, person.phase * 20), (0.0, person.phase * 20)
-    hips, chest = posture.hips, posture.chest
-    shoulders, sockets = shoulders_and_hips(hips, chest, unit, girth)
-    spine = (chest - hips) / np.linalg.norm(chest - hips)
-    front = np.cross(np.array([0.0, 1.0, 0.0]), spine)
-    left = np.array([0.0, 1.0, 0.0])
-
-    def oval(centre: Floats, along: float, across: float, up: float, color: Color, worn: tuple[float, float]) -> None:
-        builder.ellipsoid(
-            centre, np.stack([front * along, left * across, spine * up], axis=1) * unit, color, wear, worn
-        )
-
-    # Trunk: waist, chest, shoulders.
-    oval(hips, 0.068 * girth, 0.090 * girth, 0.075, person.trousers, plain)
-    waist = hips + spine * 0.05 * unit
-    builder.cone(
-        waist, chest, (0.085 * unit * girth, 0.108 * unit * girth), person.top, wear, look, left, flatness=0.66
-    )
-    oval(chest, 0.070 * girth, 0.110 * girth, 0.070, person.top, look)
-    oval(chest + spine * 0.05 * unit, 0.045 * girth, 0.095 * girth, 0.042, person.top, look)
-    oval(chest + spine * 0.075 * unit, 0.036, 0.050, 0.042, person.top, look)
-    oval(waist, 0.060 * girth, 0.088 * girth, 0.05, person.top, look)
-    if person.coat:
-        hem = hips - np.array([0, 0, 0.16 * unit])
-        builder.cone(
-            hem, waist, (0.120 * unit * girth, 0.09 * unit * girth), person.top, wear, look, left, flatness=0.8
-        )
-    if person.skirt:
-        hem = hips - np.array([0, 0, 0.21 * unit])
-        builder.cone(
-            hem, waist, (0.135 * unit * girth, 0.085 * unit * girth), person.trousers, wear, plain, left, flatness=0.85
-        )
-    # Legs and feet.
-    bare = person.skirt or person.short_trousers
-    shin_color, shin_material = (person.skin, Material.SKIN) if bare else (person.trousers, wear)
-    for socket, knee, ankle in zip(sockets, posture.knees, posture.ankles, strict=True):
-        thick = unit * (0.6 + 0.4 * girth)
-        builder.cone(socket, knee, (0.056 * thick, 0.038 * thick), person.trousers, wear, plain)
-        builder.ellipsoid(knee, np.full(3, 0.0385 * thick), person.trousers, wear, plain)
-        builder.cone(knee, ankle, (0.037 * thick, 0.026 * thick), shin_color, shin_material, plain)
-        sole = ankle[2] - 0.04 * unit
-        builder.ellipsoid(
-            (ankle[0] + 0.035 * unit, ankle[1], sole + 0.024 * unit),
-            np.array([0.078, 0.027, 0.024]) * unit,
-            person.shoes,
-        )
-    # Arms and hands.
-    fore_color, fore_material = (person.top, wear) if person.sleeves or person.coat else (person.skin, Material.SKIN)
-    for shoulder, elbow, hand in zip(shoulders, posture.elbows, posture.hands, strict=True):
-        thick = unit * (0.7 + 0.3 * girth)
-        builder.ellipsoid(shoulder, np.full(3, 0.034 * thick), person.top, wear, look)
-        builder.cone(shoulder, elbow, (0.033 * thick, 0.026 * thick), person.top, wear, look)
-        builder.ellipsoid(elbow, np.full(3, 0.026 * thick), fore_color, fore_material, look)
-        builder.cone(elbow, hand, (0.025 * thick, 0.018 * thick), fore_color, fore_material, look)
-        builder.ellipsoid(hand, np.array([0.022, 0.016, 0.03]) * unit, person.skin, Material.SKIN)
-    _head(builder, person, posture)
-    if person.backpack:
-        oval(chest - front * 0.10 * unit - spine * 0.03 * unit, 0.06, 0.08, 0.115, person.bag_color, plain)
-    if person.bag:
-        hand = posture.hands[0]
-        low = hand - np.array([0.10, 0.035, 0.20]) * unit
-        builder.box(low, hand + np.array([0.10, 0.035, -0.03]) * unit, person.bag_color, wear, plain)
-
-
-def _head(builder: ModelBuilder, person: Person, posture: Posture) -> None:
-    unit, head = person.height, posture.head
-    builder.cone(posture.chest + (0, 0, 0.04 * unit), head, (0.036 * unit, 0.032 * unit), person.skin, Material.SKIN)
-    builder.ellipsoid(head, np.array([0.055, 0.044, 0.068]) * unit, person.skin, Material.SKIN)
-    builder.ellipsoid(head + np.array([0.052, 0, -0.008]) * unit, np.array([0.014, 0.010, 0.014]) * unit, person.skin)
-    builder.ellipsoid(head + np.array([-0.014, 0, 0.018]) * unit, np.array([0.056, 0.049, 0.062]) * unit, person.hair)
-    if person.long_hair:
-        builder.ellipsoid(
-            head + np.array([-0.034, 0, -0.04]) * unit, np.array([0.036, 0.050, 0.085]) * unit, person.hair
-        )
-    if person.hat:
-        builder.ellipsoid(
-            head + np.array([-0.002, 0, 0.035]) * unit, np.array([0.062, 0.054, 0.046]) * unit, person.bag_color
-        )
-
-
 def pedestrian(person: Person, time: float) -> Model:
     """The person on foot at a time, seconds."""
     builder = ModelBuilder()
-    dress(builder, person, _walking_posture(person, time))
+    _add_person(builder, person, _walking_posture(person, time))
+    return builder.build().scaled(person.height)
+
+
+def cyclist(person: Person, time: float) -> Model:
+    """The person on a bicycle of their size at a time, seconds; the pace gives the half turns of the pedals."""
+    builder = ModelBuilder()
+    _add_person(builder, person, _riding_posture(-(person.phase + np.pi * person.pace * time)))
+    return join([builder.build(), _bicycle().scaled(1 / _RIDER_HEIGHT)]).scaled(person.height)
+
+
+def _walking_posture(person: Person, time: float) -> _Posture:
+    """Legs and arms swing in opposite phases; the lower foot is on the ground."""
+    walking = person.pace > 0
+    stride = 0.42 if walking else 0.04
+    phases = person.phase + np.pi * person.pace * time + np.array([0.0, np.pi])
+    thigh = stride * np.sin(phases)
+    # The leg that swings forward is bent; the other one is straight.
+    shin = thigh - (0.15 + 0.75 * np.maximum(0.0, np.cos(phases)) if walking else 0.03)
+    thighs, shins = 0.245 * _downwards(thigh), 0.245 * _downwards(shin)
+    hips = np.array([0.0, 0.0, 0.04 - (thighs + shins)[:, 2].min()])
+    chest = hips + (0.02 if walking else 0.0, 0.0, 0.26)
+    shoulders, sockets = _shoulders_and_hip_joints(hips, chest, person.girth)
+    upper_arm = 0.02 - 0.9 * stride * np.sin(phases)
+    elbows = shoulders + 0.18 * _downwards(upper_arm) + 0.011 * _LEFT_AND_RIGHT
+    hands = elbows + 0.16 * _downwards(upper_arm + 0.35) + 0.006 * _LEFT_AND_RIGHT
+    knees = sockets + thighs
+    return _Posture(hips, chest, chest + (0.012, 0.0, 0.172), elbows, hands, knees, knees + shins)
+
+
+def _downwards(angles: Floats) -> Floats:
+    """Directions (N, 3) at angles (N,) forward from straight down, radians."""
+    return np.stack([np.sin(angles), np.zeros(len(angles)), -np.cos(angles)], axis=1)
+
+
+def _shoulders_and_hip_joints(hips: Floats, chest: Floats, girth: float) -> tuple[Floats, Floats]:
+    """Where arms and legs begin, (2, 3) each."""
+    shoulders = chest + (0.0, 0.0, 0.030) + 0.100 * girth * _LEFT_AND_RIGHT
+    return shoulders, hips + 0.050 * girth * _LEFT_AND_RIGHT
+
+
+def _riding_posture(crank: float) -> _Posture:
+    """Hands on the handlebar, feet on the pedals; crank: angle of the left pedal, radians."""
+    angles = crank + np.array([0.0, np.pi])
+    circle, none = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.zeros(2)
+    # The ankles move on circles, the knees approximately on ellipses.
+    knees, ankles = circle @ [[0.034, 0.030], [0.080, 0.066]], circle * 0.097
+    return _Posture(
+        hips=np.array([-0.137, 0.0, 0.606]),
+        chest=np.array([-0.037, 0.0, 0.857]),
+        head=np.array([0.013, 0.0, 1.022]),
+        elbows=np.array([0.052, 0.0, 0.731]) + 0.150 * _LEFT_AND_RIGHT,
+        hands=np.array([0.131, 0.0, 0.583]) + 0.154 * _LEFT_AND_RIGHT,
+        knees=np.stack([knees[:, 0] + 0.012, none, knees[:, 1] + 0.425], axis=1) + 0.045 * _LEFT_AND_RIGHT,
+        ankles=np.stack([ankles[:, 0] - 0.074, none, ankles[:, 1] + 0.203], axis=1) + 0.055 * _LEFT_AND_RIGHT,
+    )
+
+
+def _add_person(builder: ModelBuilder, person: Person, posture: _Posture) -> None:
+    girth, top, trousers = person.girth, person.top, person.trousers
+    hips, chest, head = posture.hips, posture.chest, posture.head
+    shoulders, sockets = _shoulders_and_hip_joints(hips, chest, girth)
+    spine = (chest - hips) / np.sqrt((chest - hips) @ (chest - hips))
+    body_axes = np.stack([np.array([spine[2], 0.0, -spine[0]]), np.array([0.0, 1.0, 0.0]), spine], axis=1)
+
+    def oval(centre: Floats, along: float, across: float, up: float, surface: Surface) -> None:
+        builder.ellipsoid(centre, body_axes * (along, across, up), surface)
+
+    oval(hips, 0.068 * girth, 0.090 * girth, 0.075, trousers)
+    oval(chest - spine * 0.11, 0.066 * girth, 0.094 * girth, 0.145, top)
+    oval(chest, 0.070 * girth, 0.110 * girth, 0.080, top)
+    oval(chest + spine * 0.055, 0.045 * girth, 0.085 * girth, 0.055, top)
+    thick = 0.6 + 0.4 * girth
+    for socket, knee, ankle in zip(sockets, posture.knees, posture.ankles, strict=True):
+        builder.cone(socket, knee, (0.056 * thick, 0.038 * thick), trousers)
+        builder.ellipsoid(knee, np.full(3, 0.0385 * thick), trousers)
+        builder.cone(knee, ankle, (0.037 * thick, 0.026 * thick), person.shins)
+        builder.ellipsoid(ankle + (0.035, 0, -0.016), (0.078, 0.027, 0.024), person.shoes)
+    for shoulder, elbow, hand in zip(shoulders, posture.elbows, posture.hands, strict=True):
+        builder.ellipsoid(shoulder, np.full(3, 0.034 * thick), top)
+        builder.cone(shoulder, elbow, (0.033 * thick, 0.026 * thick), top)
+        builder.ellipsoid(elbow, np.full(3, 0.026 * thick), person.forearms)
+        builder.cone(elbow, hand, (0.025 * thick, 0.018 * thick), person.forearms)
+        builder.ellipsoid(hand, (0.022, 0.016, 0.03), person.skin)
+
+    builder.cone(chest + (0, 0, 0.04), head, (0.036, 0.032), person.skin)
+    builder.ellipsoid(head, (0.055, 0.044, 0.068), person.skin)
+    builder.ellipsoid(head + (-0.014, 0, 0.018), (0.056, 0.049, 0.062), person.hair)
+
+
+def _bicycle() -> Model:
+    """A bicycle, in metres, for a rider of _RIDER_HEIGHT."""
+    builder = ModelBuilder()
+    black, frame = Surface((0.06, 0.06, 0.06)), Surface((0.25, 0.27, 0.33), Material.PAINT)
+    rear, front, pedals = np.array([(-0.53, 0, 0.335), (0.53, 0, 0.335), (-0.08, 0, 0.285)])
+    saddle, neck, bar = np.array([(-0.26, 0, 0.98), (0.36, 0, 0.88), (0.33, 0, 1.02)])
+    for axle in (rear, front):
+        builder.disc(axle, (0, 1, 0), 0.335, Surface(black.color, Material.SPOKES))
+        builder.cone(axle - (0, 0.018, 0), axle + (0, 0.018, 0), (0.335, 0.335), black)
+    tubes = ((pedals, saddle), (pedals, neck - (0, 0, 0.1)), (saddle - (-0.04, 0, 0.17), neck), (rear, pedals))
+    for start, end in (*tubes, (rear, saddle - (-0.04, 0, 0.17)), (neck, front), (neck, bar)):
+        builder.cone(start, end, (0.017, 0.017), frame)
+    builder.ellipsoid(saddle + (0, 0, 0.02), (0.14, 0.07, 0.03), black)
+    for side in (0.27, -0.27):
+        builder.cone(bar, bar + (-0.10, side, 0), (0.014, 0.014), black)
+        builder.ellipsoid(bar + (-0.10, side, 0), (0.05, 0.02, 0.02), black)
     return builder.build()

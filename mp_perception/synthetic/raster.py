@@ -1,31 +1,31 @@
-"""Which shape is seen through every pixel, and at which depth: a z-buffer over exact ray intersections.
+"""Which shape each pixel shows, and at which depth: a z-buffer over exact intersections with the pixels' rays.
 
-All shapes are handled at once: each is turned into fragments (pixel, inverse depth, shape), and the nearest fragment
-of a pixel wins.  The depth of the winner is then computed again in double precision.  Rays go through pixel centres.
+The ray of a pixel goes through the pixel's centre.  All results are in double precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.synthetic.curved import NEAR, Integers, curved_depth
-from mp_perception.synthetic.shapes import Floats, Kind, Model
+from mp_perception.synthetic.noise import noise
+from mp_perception.synthetic.shapes import Floats, Kind, Material, Model
 
-#: Fragments handled at once: enough to hide Python's overhead, few enough to stay in the caches.
-_CHUNK = 400_000
+#: A curved shape that reaches nearer than this, metres, is not drawn.
+NEAR = 0.4
+
+Integers = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
 class Surfaces:
-    """What is seen through every pixel.
+    """What the pixels show.
 
-    shape (H, W): index of the shape, -1 where none.  depth (H, W): metres along the optical axis, inf where none.
-    alone (G, H, W): the pixels that each group of shapes would cover if nothing hid it.
+    shape (H, W): index of the shape, -1 where there is none.  depth (H, W): metres along the optical axis, inf where
+    there is no shape.  alone (G, H, W): the pixels that each group of shapes covers without the other groups.
     """
 
     shape: Integers
@@ -36,231 +36,127 @@ class Surfaces:
 def silhouettes(model: Model, camera: CameraIntrinsics) -> tuple[Floats, NDArray[np.bool_]]:
     """Exact boxes (N, 4) around the shapes' projections, as image points, and which shapes can be drawn (N,).
 
-    model: in the camera's frame.  Polygons are cut at NEAR; a curved shape that reaches nearer is not drawn.
+    model: in the camera's frame.  Corners of a polygon that are nearer than NEAR, or behind the camera, count as if
+    they were at depth NEAR, which puts them outside the image.
     """
-    boxes = np.zeros((len(model), 4))
-    drawn = np.zeros(len(model), dtype=bool)
-    flat = np.flatnonzero(model.kind == Kind.POLYGON)
-    corners = _cut_at_near(model.corners[flat])
-    inside = corners[..., 2] >= NEAR - 1e-9
-    depth = np.where(inside, corners[..., 2], 1.0)
-    u = camera.fx * corners[..., 0] / depth + camera.cx + 0.5
-    v = camera.fy * corners[..., 1] / depth + camera.cy + 0.5
-    drawn[flat] = inside.all(axis=1)
-    boxes[flat] = np.stack([u.min(1), v.min(1), u.max(1), v.max(1)], axis=1)
-
-    curved = np.flatnonzero(model.kind != Kind.POLYGON)
-    centres, axes = model.take(curved).discs()
-    nearest = (centres[..., 2] - np.sqrt((axes[..., 2, :] ** 2).sum(-1))).min(axis=1)
-    drawn[curved] = nearest > NEAR
-    # Dual conic of the projected outline: the extreme image coordinates are roots of a quadratic in closed form.
+    is_polygon = model.kind == Kind.POLYGON
+    centres, axes = model.hull()
+    nearest = centres[..., 2] - np.sqrt((axes[..., 2, :] ** 2).sum(axis=-1))
+    drawn = np.where(is_polygon, (nearest > NEAR).any(axis=1), (nearest > NEAR).all(axis=1))
+    centres = np.where(is_polygon[:, None, None], np.maximum(centres, (-np.inf, -np.inf, NEAR)), centres)
+    # Dual conic of the projected outline: the extreme image coordinates are the roots of a quadratic equation.
     dual = axes @ np.swapaxes(axes, -1, -2) - centres[..., :, None] * centres[..., None, :]
-    for column, (coordinate, focal, middle) in enumerate(
-        ((0, camera.fx, camera.cx + 0.5), (1, camera.fy, camera.cy + 0.5))
-    ):
-        c33 = np.where(nearest[:, None] > NEAR, dual[..., 2, 2], -1.0)
-        c13, c11 = dual[..., coordinate, 2], dual[..., coordinate, coordinate]
-        spread = np.sqrt(np.maximum(c13**2 - c11 * c33, 0.0)) / -c33
-        boxes[curved, column] = focal * (c13 / c33 - spread).min(axis=1) + middle
-        boxes[curved, column + 2] = focal * (c13 / c33 + spread).max(axis=1) + middle
-    return boxes, drawn
-
-
-def trace(
-    model: Model, camera: CameraIntrinsics, group: Integers | None = None, wanted: NDArray[np.bool_] | None = None
-) -> Surfaces:
-    """Nearest surface through every pixel centre.
-
-    model: shapes in the camera's frame.  group (N,): a number from 0 per shape whose covered pixels are kept
-    (`alone`); -1 keeps nothing.  wanted (H, W): where it is False, pixels are left empty, which saves time.
-    """
-    height, width = camera.height, camera.width
-    boxes, drawn = silhouettes(model, camera)
-    seen = drawn & (boxes[:, 2] > 0) & (boxes[:, 0] < width) & (boxes[:, 3] > 0) & (boxes[:, 1] < height)
-    num_groups = 0 if group is None or not len(group) else int(group.max()) + 1
-    inverse_axes = np.linalg.inv(model.axes)
-    covered = np.zeros((num_groups, height * width), dtype=bool)
-    buffer = np.zeros(height * width, dtype=np.int64)
-    for kind in (Kind.POLYGON, Kind.QUADRIC, Kind.RING):
-        index = np.flatnonzero(seen & (model.kind == kind))
-        for pixel, inverse_depth, shape in _fragments(kind, model, inverse_axes, index, boxes, camera, wanted):
-            # Positive floats order like their bits, so one integer compares depth first, then the shape's number.
-            key = (inverse_depth.astype(np.float32).view(np.int32).astype(np.int64) << 32) | (shape + 1)
-            np.maximum.at(buffer, pixel, key)
-            if group is not None:
-                own = np.flatnonzero(group[shape] >= 0)
-                covered[group[shape[own]], pixel[own]] = True
-    shape_of_pixel = (buffer & 0xFFFFFFFF).astype(np.int32) - 1
-    depth = _exact_depth(model, inverse_axes, shape_of_pixel, camera)
-    return Surfaces(
-        shape_of_pixel.reshape(height, width), depth.reshape(height, width), covered.reshape(-1, height, width)
+    c33, c13, c11 = dual[..., 2, 2, None], dual[..., :2, 2], np.diagonal(dual, axis1=-2, axis2=-1)[..., :2]
+    reach = np.sqrt(np.maximum(c13**2 - c11 * c33, 0.0)) / c33
+    ends = np.stack([c13 / c33 - reach, c13 / c33 + reach]) * (camera.fx, camera.fy) + (
+        camera.cx + 0.5,
+        camera.cy + 0.5,
     )
+    return np.concatenate([ends.min(axis=(0, 2)), ends.max(axis=(0, 2))], axis=1), drawn
 
 
-def _cut_at_near(corners: Floats) -> Floats:
-    """Polygons (P, K, 3) with what is nearer than NEAR cut off; all corners behind stay behind.
+def trace(model: Model, camera: CameraIntrinsics, group: Integers) -> Surfaces:
+    """Nearest surface at every pixel centre.
 
-    Each corner behind the plane is replaced by a point of its edges on the plane; where a corner needs two points,
-    the other lands in a neighbouring slot, for which the builder leaves room by repeating corners.
+    model: shapes in the camera's frame.  group (N,): number of the group of each shape, from 0; -1: not in a group.
     """
-    behind = corners[..., 2] < NEAR
-    mixed = np.flatnonzero(behind.any(axis=1) & ~behind.all(axis=1))
-    if not len(mixed):
-        return corners
-    result = corners.copy()
-    for polygon in mixed:
-        kept: list[Floats] = []
-        points = corners[polygon]
-        for here, there in zip(points, np.roll(points, -1, axis=0), strict=True):
-            if here[2] >= NEAR:
-                kept.append(here)
-            if (here[2] < NEAR) != (there[2] < NEAR):
-                cut = here + (there - here) * ((NEAR - here[2]) / (there[2] - here[2]))
-                cut[2] = NEAR
-                kept.append(cut)
-        unique = [point for i, point in enumerate(kept) if i == 0 or np.abs(point - kept[i - 1]).max() > 1e-12]
-        unique = (unique + [unique[-1]] * len(points))[: len(points)]
-        result[polygon] = unique
-    return result
-
-
-def _chunks(counts: Integers) -> Iterator[slice]:
-    """Slices of consecutive entries whose counts sum to about one chunk."""
-    ends = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        base = ends[start - 1] if start else 0
-        stop = max(int(np.searchsorted(ends, base + _CHUNK, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
-
-
-def _spread(counts: Integers) -> tuple[Integers, Integers]:
-    """For counts (N,): owner and running number within the owner, both (sum,)."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
-def _fragments(
-    kind: Kind,
-    model: Model,
-    inverse_axes: Floats,
-    index: Integers,
-    boxes: Floats,
-    camera: CameraIntrinsics,
-    wanted: NDArray[np.bool_] | None,
-) -> Iterator[tuple[Integers, Floats, Integers]]:
-    """Flat pixel number, inverse depth and shape of every pixel that each shape of one kind covers."""
-    if not len(index):
-        return
-    if kind == Kind.POLYGON:
-        rows_of = _polygon_rows(_cut_at_near(model.corners[index]), camera)
-    else:
-        rows_of = _box_rows(boxes[index], camera)
-    owner, row, first, count = rows_of
-    if wanted is not None:
-        # Most runs hold nothing that is wanted: sums along the rows tell which.
-        sums = np.zeros((camera.height, camera.width + 1), dtype=np.int32)
-        np.cumsum(wanted, axis=1, out=sums[:, 1:])
-        kept = sums[row, first + count] > sums[row, first]
-        owner, row, first, count = owner[kept], row[kept], first[kept], count[kept]
-    shape_of_run = index[owner]
-    if kind == Kind.POLYGON:
-        step, along, constant = _plane_coefficients(model, camera)[:, shape_of_run]
-        start = step * first + along * row + constant
-        depths = model.corners[shape_of_run, :, 2]
-        # Seen edge-on, a plane's depth is ill-conditioned: it never leaves the range of the corners.
-        nearest, farthest = np.maximum(depths.min(axis=1), NEAR) * (1 - 1e-6), depths.max(axis=1) * (1 + 1e-6)
-        safe = (np.minimum(start, start + step * (count - 1)) * farthest >= 1) & (
-            np.maximum(start, start + step * (count - 1)) * nearest <= 1
-        )
-        count = np.where(safe, count, 0)
-    for part in _chunks(count):
-        run, number = _spread(count[part])
-        shape = shape_of_run[part][run]
-        pixel = (row * camera.width + first)[part][run] + number
-        if kind == Kind.POLYGON:
-            inverse_depth = start[part][run] + step[part][run] * number
-            if wanted is not None:
-                chosen = wanted.ravel()[pixel]
-                pixel, inverse_depth, shape = pixel[chosen], inverse_depth[chosen], shape[chosen]
-            yield pixel, inverse_depth, shape
-            continue
-        column, line = first[part][run] + number, row[part][run]
-        if wanted is not None:
-            chosen = wanted.ravel()[pixel]
-            pixel, column, line, shape = pixel[chosen], column[chosen], line[chosen], shape[chosen]
-        ray_x, ray_y = (column - camera.cx) / camera.fx, (line - camera.cy) / camera.fy
-        depth = curved_depth(kind, model, inverse_axes, shape, ray_x, ray_y)
-        hit = np.isfinite(depth)
-        yield pixel[hit], 1 / depth[hit], shape[hit]
-
-
-def _polygon_rows(corners: Floats, camera: CameraIntrinsics) -> tuple[Integers, Integers, Integers, Integers]:
-    """Runs of pixels whose centres lie in convex polygons: owner, row, first column, number of columns.
-
-    Half-open at the right and bottom, so polygons that share an edge share no pixel and leave none out.
-    """
-    u = camera.fx * corners[..., 0] / corners[..., 2] + camera.cx
-    v = camera.fy * corners[..., 1] / corners[..., 2] + camera.cy
-    top = np.clip(np.ceil(v.min(axis=1)), 0, camera.height).astype(np.int64)
-    bottom = np.clip(np.ceil(v.max(axis=1)), 0, camera.height).astype(np.int64)
-    owner, number = _spread(np.maximum(bottom - top, 0))
-    row = top[owner] + number
-    left: Floats = np.full(len(row), np.inf)
-    right: Floats = np.full(len(row), -np.inf)
-    for start in range(corners.shape[1]):
-        stop = (start + 1) % corners.shape[1]
-        v0, v1 = v[owner, start], v[owner, stop]
-        crossed = (v0 <= row) != (v1 <= row)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossing = u[owner, start] + (row - v0) * ((u[owner, stop] - u[owner, start]) / (v1 - v0))
-        left = np.where(crossed, np.minimum(left, crossing), left)
-        right = np.where(crossed, np.maximum(right, crossing), right)
-    first = np.clip(np.ceil(np.clip(left, -1, camera.width)), 0, camera.width).astype(np.int64)
-    last = np.clip(np.ceil(np.clip(right, -1, camera.width)), 0, camera.width).astype(np.int64)
-    return owner, row, first, np.maximum(last - first, 0)
-
-
-def _box_rows(boxes: Floats, camera: CameraIntrinsics) -> tuple[Integers, Integers, Integers, Integers]:
-    """The same runs for all pixels that touch boxes (P, 4)."""
-    limits = np.array([camera.width, camera.height] * 2)
-    low = np.clip(np.floor(boxes), 0, limits).astype(np.int64)
-    high = np.clip(np.ceil(boxes), 0, limits).astype(np.int64)
-    owner, number = _spread(np.maximum(high[:, 3] - low[:, 1], 0))
-    return owner, low[owner, 1] + number, low[owner, 0], (high[:, 2] - low[:, 0])[owner]
-
-
-def _plane_coefficients(model: Model, camera: CameraIntrinsics) -> Floats:
-    """(3, N): inverse depth of shape i's plane at pixel centre (u, v) is a u + b v + c."""
-    normal = model.axes[:, :, 2]
-    distance = (normal * model.centre).sum(axis=1)
+    size = (camera.height, camera.width)
+    boxes, drawn = silhouettes(model, camera)
+    limits = (camera.width, camera.height, camera.width, camera.height)
+    left, top = np.clip(np.floor(boxes), 0, limits).astype(int).T[:2]
+    right, bottom = np.clip(np.ceil(boxes), 0, limits).astype(int).T[2:]
+    x, y = (np.arange(camera.width) - camera.cx) / camera.fx, (np.arange(camera.height) - camera.cy) / camera.fy
+    rays = _RayCaster(model)
+    inverse_depth = np.zeros(size)
+    shape = np.full(size, -1, dtype=np.int32)
+    alone = np.zeros((int(group.max()) + 1, *size), dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
-        a = normal[:, 0] / (camera.fx * distance)
-        b = normal[:, 1] / (camera.fy * distance)
-        c = normal[:, 2] / distance - a * camera.cx - b * camera.cy
-    return np.nan_to_num(np.stack([a, b, c]), nan=0.0, posinf=0.0, neginf=0.0)
+        for index in np.flatnonzero(drawn & (left < right) & (top < bottom)):
+            window = slice(top[index], bottom[index]), slice(left[index], right[index])
+            found = rays.inverse_depth(index, x[window[1]], y[window[0]])
+            if group[index] >= 0:
+                alone[group[index]][window] |= found > 0
+            np.copyto(shape[window], index, where=found > inverse_depth[window])
+            np.maximum(inverse_depth[window], found, out=inverse_depth[window])
+        return Surfaces(shape, 1 / inverse_depth, alone)
 
 
-def _exact_depth(model: Model, inverse_axes: Floats, shape_of_pixel: Integers, camera: CameraIntrinsics) -> Floats:
-    """Depth (H * W,) of the winning shape in double precision; inf where none."""
-    depth = np.full(len(shape_of_pixel), np.inf)
-    seen = np.flatnonzero(shape_of_pixel >= 0)
-    shape = shape_of_pixel[seen].astype(np.int64)
-    row, column = np.divmod(seen, camera.width)
-    kind = model.kind[shape]
-    flat = kind == Kind.POLYGON
-    a, b, c = _plane_coefficients(model, camera)[:, shape[flat]]
-    depth[seen[flat]] = 1 / (a * column[flat] + b * row[flat] + c)
-    for curved_kind in (Kind.QUADRIC, Kind.RING):
-        chosen = kind == curved_kind
-        if chosen.any():
-            depth[seen[chosen]] = curved_depth(
-                curved_kind,
-                model,
-                inverse_axes,
-                shape[chosen],
-                (column[chosen] - camera.cx) / camera.fx,
-                (row[chosen] - camera.cy) / camera.fy,
-            )
-    return depth
+class _RayCaster:
+    """Intersections of the rays (x, y, 1) with the shapes of a model, all coefficients prepared."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        # A ray meets a polygon if it lies within the pyramid of the eye and the polygon, on one side of all its faces.
+        normal = model.axes[:, :, 2]
+        distance = (normal * model.centre).sum(axis=1)
+        faces = np.cross(model.corners, np.roll(model.corners, -1, axis=1)) * np.sign(distance)[:, None, None]
+        self.faces = faces + 0.0  # -0.0 becomes 0.0, whose quotients have the sign that `_polygon` expects
+        self.planes = normal / np.where(np.abs(distance) > 1e-6, distance, np.inf)[:, None]
+        # A curved shape is x² + y² + q0 z² + q1 z + q2 = 0 in local coordinates; along the ray, with the inverse depth
+        # s: ray·quadratic·ray + 2 s linear·ray + s² constant = 0.
+        self.inverse = np.linalg.inv(model.axes)
+        self.origin = -(self.inverse @ model.centre[:, :, None])[..., 0]
+        is_cone = model.kind == Kind.CONE
+        middle, slope = model.radii.sum(axis=1) / 2, (model.radii[:, 1] - model.radii[:, 0]) / 2
+        q0, q1, q2 = np.where(is_cone, (-(slope**2), -2 * middle * slope, -(middle**2)), [[1.0], [0.0], [-1.0]])
+        weighted = np.stack([self.inverse[:, 0], self.inverse[:, 1], self.inverse[:, 2] * q0[:, None]], axis=1)
+        self.quadratic = np.swapaxes(self.inverse, 1, 2) @ weighted
+        self.linear = (weighted * self.origin[:, :, None]).sum(axis=1) + self.inverse[:, 2] * q1[:, None] / 2
+        o = self.origin
+        self.constant = o[:, 0] ** 2 + o[:, 1] ** 2 + q0 * o[:, 2] ** 2 + q1 * o[:, 2] + q2
+
+    def inverse_depth(self, index: int, x: Floats, y: Floats) -> Floats:
+        """Inverse depth (H, W) at which the rays through columns x (W,) and rows y (H,) meet a shape; 0: not at all."""
+        return (self._polygon if self.model.kind[index] == Kind.POLYGON else self._curved)(index, x, y)
+
+    def _polygon(self, index: int, x: Floats, y: Floats) -> Floats:
+        # Each face limits the row, from the left or from the right, where a x + b y + c changes its sign.
+        a, b, c = self.faces[index].T
+        border = -(b * y[:, None] + c) / a
+        left = np.fmax.reduce(np.where(a >= 0, border, -np.inf), axis=1)[:, None]
+        right = np.fmin.reduce(np.where(a < 0, border, np.inf), axis=1)[:, None]
+        inside = (x >= left) & (x <= right)
+        return np.where(inside, _linear(self.planes[index], x, y), 0.0)
+
+    def _curved(self, index: int, x: Floats, y: Floats) -> Floats:
+        q = self.quadratic[index]
+        squared = (q[0, 0] * x + 2 * q[0, 2]) * x + ((q[1, 1] * y + 2 * q[1, 2]) * y + q[2, 2])[:, None]
+        squared += np.multiply.outer(2 * q[0, 1] * y, x)
+        half_b = _linear(self.linear[index], x, y)
+        root = np.sqrt(half_b**2 - squared * self.constant[index])
+        roots = (-half_b - root) / self.constant[index], (-half_b + root) / self.constant[index]
+        farther, nearer = roots if self.constant[index] > 0 else roots[::-1]
+        height, offset = _linear(self.inverse[index, 2], x, y), self.origin[index, 2]
+        result: Floats = np.zeros(half_b.shape)
+        for side in (farther, nearer):
+            met = np.abs(height + offset * side) <= side * (1 + 1e-9)
+            if self.model.material[index] in (Material.LEAVES, Material.SPOKES):
+                met &= self._solid(index, x, y, side)
+            result = np.where(met, side, result)
+        return result
+
+    def _solid(self, index: int, x: Floats, y: Floats, inverse_depth: Floats) -> NDArray[np.bool_]:
+        """Where a ray that meets the shape at an inverse depth (H, W) does not pass through a gap."""
+        row, column = np.nonzero(inverse_depth > 0)
+        direction = np.stack([x[column], y[row], np.ones(len(row))], axis=1) @ self.inverse[index].T
+        local = direction / inverse_depth[row, column, None] + self.origin[index]
+        if self.model.material[index] == Material.SPOKES:
+            radius, angle = np.hypot(local[:, 0], local[:, 1]), np.arctan2(local[:, 1], local[:, 0])
+            gap = (radius < 0.92) & (np.abs(np.sin(6 * angle)) * radius > 0.06)
+        else:
+            # More gaps towards the outline of the crown.
+            facing = np.abs((local * direction).sum(axis=1)) / np.sqrt((direction**2).sum(axis=1))
+            seed, scale, _ = self.model.pattern[index]
+            u = (local[:, 0] * 45 + local[:, 2] * 23) * scale + seed
+            v = (local[:, 1] * 45 - local[:, 2] * 29) * scale + seed
+            gap = noise(1, u, v) > 0.25 + 0.75 * facing
+        solid = np.zeros(inverse_depth.shape, dtype=bool)
+        solid[row, column] = ~gap
+        return solid
+
+
+def _linear(coefficients: Floats, x: Floats, y: Floats) -> Floats:
+    """a x + b y + c (H, W) for columns x (W,) and rows y (H,)."""
+    a, b, c = coefficients
+    result: Floats = a * x + (b * y + c)[:, None]
+    return result

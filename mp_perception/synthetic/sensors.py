@@ -1,11 +1,11 @@
-"""The measuring car: where camera and laser scanner sit, KITTI's calibration files for them, and simulated scans."""
+"""The recording car: poses of camera and lidar, KITTI's calibration files for them, and simulated point clouds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame
@@ -16,73 +16,57 @@ CAMERA_SHIFTS = np.array(
     [[0.0, 0.0, 0.0], [-0.5372, 0.0, 0.0], [0.0598, -0.0004, 0.0027], [-0.4731, 0.0024, 0.0027]], dtype=np.float64
 )
 
-#: Laser scanner (x forward, y left, z up) to camera 0, (3, 4); the scanner sits 27 cm behind and 8 cm above it.
+#: Lidar (x forward, y left, z up) to camera 0, (3, 4); the lidar is 27 cm behind and 8 cm above it.
 VELO_TO_CAMERA = np.array(
     [[0.0, -1.0, 0.0, -0.0041], [0.0, 0.0, -1.0, -0.0763], [1.0, 0.0, 0.0, -0.2718]], dtype=np.float64
 )
 
-#: Inertial unit to laser scanner, (3, 4).
-IMU_TO_VELO = np.array([[1.0, 0.0, 0.0, -0.8087], [0.0, 1.0, 0.0, 0.3196], [0.0, 0.0, 1.0, -0.7997]], dtype=np.float64)
-
-#: Elevations of the 64 beams of a Velodyne HDL-64E, degrees, and the angle between two shots of a beam.
+#: Elevations of the 64 beams of a Velodyne HDL-64E, degrees, the angle between two shots of a beam, and its range.
 BEAMS = np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace(-8.83, -24.33, 32)])
 AZIMUTH_STEP = 0.1728
-SCAN_RANGE = 100.0
+LIDAR_RANGE = 100.0
 
 
 def camera_of_size(width: int, height: int) -> CameraIntrinsics:
-    """KITTI's camera with another image size: the same horizontal field of view, square pixels, the horizon at the
-    same share of the height."""
-    scale = width / KITTI_CAMERA.width
-    return CameraIntrinsics(
-        fx=KITTI_CAMERA.fx * scale,
-        fy=KITTI_CAMERA.fy * scale,
-        cx=(KITTI_CAMERA.cx + 0.5) * scale - 0.5,
-        cy=(KITTI_CAMERA.cy + 0.5) * height / KITTI_CAMERA.height - 0.5,
-        width=width,
-        height=height,
-    )
+    """KITTI's camera with another image size.
 
-
-def projection(camera: CameraIntrinsics, number: int) -> Floats:
-    """KITTI's projection matrix (3, 4) of camera `number`, from the rectified camera 0 frame to pixels."""
-    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    result: Floats = matrix @ np.concatenate([np.eye(3), CAMERA_SHIFTS[number][:, None]], axis=1)
-    return result
-
-
-def _line(key: str, values: Iterable[float]) -> str:
-    return f"{key}: {' '.join(f'{value:.16e}' for value in values)}\n"
+    It has the same horizontal field of view, square pixels, and the horizon at the same fraction of the height.
+    """
+    camera = KITTI_CAMERA.scaled(width, height)
+    return replace(camera, fy=camera.fx)
 
 
 def raw_calibration_files(camera: CameraIntrinsics) -> dict[str, str]:
     """File name -> text of the calibration files of a raw drive's date."""
-    text = "calib_time: 01-Jan-2026 12:00:00\n"
-    size = (camera.width, camera.height)
-    matrix = projection(camera, 0)[:, :3]
+    text = ""
     for number in range(4):
-        text += _line(f"S_0{number}", size) + _line(f"K_0{number}", matrix.ravel()) + _line(f"D_0{number}", [0.0] * 5)
-        text += _line(f"R_0{number}", np.eye(3).ravel()) + _line(f"T_0{number}", CAMERA_SHIFTS[number])
-        text += _line(f"S_rect_0{number}", size) + _line(f"R_rect_0{number}", np.eye(3).ravel())
-        text += _line(f"P_rect_0{number}", projection(camera, number).ravel())
-    files = {"calib_cam_to_cam.txt": text}
-    for name, transform in (("calib_velo_to_cam.txt", VELO_TO_CAMERA), ("calib_imu_to_velo.txt", IMU_TO_VELO)):
-        files[name] = _line("R", transform[:, :3].ravel()) + _line("T", transform[:, 3])
-    return files
+        text += _line(f"S_rect_0{number}", (camera.width, camera.height)) + _line(f"R_rect_0{number}", np.eye(3))
+        text += _line(f"P_rect_0{number}", _projection(camera, number))
+    velo = _line("R", VELO_TO_CAMERA[:, :3]) + _line("T", VELO_TO_CAMERA[:, 3])
+    return {"calib_cam_to_cam.txt": text, "calib_velo_to_cam.txt": velo}
 
 
 def object_calibration_file(camera: CameraIntrinsics) -> str:
     """Text of `calib/NNNNNN.txt` of the object layout."""
-    text = "".join(_line(f"P{number}", projection(camera, number).ravel()) for number in range(4))
-    text += _line("R0_rect", np.eye(3).ravel())
-    return text + _line("Tr_velo_to_cam", VELO_TO_CAMERA.ravel()) + _line("Tr_imu_to_velo", IMU_TO_VELO.ravel())
+    text = "".join(_line(f"P{number}", _projection(camera, number)) for number in range(4))
+    return text + _line("R0_rect", np.eye(3)) + _line("Tr_velo_to_cam", VELO_TO_CAMERA)
 
 
-def simulate_scan(frame: RenderedFrame, camera: CameraIntrinsics) -> NDArray[np.float32]:
-    """A laser scan (N, 4): x, y, z in the scanner's frame, metres, and reflectance 0..1, beam by beam.
+def _projection(camera: CameraIntrinsics, number: int) -> Floats:
+    """KITTI's projection matrix (3, 4) of camera `number`, from the rectified camera 0 frame to pixels."""
+    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    return np.asarray(matrix @ np.concatenate([np.eye(3), CAMERA_SHIFTS[number][:, None]], axis=1))
 
-    The points are exact surface points: for every shot of every beam the pixel whose surface point lies nearest to the
-    beam's direction.  So only what the camera sees is in the scan, and nothing is seen twice from two places.
+
+def _line(key: str, values: ArrayLike) -> str:
+    return f"{key}: {' '.join(f'{value:.16e}' for value in np.asarray(values, dtype=np.float64).ravel())}\n"
+
+
+def simulate_point_cloud(frame: RenderedFrame, camera: CameraIntrinsics) -> NDArray[np.float32]:
+    """A lidar point cloud (N, 4): x, y, z in the lidar's frame, metres, and reflectance 0..1, beam by beam.
+
+    The points are exact surface points: for each shot of each beam, that of the pixel nearest to the shot's direction.
+    So the point cloud contains only what the camera sees, and lidar and camera have no parallax.
     """
     rows, columns = np.nonzero(np.isfinite(frame.depth))
     depth = frame.depth[rows, columns].astype(np.float64)
@@ -91,15 +75,14 @@ def simulate_scan(frame: RenderedFrame, camera: CameraIntrinsics) -> NDArray[np.
     distance = np.linalg.norm(in_velo, axis=1)
     elevation = np.rad2deg(np.arcsin(in_velo[:, 2] / distance))
     azimuth = np.rad2deg(np.arctan2(in_velo[:, 1], in_velo[:, 0])) / AZIMUTH_STEP
-    middles = (BEAMS[1:] + BEAMS[:-1]) / 2
-    beam = np.searchsorted(-middles, -elevation)
+    beam = np.searchsorted(-(BEAMS[1:] + BEAMS[:-1]) / 2, -elevation)
     shot = np.round(azimuth)
     miss = np.hypot(elevation - BEAMS[beam], (azimuth - shot) * AZIMUTH_STEP)
-    # A pixel farther from the beam than a pixel's size belongs to no shot (above the first and below the last beam).
+    # A pixel that is farther from the shot than the size of a pixel belongs to no shot.
     pixel = np.rad2deg(1 / min(camera.fx, camera.fy))
-    hit = np.flatnonzero((distance < SCAN_RANGE) & (miss < pixel))
+    hit = np.flatnonzero((distance < LIDAR_RANGE) & (miss < pixel))
     order = hit[np.lexsort((hit, miss[hit], shot[hit], beam[hit]))]
-    cell = beam[order] * 10_000 + shot[order]
-    nearest = order[np.concatenate([[True], cell[1:] != cell[:-1]])] if len(order) else order
+    _, first = np.unique(beam[order] * 10_000 + shot[order], return_index=True)
+    nearest = order[first]
     grey = frame.image[rows[nearest], columns[nearest]].mean(axis=1) / 255
     return np.column_stack([in_velo[nearest], grey]).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Shadows: how high above each place of the ground the sun's ray is stopped.
+"""Shadows: a map of the ground that says how high above each place the ray to the sun is blocked.
 
-A map of the ground seen along the sun's direction.  It only darkens colours, so outlines may be approximate.
+Shadows change colours only, so their outlines are approximate.
 """
 
 from __future__ import annotations
@@ -11,111 +11,90 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.synthetic.shapes import Floats, Kind, Material, Model
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.synthetic.scene import CAMERA_HEIGHT
+from mp_perception.synthetic.shapes import Floats, Kind, Model
 
-#: Metres per cell near the camera.
+#: Metres per cell, and cells per side of a map.
 _CELL = 0.06
 _SIZE = 1100
 
-#: What reaches higher than this can shade cars and people, metres.
+#: Only what is higher than this, metres, casts shadows on other objects.
 _TALL = 2.7
 
 
 @dataclass(frozen=True)
 class ShadowMap:
-    """heights (_SIZE, _SIZE): height in metres at which the ray to the sun is stopped, 0 where it is free.
+    """Shadows of a model in the camera's frame.
 
-    Rows go forward, columns to the right, in the camera's frame; the camera stands in the middle of the first row.
+    heights (_SIZE, _SIZE): height at which the ray to the sun is blocked, metres, 0 where it is free; rows run forward,
+    columns to the right, the camera is at the middle of the first row.  contact (_SIZE, _SIZE): fraction of the sky
+    that objects hide from the ground, 0..1.  to_sun (3,): unit vector.
     """
 
     heights: NDArray[np.float32]
+    contact: NDArray[np.float32]
     to_sun: Floats
-    camera_height: float
 
-    def lit(self, points: Floats, on_ground: bool) -> NDArray[np.float32]:
-        """How much sun reaches points (N, 3) of the camera's frame: 0..1.
+    def on_ground(self, camera: CameraIntrinsics) -> tuple[Floats, Floats]:
+        """Fractions (H, W) of the sun and of the sky that reach the ground at each pixel below the horizon."""
+        # The ground plane projects as a homography, here from pixels to cells.
+        to_rays = np.linalg.inv(np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]))
+        to_ground = np.array([[CAMERA_HEIGHT, 0, 0], [0, 0, CAMERA_HEIGHT], [0, 1, 0]])
+        to_cells = np.array([[1 / _CELL, 0, _SIZE / 2 - 0.5], [0, 1 / _CELL, -0.5], [0, 0, 1]])
+        matrix, size = to_cells @ to_ground @ to_rays, (camera.width, camera.height)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        blocked, hidden = (
+            np.asarray(cv2.warpPerspective(values, matrix, size, flags=flags), dtype=np.float32)
+            for values in ((self.heights > 0.02).astype(np.float32), self.contact)
+        )
+        return 1 - blocked, 1 - hidden
 
-        on_ground: anything shades the ground; above it only what is tall does, since the map cannot tell a thing's own
-        upper side from another thing.
-        """
-        height = self.camera_height - points[:, 1]
-        shift = height / -self.to_sun[1]
-        column = (points[:, 0] - shift * self.to_sun[0]) / _CELL + (_SIZE / 2 - 0.5)
-        row = (points[:, 2] - shift * self.to_sun[2]) / _CELL - 0.5
-        free_below = np.full_like(height, 0.02) if on_ground else np.maximum(height + 0.5, _TALL)
-        light = np.ones(len(points), dtype=np.float32)
-        inside = np.flatnonzero((column >= 0) & (column < _SIZE - 1) & (row >= 0) & (row < _SIZE - 1))
-        column, row, free_below = column[inside], row[inside], free_below[inside]
-        first, above = column.astype(np.int32), row.astype(np.int32)
-        right, down = column - first, row - above
-        cell = above * _SIZE + first
-        heights = self.heights.ravel()
-        # The four cells around vote by their nearness, so that outlines are not stairs.
-        upper = (heights[cell] <= free_below) * (1 - right) + (heights[cell + 1] <= free_below) * right
-        lower = (heights[cell + _SIZE] <= free_below) * (1 - right) + (heights[cell + _SIZE + 1] <= free_below) * right
-        light[inside] = upper * (1 - down) + lower * down
-        return light
-
-
-def cast_shadows(model: Model, to_sun: Floats, camera_height: float) -> ShadowMap:
-    """Shadows of shapes in the camera's frame on the roadway's plane; to_sun (3,): unit vector, upwards (y < 0)."""
-    heights = np.zeros((_SIZE, _SIZE), dtype=np.float32)
-    outlines = _outlines(model)
-    up = camera_height - outlines[..., 1]
-    shift = up / -to_sun[1]
-    column = (outlines[..., 0] - shift * to_sun[0]) / _CELL + _SIZE / 2
-    row = (outlines[..., 2] - shift * to_sun[2]) / _CELL
-    near = (column.max(1) > 0) & (column.min(1) < _SIZE) & (row.max(1) > 0) & (row.min(1) < _SIZE)
-    near &= up.max(axis=1) > 0.05
-    # Sub-cell precision keeps legs and wheels apart.
-    places = np.round(np.stack([column, row], axis=-1) * 16).astype(np.int32)
-    level = np.maximum(up.mean(axis=1), 0.06)
-    # A large face is as high as its middle everywhere: good enough to tell houses from bonnets.
-    for shape in np.flatnonzero(near)[np.argsort(level[near], kind="stable")]:
-        cv2.fillConvexPoly(heights, cv2.convexHull(places[shape]), float(level[shape]), lineType=cv2.LINE_8, shift=4)
-    return ShadowMap(heights, to_sun, camera_height)
-
-
-@dataclass(frozen=True)
-class ContactShade:
-    """How much of the sky's light things take from the ground below and beside them.
-
-    darkness (_SIZE, _SIZE): 0 open sky to 1; rows and columns as in `ShadowMap`.
-    """
-
-    darkness: NDArray[np.float32]
-
-    def at(self, points: Floats) -> NDArray[np.float32]:
-        """Darkness (N,) at ground points (N, 3) of the camera's frame."""
-        column = (points[:, 0] / _CELL + _SIZE / 2).astype(np.int32)
-        row = (points[:, 2] / _CELL).astype(np.int32)
+    def on_objects(self, points: Floats) -> NDArray[np.float32]:
+        """Fraction (N,) of the sun that reaches points (N, 3) above the ground, 0 or 1."""
+        height = CAMERA_HEIGHT - points[:, 1]
+        # Where the ray from the sun through the point reaches the ground.
+        ground = points + height[:, None] * self.to_sun / self.to_sun[1]
+        column, row = (ground[:, 0] / _CELL + _SIZE / 2).astype(int), (ground[:, 2] / _CELL).astype(int)
         inside = (column >= 0) & (column < _SIZE) & (row >= 0) & (row < _SIZE)
-        return np.where(inside, self.darkness[np.where(inside, row, 0), np.where(inside, column, 0)], 0)
+        blocked = self.heights[np.where(inside, row, 0), np.where(inside, column, 0)]
+        # The map does not distinguish an object's own top from another object, unless that is much higher.
+        return np.asarray(~inside | (blocked <= np.maximum(height + 0.5, _TALL)), dtype=np.float32)
 
 
-def shade_ground(model: Model, camera_height: float) -> ContactShade:
-    """The shade right under shapes in the camera's frame, soft over some 40 cm: it ties them to the ground."""
-    below = cast_shadows(model, np.array([0.0, -1.0, 0.0]), camera_height).heights
-    return ContactShade(np.asarray(cv2.blur((below > 0).astype(np.float32), (7, 7)), dtype=np.float32))
+def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: Floats) -> ShadowMap:
+    """Shadows of shapes in the camera's frame; is_actor (N,): shapes that also hide the sky from the ground below."""
+    outlines = _outlines(model)
+    # A large face counts as high as its middle everywhere; poles and limbs do not shade other objects.
+    level = CAMERA_HEIGHT - outlines[..., 1].mean(axis=1)
+    level = np.where(model.kind == Kind.CONE, np.minimum(level, _TALL), level)
+    heights = _project(outlines, level, to_sun)
+    below = _project(outlines[is_actor], level[is_actor], np.array([0.0, -1.0, 0.0]))
+    contact = np.asarray(cv2.blur((below > 0).astype(np.float32), (7, 7)), dtype=np.float32)
+    return ShadowMap(heights, 0.75 * contact, to_sun)
+
+
+def _project(outlines: Floats, level: Floats, direction: Floats) -> NDArray[np.float32]:
+    """Map of the hulls of outlines (N, K, 3) at levels (N,), projected to the ground against a direction."""
+    heights = np.zeros((_SIZE, _SIZE), dtype=np.float32)
+    up = CAMERA_HEIGHT - outlines[..., 1]
+    ground = (outlines + up[..., None] * direction / direction[1])[..., [0, 2]] / _CELL + (_SIZE / 2, 0)
+    near = (ground.max(axis=1) > 0).all(axis=1) & (ground.min(axis=1) < _SIZE).all(axis=1) & (up.max(axis=1) > 0.05)
+    # Fractions of a cell separate legs and wheels.
+    places = np.round(ground * 16).astype(np.int32)
+    level = np.maximum(level, 0.06)
+    for index in np.flatnonzero(near)[np.argsort(level[near], kind="stable")]:
+        cv2.fillConvexPoly(heights, cv2.convexHull(places[index]), float(level[index]), lineType=cv2.LINE_8, shift=4)
+    return heights
 
 
 def _outlines(model: Model) -> Floats:
-    """Points (N, 24, 3) whose hull is about the shape's."""
-    points = np.repeat(model.centre[:, None], 24, axis=1)
-    flat = model.kind == Kind.POLYGON
-    corners = model.corners[flat]
-    points[flat, : corners.shape[1]] = corners
-    points[flat, corners.shape[1] :] = corners[:, -1:]
-    centres, axes = model.take(~flat).discs()
-    # A leafy crown lets light through at its rim.
-    scale = np.where(model.material[~flat] == Material.LEAVES, 0.85, 1.0)[:, None, None]
-    circle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    rings = np.stack([np.cos(circle), np.sin(circle), np.zeros(12)], axis=1)
-    solid = (np.abs(axes[:, 0, :, 2]).sum(axis=1) > 0)[:, None, None]
-    flat_ring = np.einsum("nij,kj->nki", axes[:, 0], rings)
-    upright_ring = np.einsum("nij,kj->nki", axes[:, 0], rings[:, [0, 2, 1]])
-    other_ring = np.einsum("nij,kj->nki", axes[:, 1], rings)
-    first = centres[:, 0, None] + scale * flat_ring
-    second = centres[:, 1, None] + scale * np.where(solid, upright_ring, other_ring)
-    points[~flat] = np.concatenate([first, second], axis=1)
-    return points
+    """Points (N, 32, 3) whose convex hull is approximately that of the shape."""
+    angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros(8)
+    sphere = np.stack([np.tile(cosine, 2), np.append(sine, zero), np.append(zero, sine)], axis=1)
+    centres, axes = model.hull()
+    points = (centres[:, :2, None] + sphere @ np.swapaxes(axes[:, :2], 2, 3)).reshape(-1, 32, 3)
+    is_polygon = model.kind == Kind.POLYGON
+    points[is_polygon] = centres[is_polygon][:, np.arange(32) % centres.shape[1]]
+    return np.asarray(points)

@@ -1,284 +1,213 @@
-"""Invents streets: `random_scene` places road, houses, trees, cars and people at random, the same for the same seed."""
+"""Random street scenes: `random_scene` places road, houses, trees, vehicles and people; a seed gives one scene."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from mp_perception.synthetic import surroundings
-from mp_perception.synthetic.conditions import random_light, random_look, random_road
-from mp_perception.synthetic.cyclists import random_bicycle, standing_bicycle
-from mp_perception.synthetic.ground import Road
-from mp_perception.synthetic.people import random_person
-from mp_perception.synthetic.scene import Actor, Ego, Motion, Rider, Scene, Vehicle, Walker
+from mp_perception.synthetic.people import cyclist, pedestrian, random_person
+from mp_perception.synthetic.scene import Actor, Light, Motion, Road, Scene
 from mp_perception.synthetic.shapes import Floats, Model, join, rotation_about_vertical
-from mp_perception.synthetic.trucks import random_truck
-from mp_perception.synthetic.vehicles import random_car, random_van
+from mp_perception.synthetic.vehicles import random_vehicle
 
-#: How far ahead of the camera's last position the street is furnished, metres.
+#: Length of the street ahead of the camera's last position, metres.
 _VIEW = 110.0
 
-#: Seconds between the times at which things are kept apart.
+#: Seconds between the times at which actors are kept apart.
 _STEP = 0.5
 
 
 def random_scene(seed: int, duration: float = 0.0) -> Scene:
-    """A street whose actors keep clear of each other and of the camera's car from time 0 to duration, seconds."""
+    """A street whose actors do not touch each other or the camera's car from time 0 to duration, seconds."""
     generator = np.random.default_rng(seed)
-    light = random_light(generator)
-    road = random_road(generator)
-    drivable = road.half_width - road.parking
-    lane = 2 * drivable / road.lanes
-    # A gentle drive: slower in narrow streets.
-    ego = Ego(
-        t=drivable - lane / 2 if road.lanes > 1 else 0.0,
-        speed=generator.uniform(5.0, 10.0) if duration > 0 else 0.0,
-        sway=generator.uniform(-0.3, 0.3),
+    light, road = _random_light(generator), _random_road(generator)
+    own_lane = road.drivable - road.lane_width / 2 if road.lanes > 1 else 0.0
+    speed = generator.uniform(5.0, 10.0) if duration > 0 else 0.0
+    camera = Motion(own_lane, 0.0, speed_z=speed, heading=generator.normal(0, 0.02))
+    traffic = _Traffic(generator, road, camera, duration)
+    traffic.park_vehicles()
+    traffic.add_moving_vehicles()
+    traffic.add_pedestrians()
+    traffic.add_cyclists()
+    backdrop = _backdrop(generator, road, camera.speed_z * duration)
+    # The exposure follows the light, as a camera's does, but not exactly.
+    exposure = 0.82 / (0.55 * light.sun + 0.9 * light.sky) * float(np.exp(generator.normal(0, 0.25)))
+    return Scene(road, light, exposure, camera, tuple(traffic.actors), backdrop, seed)
+
+
+def _random_light(generator: np.random.Generator) -> Light:
+    """Sun in about two thirds of the cases, otherwise clouds or fog."""
+    weather = generator.choice(["sun", "clouds", "fog"], p=[0.65, 0.27, 0.08])
+    azimuth, elevation = generator.uniform(0, 2 * np.pi), np.deg2rad(generator.uniform(18, 62))
+    level = np.cos(elevation)
+    to_sun = (float(level * np.sin(azimuth)), float(-np.sin(elevation)), float(level * np.cos(azimuth)))
+    if weather == "sun":
+        sun, sky, clouds = generator.uniform(2.2, 3.2), generator.uniform(0.4, 0.75), generator.uniform(0, 0.6)
+        return Light(to_sun, sun, sky, clouds, visibility=generator.uniform(500, 3000))
+    sun = generator.uniform(0, 0.5) if weather == "clouds" else 0.0
+    visibility = generator.uniform(400, 2500) if weather == "clouds" else generator.uniform(40, 200)
+    return Light(to_sun, sun, sky=generator.uniform(0.9, 1.4), clouds=1.0, visibility=visibility)
+
+
+def _random_road(generator: np.random.Generator) -> Road:
+    """A street of one to four lanes."""
+    lanes = int(generator.choice([1, 2, 3, 4], p=[0.22, 0.55, 0.08, 0.15]))
+    parking = 2.1 if generator.random() < 0.5 else 0.0
+    lane = generator.uniform(3.6, 4.6) if lanes == 1 else generator.uniform(2.8, 3.4)
+    return Road(
+        half_width=lanes * lane / 2 + parking,
+        footway=generator.uniform(1.8, 8.0),
+        lanes=lanes,
+        parking=parking,
+        asphalt=generator.uniform(0.10, 0.26),
+        seed=int(generator.integers(0, 1000)),
     )
-    last = ego.speed * duration + _VIEW
-    street = _Street(generator, road, ego, duration, last)
-    street.park_cars()
-    street.let_cars_drive(lane)
-    street.let_people_walk()
-    street.let_people_cross()
-    street.let_people_cycle(drivable)
-    return Scene(road, light, random_look(generator, light), ego, tuple(street.actors), street.backdrop(), seed)
 
 
-def _turned(model: Model, road: Road, s: float, t: float, heading: float) -> Model:
-    x, z = road.place(s, t)
-    position = np.array([x, -road.height(t), z])
-    return model.moved(rotation_about_vertical(road.heading(s) + heading - np.pi / 2), position)
+class _Traffic:
+    """Collects actors that do not touch each other."""
 
-
-class _Street:
-    """Collects actors that do not run into each other."""
-
-    def __init__(self, generator: np.random.Generator, road: Road, ego: Ego, duration: float, last: float) -> None:
-        self.generator = generator
-        self.road = road
-        self.ego = ego
-        self.last = last
-        self.times: list[float] = np.arange(0.0, duration + _STEP, _STEP).tolist() if duration > 0 else [0.0]
+    def __init__(self, generator: np.random.Generator, road: Road, camera: Motion, duration: float) -> None:
         self.actors: list[Actor] = []
-        self._taken: list[tuple[Floats, float]] = []
-        camera = [ego.at(road, time) for time in self.times]
-        # The camera's own car: circles from 3 m behind the camera to 3 m before it.
-        self._ego_places = np.array(
-            [[p[[0, 2]] + a * np.array([np.sin(h), np.cos(h)]) for a in (-3, -1, 1, 3)] for p, h in camera]
-        )
+        self._generator = generator
+        self._road = road
+        self._duration = duration
+        self._speed = camera.speed_z
+        self._travelled = camera.speed_z * duration
+        self._times = np.arange(0.0, duration + _STEP, _STEP).tolist() if duration > 0 else [0.0]
+        # Positions (T, 2) and half extents (2,) along x and z; the first are those of the camera's car.
+        self._occupied = [(self._positions(camera), np.array([1.0, 3.0]))]
 
-    def _add(self, actor: Actor, length: float, radius: float) -> bool:
-        """Adds the actor, seen as a chain of circles of a radius over its length, unless it hits something."""
-        shifts = np.linspace(-1, 1, max(1, int(np.ceil(length / (1.5 * radius))))) * max(length / 2 - radius, 0.0)
-        places = np.empty((len(self.times), len(shifts), 2))
-        for index, time in enumerate(self.times):
-            position, heading = actor.motion.at(self.road, time)
-            places[index] = position[[0, 2]] + shifts[:, None] * np.array([np.sin(heading), np.cos(heading)])
-        for others, other_radius in [(self._ego_places, 1.0), *self._taken]:
-            gap = np.linalg.norm(places[:, :, None] - others[:, None], axis=-1)
-            if (gap < radius + other_radius + 0.05).any():
-                return False
-        self._taken.append((places, radius))
-        self.actors.append(actor)
-        return True
+    def _positions(self, motion: Motion) -> Floats:
+        return np.array([motion.at(time)[[0, 2]] for time in self._times])
 
-    def _add_vehicle(self, motion: Motion, parked: bool) -> bool:
-        kind = self.generator.random()
-        if kind < 0.84:
-            body = Vehicle("Car", random_car(self.generator))
-        elif kind < 0.96:
-            body = Vehicle("Van", random_van(self.generator))
-        else:
-            body = Vehicle("Truck", random_truck(self.generator))
-        if body.label == "Truck" and parked:
-            return False
-        lowest, highest = body.shapes.bounds()
-        return self._add(Actor(body, motion), float(highest[0] - lowest[0]) + 0.3, float(highest[2] - lowest[2]) / 2)
+    def _add(self, label: str, model: Callable[[float], Model], motion: Motion) -> None:
+        """Adds an actor unless it touches another one."""
+        lowest, highest = model(0.0).moved(rotation_about_vertical(motion.heading - np.pi / 2), np.zeros(3)).bounds()
+        positions, extent = self._positions(motion), (highest - lowest)[[0, 2]] / 2 + 0.1
+        for others, other_extent in self._occupied:
+            if (np.abs(positions - others) < extent + other_extent).all(axis=1).any():
+                return
+        self._occupied.append((positions, extent))
+        self.actors.append(Actor(label, model, motion))
 
-    def park_cars(self) -> None:
-        """Rows at the kerbs where there is a parking strip; else a few cars across or on the pavement."""
-        generator, road = self.generator, self.road
+    def _add_vehicle(self, motion: Motion) -> None:
+        label, shapes = random_vehicle(self._generator)
+        self._add(label, lambda time: shapes, motion)
+
+    def _add_pedestrian(self, motion: Motion) -> None:
+        person = random_person(self._generator, walking=motion.speed_x != 0 or motion.speed_z != 0)
+        self._add("Pedestrian", partial(pedestrian, person), motion)
+
+    def _distance_ahead(self) -> float:
+        """A random z along the whole drive, near positions more often."""
+        return self._generator.uniform(0, self._travelled + 1e-9) + 4.0 + 62 * float(self._generator.beta(1.0, 1.9))
+
+    def park_vehicles(self) -> None:
+        """Rows on the parking strips, or across the road's direction behind the footway."""
+        generator, road = self._generator, self._road
         for side in (1, -1):
-            share = generator.choice([0.15, 0.5, 0.85])
+            density = generator.choice([0.15, 0.5, 0.85])
             if road.parking > 0:
-                for s in np.arange(-3.0, self.last * 0.8, 5.9).tolist():
-                    if generator.random() < share:
-                        heading = (0.0 if side > 0 else np.pi) + (np.pi if generator.random() < 0.12 else 0.0)
-                        place = side * (road.half_width - 1.02 + generator.normal(0, 0.06))
-                        motion = Motion(s + generator.normal(0, 0.15), place, 0, 0, heading + generator.normal(0, 0.02))
-                        self._add_vehicle(motion, parked=True)
+                step, place, heading = 5.9, road.half_width - 1.02, 0.0 if side > 0 else np.pi
             elif generator.random() < 0.45:
-                # Across: noses or tails towards the road, behind the footway.
-                across = generator.random() < 0.6
-                step, depth = (2.7, 3.0) if across else (6.0, 1.2)
-                turn = float(generator.choice([-1, 1]) * (np.pi / 2) if across else generator.choice([0, np.pi]))
-                for s in np.arange(4.0, self.last * 0.6, step).tolist():
-                    if generator.random() < share * 0.7:
-                        place = side * (road.half_width + road.pavement + depth)
-                        self._add_vehicle(Motion(s, place, 0, 0, turn + generator.normal(0, 0.04)), parked=True)
-
-    def let_cars_drive(self, lane: float) -> None:
-        """Oncoming and leading cars, and some that turn across the road."""
-        generator, road = self.generator, self.road
-        drivable = road.half_width - road.parking
-        for number in range(road.lanes):
-            t = -drivable + lane * (number + 0.5)
-            along = number >= road.lanes / 2 or road.lanes == 1
-            for _ in range(generator.poisson(1.1)):
-                speed = self.ego.speed if along else -generator.uniform(5, 10)
-                speed = speed if self.times[-1] > 0 else 0.0
-                start = generator.uniform(9, 60) if along else generator.uniform(9, 70) - speed * self.times[-1]
-                self._add_vehicle(
-                    Motion(start, t + generator.normal(0, 0.15), speed, 0, 0 if along else np.pi), parked=False
-                )
-        for _ in range(generator.poisson(0.5)):
-            start, place = generator.uniform(14, 45), generator.uniform(-drivable, drivable)
-            self._add_vehicle(Motion(start, place, 0, 0, generator.uniform(-np.pi, np.pi)), parked=False)
-
-    def _add_walker(self, motion: Motion) -> None:
-        moving = motion.speed_s != 0 or motion.speed_t != 0
-        self._add(Actor(Walker(random_person(self.generator, moving)), motion), 0.0, 0.27)
-
-    def _somewhere_ahead(self) -> float:
-        """An s that is more often near than far, over the whole way."""
-        travelled = self.ego.speed * self.times[-1]
-        return float(self.generator.uniform(0, travelled + 1e-9) + 4.0 + 62 * self.generator.beta(1.0, 1.9))
-
-    def let_people_walk(self) -> None:
-        """Groups of one to four on the footways, walking or standing."""
-        generator, road = self.generator, self.road
-        busy = generator.choice([0.5, 1.0, 2.2]) * (1 + self.ego.speed * self.times[-1] / 70)
-        for _ in range(generator.poisson(4.0 * busy)):
-            side = generator.choice([-1, 1])
-            s = self._somewhere_ahead()
-            border = road.pavement + (3.0 if road.paved else 0.0)
-            t = side * (road.half_width + generator.uniform(0.75, max(border - 0.3, 0.8)))
-            direction = generator.choice([-1, 1])
-            standing = generator.random() < 0.25
-            speed = 0.0 if standing else direction * generator.uniform(0.9, 1.6)
-            for member in range(int(generator.choice([1, 2, 3, 4], p=[0.6, 0.25, 0.1, 0.05]))):
-                heading = generator.uniform(-np.pi, np.pi) if standing else (0.0 if direction > 0 else np.pi)
-                shift = generator.normal(0, 0.12) + (0.9 * (member // 2))
-                self._add_walker(
-                    Motion(s + shift, t + side * 0.62 * (member % 2), speed, 0.0, heading + generator.normal(0, 0.12))
-                )
-
-    def let_people_cross(self) -> None:
-        """People who cross the road, more on a zebra crossing."""
-        generator, road = self.generator, self.road
-        for _ in range(generator.poisson(1.3 if road.zebra is None else 3.0)):
-            direction = generator.choice([-1, 1])
-            speed = direction * generator.uniform(1.0, 1.7)
-            on_zebra = generator.uniform(-1.4, 1.4)
-            s = self._somewhere_ahead() + 2 if road.zebra is None else road.zebra + on_zebra
-            t = generator.uniform(-road.half_width, road.half_width)
-            moment = generator.uniform(0, self.times[-1] + 1e-9)
-            slant = generator.normal(0, 0.15)
-            heading = direction * np.pi / 2 + slant
-            self._add_walker(Motion(s, t - speed * moment, -abs(speed) * direction * np.sin(slant), speed, heading))
-
-    def let_people_cycle(self, drivable: float) -> None:
-        """Cyclists at the edges of the roadway, on the footway, or crossing."""
-        generator, road = self.generator, self.road
-        for _ in range(generator.poisson(2.3 * (1 + self.ego.speed * self.times[-1] / 70))):
-            speed = generator.uniform(3.0, 6.5)
-            kind = generator.choice(["along", "oncoming", "across", "footway"], p=[0.3, 0.2, 0.3, 0.2])
-            s = self._somewhere_ahead() + 2
-            if kind == "across":
-                direction = generator.choice([-1, 1])
-                t = generator.uniform(-road.half_width, road.half_width)
-                moment = generator.uniform(0, self.times[-1] + 1e-9)
-                motion = Motion(
-                    s,
-                    t - direction * speed * moment,
-                    0.0,
-                    direction * speed,
-                    direction * np.pi / 2 + generator.normal(0, 0.3),
-                )
-            else:
-                forward = kind == "along" or (kind == "footway" and generator.random() < 0.5)
-                side = 1 if forward else -1
-                on_footway = road.half_width + generator.uniform(0.6, max(road.pavement - 0.4, 0.9))
-                t = side * (on_footway if kind == "footway" else drivable - 0.45 + generator.normal(0, 0.12))
-                motion = Motion(
-                    s if forward else s + speed * self.times[-1] * 0.7,
-                    float(t),
-                    speed if forward else -speed,
-                    0.0,
-                    (0.0 if forward else np.pi) + generator.normal(0, 0.06),
-                )
-            body = Rider(random_person(generator), random_bicycle(generator))
-            self._add(Actor(body, motion), 1.75, 0.32)
-
-    def backdrop(self) -> Model:
-        """Houses, trees, hedges, poles and the skyline on both sides."""
-        things = [_turned(surroundings.skyline(self.generator), self.road, self.last - _VIEW, 0.0, 0.0)]
-        for side in (1, -1):
-            edge = self.road.half_width + self.road.pavement
-            near_houses = self.generator.random() < 0.45
-            set_back = self.generator.uniform(0.3, 2.0) if near_houses else self.generator.uniform(4.0, 11.0)
-            # Cars parked behind the footway need the room.
-            parked = any(abs(actor.motion.t) > edge + 0.5 and actor.body.label != "Pedestrian" for actor in self.actors)
-            set_back = max(set_back, 6.5) if parked else set_back
-            greenery = float(self.generator.choice([0.35, 0.8, 0.98]))
-            things += self._houses_and_trees(side, edge + set_back, greenery)
-            if set_back > 3 and not parked:
-                things += self._hedges(side, edge + 0.8)
-            things += self._street_furniture(side, greenery)
-        return join(things)
-
-    def _houses_and_trees(self, side: int, front: float, greenery: float) -> list[Model]:
-        """A row of houses whose fronts lie at |t| = front, with trees in the gaps."""
-        generator, road = self.generator, self.road
-        turn = 0.0 if side > 0 else np.pi
-        built = generator.choice([0.2, 0.75, 1.0])
-        things = []
-        s = -25.0
-        while s < self.last + 40:
-            width = generator.uniform(8, 18)
-            if generator.random() < built:
-                model = surroundings.house(generator, width, generator.uniform(8, 12))
-                things.append(_turned(model, road, s + width / 2, side * front, turn))
-            elif generator.random() < greenery:
-                for _ in range(3):
-                    place_s, place_t = s + generator.uniform(0, width), side * (front + generator.uniform(1, 9))
-                    things.append(_turned(surroundings.tree(generator), road, place_s, place_t, turn))
-            s += width + (0.0 if generator.random() < 0.5 else generator.uniform(1, 6))
-        return things
-
-    def _hedges(self, side: int, front: float) -> list[Model]:
-        """Hedges, walls, fences and bushes behind the footway."""
-        generator, road = self.generator, self.road
-        turn = 0.0 if side > 0 else np.pi
-        things = []
-        for s in np.arange(-6.0, self.last, 9.0).tolist():
-            if generator.random() < 0.42:
-                things.append(_turned(surroundings.hedge(generator, 8.8), road, s, side * front, turn))
-            elif generator.random() < 0.3:
-                things.append(_turned(surroundings.bush(generator), road, s, side * (front + 0.8), turn))
-        return things
-
-    def _street_furniture(self, side: int, greenery: float) -> list[Model]:
-        """Trees, poles, signs, bins and parked bicycles along the kerb."""
-        generator, road = self.generator, self.road
-        turn = 0.0 if side > 0 else np.pi
-        near_kerb = side * (road.half_width + 0.45)
-        things = []
-        for s in np.arange(-6.0, self.last, 9.0).tolist():
-            kind = generator.random()
-            if generator.random() < greenery * 0.5:
-                model = surroundings.tree(generator)
-            elif kind < 0.16:
-                model = surroundings.lamp_post(generator)
-            elif kind < 0.30:
-                model = surroundings.road_sign(generator)
-            elif kind < 0.36:
-                model = surroundings.traffic_light(generator)
-            elif kind < 0.50:
-                model = surroundings.street_furniture(generator)
-            elif kind < 0.58:
-                model = standing_bicycle(random_bicycle(generator))
+                step, place, heading = 2.7, road.half_width + road.footway + 3.0, generator.choice([-1, 1]) * np.pi / 2
             else:
                 continue
-            things.append(_turned(model, road, s + generator.uniform(-3, 3), near_kerb, turn))
-        return things
+            for z in np.arange(-3.0, (self._travelled + _VIEW) * 0.7, step).tolist():
+                if generator.random() < density:
+                    shift, turn = generator.normal(0, 0.1), generator.normal(0, 0.03)
+                    self._add_vehicle(Motion(side * place, z + shift, heading=heading + turn))
+
+    def add_moving_vehicles(self) -> None:
+        """Oncoming and leading vehicles, and some that stand across the road."""
+        generator, road = self._generator, self._road
+        for lane in range(road.lanes):
+            x = -road.drivable + road.lane_width * (lane + 0.5)
+            is_ahead = lane >= road.lanes / 2 or road.lanes == 1
+            for _ in range(generator.poisson(1.1)):
+                speed = self._speed if is_ahead else -generator.uniform(5, 10) * (self._duration > 0)
+                start = generator.uniform(9, 65) - min(speed, 0.0) * self._duration
+                heading = 0.0 if is_ahead else np.pi
+                self._add_vehicle(Motion(x + generator.normal(0, 0.15), start, 0.0, speed, heading))
+        for _ in range(generator.poisson(0.5)):
+            x, z = generator.uniform(-road.drivable, road.drivable), generator.uniform(14, 45)
+            self._add_vehicle(Motion(x, z, heading=generator.uniform(-np.pi, np.pi)))
+
+    def add_pedestrians(self) -> None:
+        """Groups on the footways, walking or standing, and pedestrians who cross the road."""
+        generator, road = self._generator, self._road
+        for _ in range(generator.poisson(4.0 * generator.choice([0.5, 1.0, 2.2]) * (1 + self._travelled / 70))):
+            side, direction = generator.choice([-1, 1], size=2)
+            distance = road.half_width + generator.uniform(0.75, max(road.footway - 0.3, 0.8))
+            speed = direction * generator.uniform(0.9, 1.6) * (generator.random() > 0.25)
+            group = self._along(side * distance, speed)
+            for member in range(generator.choice([1, 2, 3, 4], p=[0.6, 0.25, 0.1, 0.05])):
+                beside, behind = side * 0.62 * (member % 2), 0.9 * (member // 2) + generator.normal(0, 0.12)
+                turn = generator.normal(0, 0.12) if speed else generator.uniform(-np.pi, np.pi)
+                self._add_pedestrian(
+                    replace(group, x=group.x + beside, z=group.z + behind, heading=group.heading + turn)
+                )
+        for _ in range(generator.poisson(1.7)):
+            self._add_pedestrian(self._across(generator.uniform(1.0, 1.7)))
+
+    def add_cyclists(self) -> None:
+        """Cyclists at the edges of the roadway, on the footways, or crossing."""
+        generator, road = self._generator, self._road
+        for _ in range(generator.poisson(2.3 * (1 + self._travelled / 70))):
+            side, speed = generator.choice([-1, 1]), generator.uniform(3.0, 6.5)
+            on_footway = road.half_width + generator.uniform(0.6, 1.4)
+            distance = on_footway if generator.random() < 0.3 else road.drivable - 0.45
+            motion = self._across(speed) if generator.random() < 0.3 else self._along(side * distance, side * speed)
+            self._add("Cyclist", partial(cyclist, random_person(generator)), motion)
+
+    def _along(self, x: float, speed: float) -> Motion:
+        """Motion along the road at x; somebody who comes towards the camera starts farther away."""
+        start = self._distance_ahead() - 0.7 * min(speed, 0.0) * self._duration
+        return Motion(x, start, 0.0, speed, (0.0 if speed >= 0 else np.pi) + self._generator.normal(0, 0.06))
+
+    def _across(self, speed: float) -> Motion:
+        """Motion across the road that is on the roadway at a random time."""
+        generator, road = self._generator, self._road
+        direction, moment = generator.choice([-1, 1]), generator.uniform(0, self._duration + 1e-9)
+        x = generator.uniform(-road.half_width, road.half_width) - direction * speed * moment
+        heading = direction * np.pi / 2 + generator.normal(0, 0.2)
+        return Motion(x, self._distance_ahead() + 2, direction * speed, 0.0, heading)
+
+
+def _backdrop(generator: np.random.Generator, road: Road, travelled: float) -> Model:
+    """Houses, trees and poles on both sides, and the skyline."""
+    last = travelled + _VIEW
+    models = [_placed(surroundings.skyline(generator), 0.0, travelled)]
+    for side in (1, -1):
+        edge = road.half_width + road.footway
+        # Vehicles that are parked behind the footway need 6 m.
+        front = edge + (generator.uniform(6.0, 11.0) if road.parking == 0 else generator.uniform(0.3, 6.0))
+        built, greenery = generator.choice([0.2, 0.75, 1.0]), generator.choice([0.35, 0.8, 0.98])
+        z = -25.0
+        while z < last + 40:
+            width = generator.uniform(8, 18)
+            if generator.random() < built:
+                models.append(_placed(surroundings.house(generator, width), side * front, z + width / 2))
+            elif generator.random() < greenery:
+                for _ in range(3):
+                    x = side * (front + generator.uniform(1, 9))
+                    models.append(_placed(surroundings.tree(generator), x, z + generator.uniform(0, width)))
+            z += width + (0.0 if generator.random() < 0.5 else generator.uniform(1, 6))
+        for z in np.arange(-6.0, last, 9.0).tolist():
+            at_kerb = side * (road.half_width + 0.45), z + generator.uniform(-3, 3)
+            if generator.random() < greenery * 0.5:
+                models.append(_placed(surroundings.tree(generator), *at_kerb))
+            elif generator.random() < 0.5:
+                models.append(_placed(surroundings.street_furniture(generator), *at_kerb))
+    return join(models)
+
+
+def _placed(model: Model, x: float, z: float) -> Model:
+    """A model on the ground whose left side faces the road."""
+    heading = 0.0 if x >= 0 else np.pi
+    return model.moved(rotation_about_vertical(heading - np.pi / 2), np.array([x, 0.0, z]))

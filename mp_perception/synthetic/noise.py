@@ -1,4 +1,4 @@
-"""Noise that repeats without a seam: what surfaces, clouds and leaves take their irregularity from."""
+"""Seamless noise: the irregularity of surfaces, clouds and leaves."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ TILE = 512
 def noise_tile(exponent: int) -> NDArray[np.float32]:
     """A (TILE, TILE) tile of noise, uniformly distributed in 0..1, that continues over its edges.
 
-    exponent: 0 is independent from cell to cell, 1 and 2 are ever softer (amplitude falls with frequency ** exponent).
+    exponent: 0 is independent from cell to cell; 1 and 2 are smoother (amplitude falls with frequency ** exponent).
     The tile is the same in every process.
     """
     generator = np.random.default_rng(7 + exponent)
     spectrum = np.fft.rfft2(generator.standard_normal((TILE, TILE)))
-    rows = np.fft.fftfreq(TILE)[:, None]
-    columns = np.fft.rfftfreq(TILE)[None, :]
-    frequency = np.hypot(rows, columns) * TILE
+    frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None, :]) * TILE
     frequency[0, 0] = 1.0
-    # Below four cycles per tile the noise would repeat visibly: such waves are damped.
+    # Waves of fewer than four cycles per tile are damped: they would make the repetition visible.
     values = np.fft.irfft2(spectrum * np.minimum(frequency / 4, 1) / frequency**exponent, s=(TILE, TILE))
     ranks = np.empty(TILE * TILE, dtype=np.float32)
     ranks[np.argsort(values, axis=None, kind="stable")] = np.linspace(0, 1, TILE * TILE, dtype=np.float32)
@@ -34,7 +32,7 @@ def noise_tile(exponent: int) -> NDArray[np.float32]:
 
 
 def noise(exponent: int, x: Floats, y: Floats) -> NDArray[np.float32]:
-    """Noise 0..1 at places x, y (any equal shapes), counted in cells; any place, also negative."""
+    """Noise 0..1 at positions x, y (equal shapes), in cells; positions may be negative."""
     tile = noise_tile(exponent)
     row = np.floor(y).astype(np.int32) & (TILE - 1)
     return tile.ravel()[row * TILE + (np.floor(x).astype(np.int32) & (TILE - 1))]
@@ -47,15 +45,4 @@ def smooth_noise(exponent: int, x: Floats, y: Floats) -> NDArray[np.float32]:
     above = noise(exponent, column, row) * (1 - right) + noise(exponent, column + 1, row) * right
     below = noise(exponent, column, row + 1) * (1 - right) + noise(exponent, column + 1, row + 1) * right
     result: NDArray[np.float32] = above * (1 - down) + below * down
-    return result
-
-
-def random_of(x: Floats, y: Floats, seed: Floats | float) -> NDArray[np.float32]:
-    """A fixed random number 0..1 for every whole-number cell (x, y) and seed, as for the windows of a house."""
-    column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    number = np.floor(np.asarray(seed)).astype(np.int64)
-    tile = noise_tile(0)
-    result: NDArray[np.float32] = tile[
-        (row * 57 + number * 131) & (TILE - 1), (column * 91 + number * 17 + 13) & (TILE - 1)
-    ]
     return result
