@@ -54,9 +54,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def complete_file(path: Path) -> Iterator[Path]:
     """A file that appears under its name at the end of the block, or not at all if the block raises.
 
-    Yields the path to write to meanwhile, with the same suffix.  A symbolic link is followed; what is neither a
-    regular file nor absent (a device, a FIFO) is written through, not replaced.  A block that writes nothing leaves
-    the target as it is.
+    Yields the path to write to meanwhile, with the same suffix.  The folder is created if it does not exist.  A
+    symbolic link is followed; what is neither a regular file nor absent (a device, a FIFO) is written through, not
+    replaced.  A block that writes nothing leaves the target as it is.
 
     Raises:
         UserError: the block or the renaming raised an OSError, e.g. a full disk.
@@ -71,6 +71,8 @@ def complete_file(path: Path) -> Iterator[Path]:
                     shutil.copyfileobj(source, sink)
             return
         temporary = _temporary_name(target)
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
         try:
             yield temporary
             with suppress(FileNotFoundError):

@@ -19,10 +19,15 @@ def test_a_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_folders_of_a_file_are_created(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "figures.json"
+    write_atomically(path, b"figures")
+    assert path.read_bytes() == b"figures"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("missing/figures.json", "No such file or directory"),
         ("file/figures.json", "Not a directory"),
         ("n" * 250, "File name too long"),
         ("folder", "Is a directory"),

@@ -1,20 +1,24 @@
-"""Interleaved timing: every competitor in a process of its own, all in lock-step, A B C A B C.
+"""Interleaved timing: each competitor runs in its own process, and all take turns, A B C A B C.
 
-A machine's speed changes with heat, frequency and other work; rounds in which everybody runs once meet the same
-conditions, so their ratios hold where times do not.  A process of its own keeps threads, memory and libraries of one
-competitor away from the others.
+The speed of a machine changes with temperature, frequency and other load.  In a round every competitor runs once under
+the same conditions, so the ratios within a round are reproducible where times are not.  Separate processes keep the
+threads, memory and libraries of the competitors apart.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import psutil
@@ -23,20 +27,21 @@ from mp_perception.benchmark.measurement import Measurement
 from mp_perception.errors import UserError
 from mp_perception.progress import track
 
-#: Rounds that are not counted: the first runs of a network are slower than the next.
+#: Rounds that are not counted: the first runs of a network are slower than the others.
 WARM_UP_ROUNDS = 2
-#: Pause before each run, seconds: the threads of the one before stop spinning.
+#: Pause before each run, seconds: the threads of the previous competitor stop spinning.
 _PAUSE = 0.005
-#: A competitor that does not answer for so long has failed, seconds.
-_PATIENCE = 600.0
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Competitor:
     """Something to time.
 
-    build: called once in the new process, so it and its arguments must pickle (functools.partial of a module's
-    function); gives the function whose calls are timed.
+    build: called once in the new process; returns the function whose calls are timed.  It must be picklable
+    (functools.partial of a module's function).
     """
 
     name: str
@@ -44,12 +49,15 @@ class Competitor:
 
 
 def measure(title: str, competitors: Sequence[Competitor], rounds: int) -> list[Measurement]:
-    """Time all competitors, each once per round, in the order given.
+    """Time all competitors, each once per round, in the given order.
 
-    title: beside the progress bar.  Raises UserError with the competitor's name if one cannot be built or fails.
+    title: shown beside the progress bar.
+
+    Raises:
+        UserError: a competitor cannot be built or fails; the message contains its name.
     """
     with contextlib.ExitStack() as stack:
-        # One after the other: side by side they would all be slow, and all at their largest at once.
+        # One after the other, so that the memory peaks of the start do not coincide.
         starting = track(competitors, f"{title}: start")
         processes = [stack.enter_context(_started(competitor)) for competitor in starting]
         for _ in range(WARM_UP_ROUNDS):
@@ -63,88 +71,71 @@ def measure(title: str, competitors: Sequence[Competitor], rounds: int) -> list[
 
 
 class _CompetitorProcess:
-    """The other side of `_serve`."""
+    """A competitor in the single process of a pool."""
 
-    def __init__(self, competitor: Competitor) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, competitor: Competitor, pool: ProcessPoolExecutor) -> None:
         self._name = competitor.name
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(pickle.dumps(competitor.build), theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def wait_until_built(self) -> None:
-        """Until it is ready to run."""
-        self._answer()
+        self._pool = pool
+        # Pickled here and not by the pool: unpickling imports the competitor's libraries, whose memory counts.
+        self._call(_build, pickle.dumps(competitor.build))
 
     def run(self) -> tuple[float, float]:
-        """Milliseconds of one run: wall clock, processor time."""
+        """Milliseconds of one run: wall-clock time, processor time of all threads."""
         time.sleep(_PAUSE)
-        wall, processor = self._ask("run")
-        return wall, processor
+        return self._call(_run)
 
     def memory_mib(self) -> float:
-        """What it holds now beyond a bare Python, MiB."""
-        return float(self._ask("memory"))
+        """Resident memory beyond that of the empty process, MiB."""
+        return self._call(_memory_mib)
 
-    def end(self) -> None:
-        """The process is gone afterwards."""
-        self._connection.close()
-        self._process.join(timeout=2)
-        self._process.kill()
-        self._process.join()
-
-    def _ask(self, question: str) -> Any:
-        # Where the process has ended, there is nobody to ask, and perhaps a reason why left to be read.
-        with contextlib.suppress(OSError):
-            self._connection.send(question)
-        return self._answer()
-
-    def _answer(self) -> Any:
-        failure = "it ended without an answer"
+    def _call(
+        self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
         try:
-            if self._connection.poll(_PATIENCE):
-                answer = self._connection.recv()
-                if not isinstance(answer, str):
-                    return answer
-                failure = answer
-            else:
-                failure = f"no answer within {_PATIENCE:g} s"
-        except (EOFError, OSError):
-            pass
-        raise UserError(f"benchmark: {self._name}: {failure}")
+            return self._pool.submit(function, *args, **kwargs).result()
+        except BrokenProcessPool as error:
+            raise UserError(f"benchmark: {self._name}: its process ended unexpectedly") from error
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise UserError(f"benchmark: {self._name}: {reason}") from error
 
 
 @contextlib.contextmanager
 def _started(competitor: Competitor) -> Iterator[_CompetitorProcess]:
-    process = _CompetitorProcess(competitor)
-    try:
-        process.wait_until_built()
-        yield process
-    finally:
-        process.end()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_initialize) as pool:
+        yield _CompetitorProcess(competitor, pool)
 
 
-def _serve(pickled_build: bytes, connection: Connection) -> None:
-    """Runs in the new process until the other side closes; failures travel as text.
+class _State:
+    """What a competitor's process keeps between two calls."""
 
-    pickled_build: Competitor.build; unpickling it imports its libraries, which count as its memory.
-    """
-    process = psutil.Process()
-    before = process.memory_info().rss
-    try:
-        run = pickle.loads(pickled_build)()
-        connection.send(True)
-        while True:
-            if connection.recv() == "memory":
-                connection.send((process.memory_info().rss - before) / 2**20)
-                continue
-            processor, wall = time.process_time(), time.perf_counter()
-            run()
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
-            connection.send((wall * 1e3, processor * 1e3))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        pass
-    except Exception as error:
-        with contextlib.suppress(OSError):
-            connection.send(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+    empty_bytes: int
+    run: Callable[[], object]
+
+
+def _initialize() -> None:
+    # Ctrl+C reaches all processes of the terminal; the parent handles it and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _State.empty_bytes = psutil.Process().memory_info().rss
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _build(pickled: bytes) -> None:
+    _State.run = pickle.loads(pickled)()
+
+
+def _run() -> tuple[float, float]:
+    processor, wall = time.process_time(), time.perf_counter()
+    _State.run()
+    return (time.perf_counter() - wall) * 1e3, (time.process_time() - processor) * 1e3
+
+
+def _memory_mib() -> float:
+    return float(psutil.Process().memory_info().rss - _State.empty_bytes) / 2**20

@@ -1,4 +1,4 @@
-"""Tables of results: one form that is read in a terminal, pasted into a document and kept as JSON."""
+"""Tables of results: one form for the terminal, for Markdown documents and for JSON."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mp_perception.benchmark.measurement import Measurement, ratio, spread
+from mp_perception.benchmark.measurement import Measurement, percentiles
 
 Cell = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, rows of equal columns, and what must be known to read them.
+    """Results with a title and a note that explains them.
 
-    rows: column name -> text, number, or None where there is nothing.
+    rows: column name -> text, number, or None if not available; all rows have the same columns.
     """
 
     title: str
@@ -24,7 +24,7 @@ class Table:
     note: str = ""
 
     def to_markdown(self) -> str:
-        """Title, table and note as Markdown, columns aligned so that it is readable as it stands."""
+        """Title, table and note as Markdown with aligned columns."""
         names = list(self.rows[0])
         texts = [names, *([_text(row[name]) for name in names] for row in self.rows)]
         widths = [max(len(line[i]) for line in texts) for i in range(len(names))]
@@ -44,37 +44,39 @@ class Table:
         return "\n".join([*parts, "", self.note] if self.note else parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Title, rows and note; what is not a number is null."""
-        rows = [{name: _plain(cell) for name, cell in row.items()} for row in self.rows]
+        """Title, rows and note; None instead of numbers that are not finite."""
+        rows = [{name: cell if _is_available(cell) else None for name, cell in row.items()} for row in self.rows]
         return {"title": self.title, "rows": rows, "note": self.note}
 
 
-def measured_row(name: str, measured: Measurement, reference: Measurement) -> dict[str, Cell]:
-    """The usual columns of a competitor; ratios are to the reference, round by round."""
-    wall, processor = spread(measured.wall_ms), spread(measured.processor_ms)
-    to_reference = ratio(measured, reference)
+def timing_cells(measured: Measurement, reference: Measurement) -> dict[str, Cell]:
+    """The columns of a timed competitor: times, and their ratios to the reference within each round.
+
+    A machine that is slower during a whole round does not change its ratio.
+    """
+    wall, ratio = percentiles(measured.wall_ms), percentiles(measured.wall_ms / reference.wall_ms)
     return {
-        name: measured.name,
-        "clock, ms": wall.median,
+        "wall, ms": wall.median,
         "p90": wall.p90,
-        "p99": wall.p99,
-        f"/ {reference.name}": to_reference.wall,
-        "processor, ms": processor.median,
-        f"/ {reference.name}, processor": to_reference.processor,
+        f"/ {reference.name}": ratio.median,
+        "ratio p10": ratio.p10,
+        "ratio p90": ratio.p90,
+        "processor, ms": percentiles(measured.processor_ms).median,
+        f"processor / {reference.name}": percentiles(measured.processor_ms / reference.processor_ms).median,
+        "memory, MiB": measured.memory_mib,
     }
 
 
+def _is_available(cell: Cell) -> bool:
+    return cell is not None and not (isinstance(cell, float) and not math.isfinite(cell))
+
+
 def _text(cell: Cell) -> str:
-    """Three significant digits, thousands in full."""
-    if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
+    """Three significant digits; integers and numbers above 100 without a fraction."""
+    if cell is None or not _is_available(cell):
         return ""
     if isinstance(cell, str | int):
         return str(cell)
     if abs(cell) >= 100:
         return f"{cell:.0f}"
-    digits = 2 if abs(cell) < 10 else 1
-    return f"{cell:.{digits}f}"
-
-
-def _plain(cell: Cell) -> Cell:
-    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+    return f"{cell:.2f}" if abs(cell) < 10 else f"{cell:.1f}"

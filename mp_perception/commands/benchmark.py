@@ -1,4 +1,4 @@
-"""`mp_perception benchmark`: how fast everything is, as ratios that anyone can measure again."""
+"""`mp_perception benchmark`: how fast the runtimes, other networks and the node are on this machine."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from typing import Annotated
 
 import typer
 
+from mp_perception.commands.network_options import split_weights
+
 
 class Section(StrEnum):
     """What to measure."""
 
     runtimes = "runtimes"
-    sharing = "sharing"
-    networks = "networks"
     peers = "peers"
-    growth = "growth"
-    training = "training"
     node = "node"
 
 
-class Precision(StrEnum):
-    """Arithmetic of the node: what it takes for the model in float32 that the benchmark makes."""
+class NodePrecision(StrEnum):
+    """Arithmetic of the node: the choices for the fp32 model that the benchmark exports."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -30,105 +28,69 @@ class Precision(StrEnum):
 
 
 def benchmark(
-    sections: Annotated[list[Section] | None, typer.Argument(help="What to measure; all without.")] = None,
+    sections: Annotated[list[Section] | None, typer.Argument(help="What to measure; default: all sections.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint (.safetensors); default: the package's own for MobileNetV2.")
-    ] = None,
+        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
+    ] = "mobilenet_v2",
     rounds: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Rounds of each comparison; everybody runs once in each.")
+        int, typer.Option(min=1, max=10_000, help="runtimes, peers: rounds; each competitor runs once per round.")
     ] = 20,
     threads: Annotated[
         list[int] | None,
-        typer.Option(min=1, max=256, help="Threads to compare networks with, may be repeated; default: 1 and 2."),
+        typer.Option(
+            min=1, max=256, help="runtimes, peers: CPU threads. Repeat it for several tables. Default: 1 and 2."
+        ),
     ] = None,
     seconds: Annotated[
-        float,
-        typer.Option(min=1, max=3600, help="Seconds of images through the node, alone and beside a busy process."),
+        float, typer.Option(min=1, max=3600, help="node: seconds alone, and seconds beside a busy process.")
     ] = 20.0,
-    rate: Annotated[float, typer.Option(min=1, max=1000, help="Images per second of the node's camera.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, max=1000, help="node: images per second of the camera.")] = 30.0,
     node_precision: Annotated[
-        Precision, typer.Option(help="Arithmetic of the node's network; auto: the node's own choice.")
-    ] = Precision.auto,
-    with_compile: Annotated[
-        bool,
-        typer.Option("--with-compile", help="Let torch.compile take part: a minute to start, needs a C++ compiler."),
-    ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw them: NAME.png or NAME.svg.")] = None,
+        NodePrecision, typer.Option(help="node: arithmetic of the network; auto is the node's own choice.")
+    ] = NodePrecision.auto,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file, too.")] = None,
 ) -> None:
-    """Measure how fast networks, runtimes and the node are on this machine. Prints Markdown; takes some minutes.
+    """Measure how fast the network and the node are on this machine. Takes some minutes and prints Markdown tables.
 
-    runtimes: PyTorch, ONNX Runtime, OpenVINO in fp32, bf16 and int8, beside the arithmetic limit: the network's
-    operations at the rate at which this machine multiplies matrices, measured in the same rounds.
+    runtimes: one image in PyTorch, ONNX Runtime and OpenVINO, in fp32, bf16 and int8.
 
-    sharing: one network with two branches against two networks, in time and memory.
+    peers: one shared network against separate networks for detection and depth: our own two branches, and SSDLite,
+    yolo11n (pip install ultralytics) and a FastDepth-like network, in fp32, each in its faster engine.
 
-    networks: backbones, input sizes, images at a time, and which part has the operations.
+    node: a camera, the real node and a listener over DDS: latency by stage, age of the detections, lost images,
+    processor time and memory, alone and beside a busy process.
 
-    peers: yolo11n (pip install ultralytics), SSDLite, Faster R-CNN, each with a depth network beside it.
-
-    growth: whole frames by size of the camera's image and by number of objects.
-
-    training: samples per second of the loader and of the training step.
-
-    node: camera, node and listener over DDS, with the node's own number of threads: latency by stage, age, images lost,
-    processor, memory.
-
-    Every competitor runs in a process of its own, in lock-step, A B C A B C. A ratio is the median over the rounds of
-    the ratio within a round, so it holds on a machine that is not quiet; times do not. Other load hardly moves
-    processor time.
+    How to read the tables: in runtimes and peers each competitor runs in its own process, and all take turns, A B C A
+    B C. A ratio is the median over the rounds of the ratio within a round, with its 10th and 90th percentile; it is
+    reproducible on a busy machine, while times are not. Processor time adds up all threads and depends least on other
+    load.
 
     Example: mp_perception benchmark
 
-    Example: mp_perception benchmark runtimes peers --rounds 100 --json figures.json --plot figures.png
+    Example: mp_perception benchmark runtimes peers --rounds 100 --threads 1 --json figures.json
     """
     import tempfile
 
-    from mp_perception.benchmark.charts import SectionResult
-    from mp_perception.benchmark.conditions import Conditions
-    from mp_perception.benchmark.plots import check_picture_name, write_plot
-    from mp_perception.benchmark.run import machine, run_sections, to_json
-    from mp_perception.errors import UserError
-    from mp_perception.files import write_atomically
-    from mp_perception.inference.default_weights import default_checkpoint
-    from mp_perception.model.checkpoint_description import BACKBONE_NAMES
-    from mp_perception.progress import console, error_console
+    from mp_perception.benchmark.networks.model_files import ModelFiles
+    from mp_perception.benchmark.report import Settings, describe_machine, machine_line, measure_section, to_json
+    from mp_perception.benchmark.tables import Table
+    from mp_perception.files import check_can_be_written, write_atomically
+    from mp_perception.inference.default_weights import find_checkpoint
+    from mp_perception.progress import console
 
-    checkpoint = weights or default_checkpoint(BACKBONE_NAMES[0])
-    if checkpoint is None or checkpoint.suffix != ".safetensors" or not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: expected a checkpoint (.safetensors) that is there")
-    if plot is not None:
-        check_picture_name(plot)
-    for path in (json, plot):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UserError(f"{path}: expected a folder that is there for it")
-    names = list(dict.fromkeys(section.value for section in sections or Section))
-    about = machine()
-    caption = (
-        f"{about['processor']}, {about['cores']} cores, load {about['load, 1 min']:g} before, {rounds} rounds; "
-        + ", ".join(f"{library} {found}" for library, found in about["libraries"].items())
-    )
-
-    def report(name: str, result: SectionResult) -> None:
-        for table in result.tables:
-            console.print(table.to_markdown(), soft_wrap=True)
-            console.print()
-        error_console.print(f"{names.index(name) + 1} of {len(names)} done: {name}", style="dim")
-
-    console.print(f"{caption}.\n", soft_wrap=True)
-    with tempfile.TemporaryDirectory(prefix="mp_perception_benchmark_") as folder:
-        conditions = Conditions(
-            checkpoint=checkpoint,
-            folder=Path(folder),
-            rounds=rounds,
-            threads=tuple(dict.fromkeys(threads or (1, 2))),
-            with_compile=with_compile,
-            seconds=seconds,
-            rate=rate,
-            node_precision=node_precision.value,
-        )
-        results = run_sections(names, conditions, report)
+    checkpoint = find_checkpoint(*split_weights(weights))
     if json is not None:
-        write_atomically(json, to_json(results, conditions, about))
-    if plot is not None:
-        write_plot(plot, [chart for result in results.values() for chart in result.charts], caption)
+        check_can_be_written(json)
+    settings = Settings(rounds, tuple(dict.fromkeys(threads or (1, 2))), seconds, rate, node_precision.value)
+    machine = describe_machine()
+    console.print(f"{machine_line(machine)}\n", soft_wrap=True)
+    results: dict[str, list[Table]] = {}
+    with tempfile.TemporaryDirectory(prefix="mp_perception_benchmark_") as folder:
+        models = ModelFiles(checkpoint, Path(folder))
+        for section in dict.fromkeys(sections or Section):
+            results[section.value] = []
+            for table in measure_section(section.value, models, settings):
+                console.print(f"{table.to_markdown()}\n", soft_wrap=True)
+                results[section.value].append(table)
+    if json is not None:
+        write_atomically(json, to_json(machine, checkpoint.name, settings, results))

@@ -1,4 +1,4 @@
-"""`mp_perception export`: a checkpoint becomes a model that runs faster, and without PyTorch."""
+"""`mp_perception export`: write a checkpoint as a model that runs faster and without PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mp_perception.data.frame_sets import FrameSet
-    from mp_perception.inference.export.run import Comparison
+    from mp_perception.inference.export.exporter import Comparison
 
 
 class ModelPrecision(StrEnum):
@@ -29,32 +29,37 @@ class ModelPrecision(StrEnum):
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="New model: NAME.onnx (ONNX) or NAME.xml (OpenVINO, with NAME.bin).")],
+    out: Annotated[
+        Path, typer.Argument(help="Model to write: NAME.onnx (ONNX) or NAME.xml (OpenVINO, with NAME.bin).")
+    ],
     weights: Annotated[
         str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
     ] = "mobilenet_v2",
     precision: Annotated[
-        ModelPrecision, typer.Option(help="fp32; fp16: half the size, for GPUs; int8: a quarter, needs --dataset.")
+        ModelPrecision,
+        typer.Option(help="fp32; fp16: half the size, for GPUs; int8: a quarter of the size, needs --dataset."),
     ] = ModelPrecision.fp32,
     input_size: Annotated[
         tuple[int, int] | None,
         typer.Option(help="HEIGHT WIDTH of the network's input, multiples of 32; default: the checkpoint's."),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Frames to calibrate and compare with; names as for `evaluate`.")
+        str | None, typer.Option(help="Data set for calibration and comparison; names as in `evaluate`.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the calibration frames; all images without.")] = None,
-    frames: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many frames, evenly spread.")] = 100,
+    split: Annotated[str | None, typer.Option(help="Split of these frames; default: all images.")] = None,
+    frames: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Maximum number of frames, evenly distributed over the split.")
+    ] = 100,
     validation_split: Annotated[
-        str | None, typer.Option(help="Split on which accuracy is scored before and after.")
+        str | None, typer.Option(help="Split on which the accuracy of the checkpoint and of the model is evaluated.")
     ] = None,
 ) -> None:
-    """Write a network as an ONNX or OpenVINO model: up to five times as fast on a CPU, without PyTorch.
+    """Write a checkpoint as an ONNX or OpenVINO model, which runs up to six times as fast on a CPU, without PyTorch.
 
-    The model is compared with PyTorch on frames of the data set, or on drawn streets; one that differs too much is not
-    written. It carries its description, so it is a weights file like any other: predict, evaluate and the node take it
-    as `weights`. With int8, calibrate on frames that look like those to come, and score the loss on others.
+    The model is compared with PyTorch on frames of the data set, or on synthetic scenes; a model that differs too much
+    is not written. The model contains its description, so predict, evaluate and the node accept it as weights. For
+    int8, calibrate with frames that are similar to those in use, and evaluate the loss of accuracy on other frames.
 
     Example: mp_perception export fast.onnx
 
@@ -63,29 +68,30 @@ def export(
     """
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.errors import UserError
+    from mp_perception.inference.default_weights import find_checkpoint
     from mp_perception.model.checkpoint_description import check_input_size
     from mp_perception.progress import console
 
     if (dataset is None) != (root is None):
-        raise UserError("export: expected --dataset NAME with --root FOLDER, found one of them")
+        raise UserError("export: expected --dataset and --root together, found one of them")
     if dataset is None and (precision == ModelPrecision.int8 or validation_split is not None):
-        raise UserError("export: expected --dataset NAME and --root FOLDER for --precision int8 and --validation-split")
+        raise UserError("export: expected --dataset and --root for --precision int8 and --validation-split")
     if input_size is not None:
         try:
             check_input_size(input_size)
         except ValueError as error:
             raise UserError(f"--input-size: {error}") from error
-    checkpoint = _checkpoint(*split_weights(weights))
+    checkpoint = find_checkpoint(*split_weights(weights))
     data_set = validation = None
     if dataset is not None and root is not None:
         data_set = open_data_set(dataset, root, split)
         if validation_split is not None:
             validation = open_data_set(dataset, root, validation_split)
 
-    from mp_perception.inference.export.run import export_model
+    from mp_perception.inference.export.exporter import export_model
 
     def make_frames(size: tuple[int, int]) -> Sequence[NDArray[np.uint8]]:
-        return _drawn_frames(size) if data_set is None else _frames_of(data_set, frames, size)
+        return _synthetic_frames(size) if data_set is None else _frames_of(data_set, frames, size)
 
     comparisons = export_model(checkpoint, out, precision.value, make_frames, input_size)
     files = [out, out.with_suffix(".bin")] if out.suffix == ".xml" else [out]
@@ -96,20 +102,8 @@ def export(
         console.print(_accuracy_table(checkpoint, out, input_size, validation))
 
 
-def _checkpoint(backbone: str | None, file: Path | None) -> Path:
-    from mp_perception.errors import UserError
-    from mp_perception.inference.default_weights import default_checkpoint
-
-    path = file if file is not None else default_checkpoint(str(backbone))
-    if path is None:
-        raise UserError(f"no default weights for {backbone}: expected --weights CHECKPOINT.safetensors")
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    return path
-
-
 def _frames_of(data_set: FrameSet, count: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Evenly spread images of a data set as network inputs."""
+    """Images of a data set, evenly distributed over it, as network inputs."""
     import numpy as np
 
     from mp_perception.inference.preprocess import Preprocessor
@@ -120,32 +114,32 @@ def _frames_of(data_set: FrameSet, count: int, size: tuple[int, int]) -> list[ND
     return [preprocess(data_set[index].image)[0][0].copy() for index in track(indices, "read frames")]
 
 
-def _drawn_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Three streets, drawn at the network's size."""
+def _synthetic_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """Three synthetic scenes in the size of the network's input."""
     from mp_perception.progress import track
     from mp_perception.synthetic.render import render
     from mp_perception.synthetic.sensors import camera_of_size
     from mp_perception.synthetic.streets import random_scene
 
     camera = camera_of_size(size[1], size[0])
-    return [render(random_scene(seed), camera).image for seed in track(range(3), "draw streets")]
+    return [render(random_scene(seed), camera).image for seed in track(range(3), "render scenes")]
 
 
 def _difference_table(comparisons: Sequence[Comparison]) -> Table:
     from rich.table import Table
 
-    table = Table(title="Differences from PyTorch: largest (mean)")
+    table = Table(title="Differences from PyTorch: maximum (mean)")
     for column in ("runtime", "class logits", "box offsets", "depth, relative"):
         table.add_column(column)
     for comparison in comparisons:
-        largest, mean = comparison.largest, comparison.mean
-        pairs = ((largest.logits, mean.logits), (largest.offsets, mean.offsets), (largest.depth, mean.depth))
+        maximum, mean = comparison.maximum, comparison.mean
+        pairs = ((maximum.logits, mean.logits), (maximum.offsets, mean.offsets), (maximum.depth, mean.depth))
         table.add_row(comparison.runtime, *(f"{high:.2g} ({middle:.2g})" for high, middle in pairs))
     return table
 
 
 def _accuracy_table(checkpoint: Path, out: Path, input_size: tuple[int, int] | None, data_set: FrameSet) -> Table:
-    """Accuracy of the checkpoint and of the model, and what the model gains."""
+    """Accuracy of the checkpoint and of the model, and the change."""
     from rich.table import Table
 
     from mp_perception.evaluation.evaluate import evaluate, headline_figures
@@ -155,10 +149,12 @@ def _accuracy_table(checkpoint: Path, out: Path, input_size: tuple[int, int] | N
     before = Predictor.load(weights=checkpoint, device="cpu", input_size=input_size)
     after = Predictor.load(weights=out, device="cpu")
     figures = []
-    for predictor, title in ((before, "score checkpoint"), (after, "score model")):
+    for predictor, title in ((before, "evaluate checkpoint"), (after, "evaluate model")):
         indices = track(range(len(data_set)), title)
         figures.append(headline_figures(evaluate(predictor, data_set, indices=indices)))
-    table = Table(title=f"Accuracy on {len(data_set)} images (AP40 moderate, d1: more is better; rmse in metres: less)")
+    table = Table(
+        title=f"Accuracy on {len(data_set)} images (AP40 moderate, d1: higher is better; rmse in metres: lower)"
+    )
     for column in ("figure", "checkpoint", f"model ({after.runtime.name}, {after.runtime.precision})", "change"):
         table.add_column(column)
     for name, value in figures[0].items():

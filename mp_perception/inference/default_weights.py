@@ -1,7 +1,7 @@
-"""The weights that ship with the package for a backbone: a checkpoint, and beside it a model that was exported from it.
+"""The weights that ship with the package for a backbone: a checkpoint, and a model that was exported from it.
 
-The model computes the same (docs/export.md), on a CPU in half the time and a quarter of the memory, without PyTorch;
-so it is taken wherever an engine can run it.  The checkpoint is for CUDA devices, other input sizes and PyTorch.
+Both give the same results (docs/export.md).  On a CPU the model needs half the time and a quarter of the memory, and no
+PyTorch, so it is the default.  The checkpoint is for CUDA devices, other input sizes and PyTorch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
+from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.inference.runtimes.registry import RUNTIMES
 
@@ -18,53 +19,67 @@ _MODEL_SUFFIX = ".onnx"
 
 @dataclass(frozen=True)
 class DefaultWeights:
-    """A file, and why this one, in a few words."""
+    """A file, and the reason for its choice in a few words."""
 
     path: Path
     reason: str
 
 
 def default_checkpoint(backbone: str) -> Path | None:
-    """The checkpoint that ships with the package for a backbone, or None where none does."""
+    """The checkpoint that ships for a backbone, or None."""
     path = share_folder() / "weights" / f"{backbone}.safetensors"
     return path if path.is_file() else None
+
+
+def find_checkpoint(backbone: str | None, weights: Path | None) -> Path:
+    """The checkpoint that a user names by its file, or by a backbone for its default weights.
+
+    Raises:
+        UserError: the file does not exist, or no weights ship for the backbone.
+    """
+    path = weights if weights is not None else default_checkpoint(str(backbone))
+    if path is None:
+        raise UserError(f"no default weights for {backbone}: expected --weights CHECKPOINT.safetensors")
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file")
+    return path
 
 
 def default_weights(
     backbone: str, runtime: str, device: str, input_size: tuple[int, int] | None
 ) -> DefaultWeights | None:
-    """The file that ships for a backbone and suits what is asked of Predictor.load, or None where none ships."""
+    """The file that ships for a backbone and suits the arguments of `Predictor.load`, or None if none ships."""
     checkpoint = default_checkpoint(backbone)
     if checkpoint is None:
         return None
     model = checkpoint.with_suffix(_MODEL_SUFFIX)
-    against = _reason_against_model(model, runtime, device, input_size)
-    if against is None:
+    obstacle = _reason_against_model(model, runtime, device, input_size)
+    if obstacle is None:
         return DefaultWeights(model, f"default weights {model.name}, exported from {checkpoint.name}")
-    return DefaultWeights(checkpoint, f"default weights {checkpoint.name}, because {against}")
+    return DefaultWeights(checkpoint, f"default weights {checkpoint.name}, because {obstacle}")
 
 
 def _reason_against_model(model: Path, runtime: str, device: str, input_size: tuple[int, int] | None) -> str | None:
-    """Why the exported model is not what is asked for; None if it is."""
+    """Why the exported model does not suit the request; None if it does."""
     engines = [name for name, entry in RUNTIMES.items() if _MODEL_SUFFIX in entry.suffixes]
     if not model.is_file():
-        return f"{model.name} is not there"
+        return f"{model.name} was not found"
     if runtime not in ("auto", *engines):
-        return f"runtime '{runtime}' was asked for"
+        return f"runtime '{runtime}' was requested"
     if input_size is not None:
-        return "another input size was asked for"
+        return "another input size was requested"
     if runtime == "auto":
         if not any(RUNTIMES[name].is_installed for name in engines):
             return f"neither {' nor '.join(engines)} is installed"
         if device not in ("auto", "cpu"):
-            return f"device '{device}' was asked for"
+            return f"device '{device}' was requested"
         if device == "auto" and _torch_has_cuda():
-            return "there is a CUDA device"
+            return "a CUDA device is available"
     return None
 
 
 def _torch_has_cuda() -> bool:
-    """Whether PyTorch would run on a CUDA device; without one it is not even imported."""
+    """Whether PyTorch can run on a CUDA device; without one it is not imported."""
     if not _driver_sees_device() or not RUNTIMES["torch"].is_installed:
         return False
     from mp_perception.inference.runtimes.torch_runtime import has_cuda
@@ -73,7 +88,7 @@ def _torch_has_cuda() -> bool:
 
 
 def _driver_sees_device() -> bool:
-    """Whether there is a CUDA driver and a device that it can use."""
+    """Whether a CUDA driver is installed and sees a device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

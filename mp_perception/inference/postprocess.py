@@ -1,7 +1,6 @@
-"""From raw outputs to boxes: filter by score first, then decode, suppress and average only what is left.
+"""From raw outputs to boxes: filter by score first, then decode, suppress and average the remaining boxes.
 
-A street gives some ten thousand default boxes, of which a few hundred pass the threshold; decoding them all first
-would cost ten times as much.
+Of some ten thousand default boxes a few hundred pass the threshold; decoding all of them would cost ten times as much.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 from mp_perception.geometry import box_iou
 from mp_perception.model.default_boxes import decode_offsets
 
-#: At most this many boxes enter the suppression, the best by score (SSD keeps 400), so that its time is bounded.
+#: Maximum number of boxes, the best by score, that enter the suppression (SSD keeps 400): it bounds the time.
 MAX_CANDIDATES = 1000
-#: Boxes that overlap one that stays more than this have a vote on where it lies.
+#: Minimum overlap of the boxes that a kept box is averaged with.
 VOTING_IOU = 0.65
 
 
@@ -31,20 +30,26 @@ def select_detections(
     max_detections: int,
     wanted_classes: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Boxes (n, 4) in network pixels, scores (n,) and labels (n,) of one image, highest score first.
+    """The detections of one image, highest score first.
 
-    class_logits: (N, 1 + C), logit 0 the background.  box_offsets, default_boxes: (N, 4).
-    A default box stands for its best class, if the softmax score of that class is at least score_threshold.
-    nms_iou_threshold: of two boxes of one class that overlap more, the better stays; its sides are then the averages
-    of those that overlap it closely (average_close_boxes).
-    wanted_classes: (C,) mask; a box whose best class is not wanted is left out.
+    Args:
+        class_logits: (N, 1 + C), logit 0 is the background.
+        box_offsets, default_boxes: (N, 4).
+        score_threshold: minimum softmax score of a default box's best class.
+        nms_iou_threshold: of two boxes of one class that overlap more, the one with the higher score is kept, averaged
+            with those that overlap it closely (`average_close_boxes`).
+        max_detections: maximum number of boxes.
+        wanted_classes: (C,) mask; boxes whose best class is not wanted are removed.
+
+    Returns:
+        Boxes (n, 4) in network pixels, scores (n,) and labels (n,).
     """
     objects = class_logits[:, 1:]
     candidates: NDArray[np.int64] = np.arange(len(class_logits))
     if 0 < score_threshold < 1:
         # softmax_c >= t implies logit_c - logit_background >= log(t / (1 - t)); much cheaper than the softmax itself.
         margin = math.log(score_threshold / (1 - score_threshold)) - 1e-4
-        # Column by column: eight times as fast as a maximum along so short an axis.
+        # Column by column: eight times as fast as a maximum along this short axis.
         best = np.maximum.reduce([objects[:, label] for label in range(objects.shape[1])])
         candidates = np.flatnonzero(best - class_logits[:, 0] >= margin)
     logits = class_logits[candidates].astype(np.float64)
@@ -69,13 +74,13 @@ def select_detections(
 def average_close_boxes(
     boxes: NDArray[np.float32], scores: NDArray[np.float64], labels: NDArray[np.int64], kept: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Box voting (Gidaris and Komodakis 2015): boxes (k, 4) of `kept`, each the average of all boxes of its class that
-    overlap it more than VOTING_IOU, itself included, weighted by their scores.
+    """Box voting (Gidaris and Komodakis 2015): the boxes with indices `kept`, (k, 4).
 
-    Several default boxes look at an object from their own places; the average is nearer than the surest of them.
+    Each is the average, weighted by scores, of itself and all boxes of its class that overlap it more than VOTING_IOU.
+    The average is more accurate than the single box with the highest score.
     """
     votes = (box_iou(boxes[kept], boxes) > VOTING_IOU) & (labels[kept][:, None] == labels)
-    # A box without area overlaps nothing, not even itself.
+    # A box without area does not overlap itself.
     votes[np.arange(len(kept)), kept] = True
     weights = votes * np.maximum(scores, np.finfo(np.float64).tiny)
     return np.asarray(weights @ boxes / weights.sum(axis=1, keepdims=True), dtype=np.float32)
@@ -84,7 +89,7 @@ def average_close_boxes(
 def suppress_overlaps(
     boxes: NDArray[np.float32], scores: NDArray[np.float64], labels: NDArray[np.int64], iou_threshold: float
 ) -> NDArray[np.int64]:
-    """Non-maximum suppression within each class: indices of the boxes that stay, highest score first."""
+    """Non-maximum suppression within each class: indices of the kept boxes, highest score first."""
     if len(boxes) == 0:
         return np.zeros(0, dtype=np.int64)
     left_top_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)

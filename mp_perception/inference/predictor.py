@@ -1,4 +1,4 @@
-"""`Predictor`: image in, `Prediction` out.  Commands, the node, evaluation and the benchmark all come through here."""
+"""`Predictor`: image in, `Prediction` out.  Commands, the node, evaluation and the benchmark all use it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from mp_perception.prediction import Detections, Prediction
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """What may change from image to image.
+    """Settings that may change from image to image.
 
-    score_threshold: 0..1, or None for the checkpoint's.  nms_iou_threshold: 0..1.  max_detections: >= 1.
-    classes: names to report, or None for all.
-    min_depth, max_depth: metres, depth outside is invalid; None leaves the network's range.
+    score_threshold: minimum score, 0..1; None for that of the checkpoint.
+    nms_iou_threshold: 0..1.  max_detections: >= 1.
+    classes: names of the classes to report; None for all.
+    min_depth, max_depth: metres, depth outside is invalid; None for the range of the network.
     object_depth_statistic: a name in STATISTICS.
-    focal_scaling: correct the depth for a camera of another focal length than the training's.
+    focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
     """
 
     score_threshold: float | None = None
@@ -50,9 +51,9 @@ class PredictionSettings:
 
 
 class Predictor:
-    """A loaded network with everything around it.  Not thread-safe: one thread predicts.
+    """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
-    runtime: what runs the network.  weights_path, weights_sha256: the file, None when the network is untrained.
+    runtime: runs the network.  weights_path, weights_sha256: of the weights file; None if the network is untrained.
     """
 
     def __init__(self, runtime: Runtime, weights_path: Path | None = None) -> None:
@@ -76,12 +77,18 @@ class Predictor:
     ) -> Predictor:
         """Load a network.
 
-        backbone: one of backbone_names(); None takes that of the weights, or mobilenet_v2.
-        weights: a file; None takes the backbone's default weights (default_weights.py says which file), and an
-        untrained network where there are none (then `untrained` is true).
-        input_size: (height, width), multiples of 32, instead of the checkpoint's.
-        num_threads: CPU threads, 0 for all cores but one.
-        Raises UserError for anything that cannot be had.
+        Args:
+            backbone: one of backbone_names(); default: that of the weights, or mobilenet_v2.
+            weights: a file; default: the weights that ship for the backbone (default_weights.py), or an untrained
+                network if none ship (`untrained` is then true).
+            runtime: one of runtime_names().
+            device: auto, cpu, cuda or cuda:N.
+            precision: one of PRECISIONS.
+            num_threads: CPU threads; 0 for all cores but one.
+            input_size: (height, width), multiples of 32; default: that of the checkpoint.
+
+        Raises:
+            UserError: an argument is not valid, or not available on this machine.
         """
         if backbone is not None and backbone not in backbone_names():
             raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(backbone_names())}")
@@ -105,12 +112,12 @@ class Predictor:
 
     @property
     def description(self) -> CheckpointDescription:
-        """The network's description."""
+        """The description of the network."""
         return self.runtime.description
 
     @property
     def untrained(self) -> bool:
-        """Whether the network has no trained weights, so that its outputs mean nothing."""
+        """Whether the network has random weights, so that its outputs are meaningless."""
         return self.weights_path is None
 
     def predict(
@@ -121,10 +128,15 @@ class Predictor:
     ) -> Prediction:
         """Objects and depth of one image.
 
-        image: RGB uint8 (H, W, 3), any size.  intrinsics: of that image; without them positions have no x and y and
-        depth is not corrected for the focal length.
-        Raises UserError for an array that is no such image, intrinsics of another size, an unknown class or
-        statistic.
+        Args:
+            image: RGB uint8 (H, W, 3), any size.
+            intrinsics: of this image; without them positions have no x and y, and depth is not corrected for the focal
+                length.
+            settings: default: `PredictionSettings()`.
+
+        Raises:
+            UserError: the array is not such an image, the intrinsics are of another image size, or a class or statistic
+                is unknown.
         """
         settings = settings or PredictionSettings()
         _check_image(image, intrinsics)
@@ -154,15 +166,14 @@ class Predictor:
         boxes, scores, labels = boxes[has_area], scores[has_area], labels[has_area]
         depth = self._valid_depth(outputs.depth[0], placement, intrinsics, settings)
         to_depth_map = np.array([depth.shape[1], depth.shape[0]] * 2) / np.array([image.shape[1], image.shape[0]] * 2)
-        object_depth, spread, share = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
-        spread = np.hypot(spread, np.float32(self.description.depth_error) * object_depth)
+        object_depth, std, valid = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
         detections = Detections(
             boxes=boxes,
             scores=scores,
             labels=labels,
             depth=object_depth,
-            depth_spread=spread,
-            valid_share=share,
+            depth_spread=np.hypot(std, np.float32(self.description.depth_error) * object_depth),
+            valid_share=valid,
             position=_positions(boxes, object_depth, intrinsics),
             class_names=self.description.class_names,
         )
@@ -175,12 +186,12 @@ class Predictor:
         return Prediction(detections, depth, (image.shape[0], image.shape[1]), timings)
 
     def warm_up(self) -> None:
-        """Run once on a black image: the first run of a network is several times slower than the next."""
+        """Run once on a black image: the first run of a network is several times slower than the others."""
         height, width = self.description.input_size
         self.predict(np.zeros((height, width, 3), dtype=np.uint8))
 
     def close(self) -> None:
-        """Give the network's memory back; the predictor cannot predict again."""
+        """Release the network; the predictor cannot predict again."""
         self.runtime.close()
 
     def _wanted_classes(self, settings: PredictionSettings) -> NDArray[np.bool_] | None:
@@ -189,7 +200,7 @@ class Predictor:
         names = self.description.class_names
         unknown = [name for name in settings.classes if name not in names]
         if unknown:
-            raise UserError(f"unknown class '{unknown[0]}': these weights know {', '.join(names)}")
+            raise UserError(f"unknown class '{unknown[0]}': expected one of {', '.join(names)}")
         return np.array([name in settings.classes for name in names])
 
     def _valid_depth(
@@ -199,10 +210,10 @@ class Predictor:
         intrinsics: CameraIntrinsics | None,
         settings: PredictionSettings,
     ) -> NDArray[np.float32]:
-        """The network's depth cut to the image, scaled to this camera, NaN where out of range.
+        """The network's depth, clipped to the image and scaled to this camera; NaN where out of range.
 
-        A network that learned at focal length f0 sees an object at distance d through a longer lens f as if it were
-        at d * f0 / f; so the depth is multiplied by f / f0 (both in pixels of the network's input).
+        A network that was trained at focal length f0 estimates d * f0 / f for an object at distance d in a camera of
+        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input).
         """
         height, width = placement.content_size
         depth = depth[: height // DEPTH_STRIDE, : width // DEPTH_STRIDE]
@@ -214,14 +225,14 @@ class Predictor:
         low = max(low * factor, settings.min_depth or 0.0)
         high = min(high * factor, settings.max_depth or np.inf)
         scaled = depth * np.float32(factor)
-        # A bounded network may miss its own bounds by rounding.
+        # Rounding may move a bounded network slightly beyond its bounds.
         tolerance = 1e-4
         scaled[~((scaled >= low * (1 - tolerance)) & (scaled <= high * (1 + tolerance)))] = np.nan
         return scaled
 
 
 def _sha256(path: Path) -> str:
-    """Of the file; of an OpenVINO model of both its files, one after the other."""
+    """SHA-256 of a file; of an OpenVINO model that of both its files, one after the other."""
     digest = hashlib.sha256()
     for part in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
         with part.open("rb") as file:
@@ -242,7 +253,7 @@ def _check_image(image: NDArray[np.uint8], intrinsics: CameraIntrinsics | None) 
 def _positions(
     boxes: NDArray[np.float32], depth: NDArray[np.float32], intrinsics: CameraIntrinsics | None
 ) -> NDArray[np.float32]:
-    """(N, 3) metres: the point at each box's middle at the object's depth; x and y NaN without intrinsics."""
+    """(N, 3) metres: the middle of each box at the object's depth; x and y are NaN without intrinsics."""
     if intrinsics is not None:
         return intrinsics.unproject(box_centres(boxes), depth).astype(np.float32)
     positions = np.full((len(boxes), 3), np.nan, dtype=np.float32)

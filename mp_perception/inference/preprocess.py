@@ -1,7 +1,7 @@
-"""From a camera image to the network's input: one resize into a buffer that is reused.
+"""From a camera image to the network's input: one resize into a reused buffer.
 
-The image keeps its aspect ratio and lies in the left top corner; the rest stays black (the paper pads at the right
-and the bottom too).  Pixels stay 8-bit: the network normalises them itself, so nothing else passes over the image.
+The image keeps its aspect ratio and is placed in the top-left corner; the rest stays black (the paper pads on the right
+and at the bottom, too).  Pixels stay 8-bit: the network normalises them itself.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mp_perception.geometry import clip_boxes, letterbox_size
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image of `image_size` lies in the network's input.
+    """Where an image is placed in the network's input.
 
-    image_size, content_size: (height, width), pixels of the image and of the network's input.
+    image_size, content_size: (height, width) of the image, in its own pixels and in pixels of the network's input.
     """
 
     image_size: tuple[int, int]
@@ -36,7 +36,7 @@ class Placement:
         return self.content_size[0] / self.image_size[0]
 
     def to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (N, 4) in network pixels -> image pixels, cut to the image."""
+        """Boxes (N, 4) in network pixels -> image pixels, clipped to the image."""
         height, width = self.image_size
         scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], dtype=np.float32)
         return np.asarray(clip_boxes(boxes / scale, width, height), dtype=np.float32)
@@ -50,14 +50,14 @@ class Preprocessor:
         self._placement: Placement | None = None
 
     def __call__(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Placement]:
-        """RGB uint8 (H, W, 3) -> the buffer (1, h, w, 3), valid until the next call, and the image's place in it."""
+        """RGB uint8 (H, W, 3) -> the buffer (1, h, w, 3), valid until the next call, and the placement in it."""
         size = (image.shape[0], image.shape[1])
         if self._placement is None or self._placement.image_size != size:
             input_size = (self._buffer.shape[1], self._buffer.shape[2])
             self._placement = Placement(size, letterbox_size(size, input_size))
             self._buffer[:] = 0
         height, width = self._placement.content_size
-        # Bilinear looks at 2x2 pixels only: below half the size it would skip some, where area averaging sees all.
+        # Bilinear interpolation reads 2x2 pixels: below half the size it would skip some; area averaging uses all.
         shrinks_much = self._placement.scale_y < 0.5
         cv2.resize(
             image,

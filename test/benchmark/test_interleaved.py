@@ -1,12 +1,14 @@
-"""Real processes in lock-step: order, what is timed, and failures in one line.
+"""Real processes in turns: their order, what is timed, and failures in one line.
 
-What the processes build must be found by name there, so it is of Python's own library.
+The processes find what they build by its name, so it comes from Python's standard library.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -19,11 +21,11 @@ from mp_perception.errors import UserError
 
 
 def calls(function: object, *arguments: object) -> partial[partial[object]]:
-    """Builds what calls a function with these arguments."""
+    """A build function whose result calls `function` with these arguments."""
     return partial(partial, function, *arguments)  # type: ignore[arg-type]
 
 
-def test_everybody_runs_once_in_each_round_in_order(tmp_path: Path) -> None:
+def test_competitors_run_once_per_round_in_order(tmp_path: Path) -> None:
     log = tmp_path / "log"
     competitors = [Competitor(name, calls(os.system, f"echo {name} >> {log}")) for name in "ABC"]
     results = measure("order", competitors, rounds=3)
@@ -32,7 +34,7 @@ def test_everybody_runs_once_in_each_round_in_order(tmp_path: Path) -> None:
     assert all(result.wall_ms.shape == result.processor_ms.shape == (3,) for result in results)
 
 
-def test_waiting_takes_time_by_the_clock_and_working_takes_both() -> None:
+def test_waiting_takes_wall_clock_time_and_work_takes_both() -> None:
     waiting, working = measure(
         "clocks", [Competitor("wait", calls(time.sleep, 0.05)), Competitor("work", calls(sum, range(2_000_000)))], 3
     )
@@ -42,12 +44,17 @@ def test_waiting_takes_time_by_the_clock_and_working_takes_both() -> None:
     assert (working.wall_ms > 0.9 * working.processor_ms).all()
 
 
-def test_memory_is_what_the_competitor_holds() -> None:
-    """Three runs leave 3 x 300,000 numbers of 28 bytes, in rows of 8 bytes each, behind."""
+def test_memory_is_that_of_the_competitor() -> None:
+    """Three runs keep 3 x 300,000 numbers of 28 bytes and as many references of 8 bytes."""
     hoards = calls([].extend, range(1000, 301_000))
     small, large = measure("memory", [Competitor("small", calls(len, "")), Competitor("large", hoards)], 1)
     assert small.memory_mib < 5
     assert 25 < large.memory_mib < 60
+
+
+def competitor_processes(process: psutil.Process) -> list[psutil.Process]:
+    """Children of a process that competitors run in."""
+    return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize("build", [partial(int, "four"), calls(int, "four")], ids=["building", "running"])
@@ -57,16 +64,29 @@ def test_failure_is_one_line_with_the_name_and_no_process_stays(build: partial[o
     message = str(caught.value)
     assert message.startswith("benchmark: broken: ValueError: invalid literal")
     assert "\n" not in message
-    names = [child.name() for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    assert not [name for name in names if "python" in name and "spawn_main" in name]
+    assert not competitor_processes(psutil.Process())
 
 
-def test_a_process_that_dies_is_named() -> None:
-    with pytest.raises(UserError, match="benchmark: dying: it ended without an answer"):
-        measure("death", [Competitor("dying", calls(os._exit, 3))], 1)
+@pytest.mark.parametrize(
+    "death", [calls(os._exit, 3), calls(signal.setitimer, signal.ITIMER_REAL, 0.05)], ids=["in a run", "between runs"]
+)
+def test_a_process_that_dies_is_named(death: partial[partial[object]]) -> None:
+    competitors = [Competitor("dying", death), Competitor("waiting", calls(time.sleep, 0.5))]
+    with pytest.raises(UserError, match="^benchmark: dying: its process ended unexpectedly$"):
+        measure("death", competitors, 1)
 
 
-def test_a_process_that_dies_between_two_runs_is_named() -> None:
-    dying = Competitor("dying", calls(signal.setitimer, signal.ITIMER_REAL, 0.05))
-    with pytest.raises(UserError, match="benchmark: dying: it ended without an answer"):
-        measure("death", [dying, Competitor("waiting", calls(time.sleep, 0.5))], 1)
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_competitors_end_with_the_benchmark(sent: signal.Signals) -> None:
+    code = (
+        "import time; from functools import partial; from mp_perception.benchmark.interleaved import *\n"
+        "if __name__ == '__main__': measure('kill', [Competitor('a', partial(partial, time.sleep, 0.1))], 1000)"
+    )
+    process = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    while not (children := competitor_processes(process)):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(sent)
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []

@@ -6,31 +6,34 @@ import json
 import math
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mp_perception.benchmark.measurement import Measurement
-from mp_perception.benchmark.tables import Table, measured_row
+from mp_perception.benchmark.tables import Table, timing_cells
 
 
-def test_markdown_is_aligned_and_numbers_stand_at_the_right() -> None:
+def test_markdown_is_aligned_with_numbers_on_the_right() -> None:
     rows = [
-        {"runtime": "eager", "ms": 123.4, "share": 1.0, "count": 7},
-        {"runtime": "OpenVINO", "ms": 9.876, "share": None, "count": 1234},
-        {"runtime": "limit", "ms": 45.67, "share": math.nan, "count": 0},
+        {"runtime": "eager", "ms": 123.4, "fraction": 1.0, "count": 7},
+        {"runtime": "OpenVINO", "ms": 9.876, "fraction": None, "count": 1234},
+        {"runtime": "limit", "ms": 45.67, "fraction": math.nan, "count": 0},
     ]
     assert Table("Times", rows, "A note.").to_markdown() == (
         "**Times**\n"
         "\n"
-        "| runtime  |   ms | share | count |\n"
-        "| -------- | ---: | ----: | ----: |\n"
-        "| eager    |  123 |  1.00 |     7 |\n"
-        "| OpenVINO | 9.88 |       |  1234 |\n"
-        "| limit    | 45.7 |       |     0 |\n"
+        "| runtime  |   ms | fraction | count |\n"
+        "| -------- | ---: | -------: | ----: |\n"
+        "| eager    |  123 |     1.00 |     7 |\n"
+        "| OpenVINO | 9.88 |          |  1234 |\n"
+        "| limit    | 45.7 |          |     0 |\n"
         "\n"
         "A note."
     )
 
 
-def test_json_keeps_full_precision_and_holds_no_nan() -> None:
+def test_json_has_full_precision_and_no_nan() -> None:
     written = Table("Times", [{"name": "a", "ms": 1 / 3, "memory": math.nan}]).to_json()
     assert json.loads(json.dumps(written, allow_nan=False)) == {
         "title": "Times",
@@ -39,15 +42,25 @@ def test_json_keeps_full_precision_and_holds_no_nan() -> None:
     }
 
 
-def test_the_usual_columns_come_from_the_rounds() -> None:
+def test_timing_cells_come_from_the_rounds() -> None:
     ours = Measurement("ours", np.array([2.0, 4.0, 6.0]), np.array([1.0, 1.0, 4.0]), 5.0)
-    theirs = Measurement("theirs", np.array([4.0, 4.0, 4.0]), np.array([4.0, 4.0, 4.0]), 5.0)
-    assert measured_row("network", ours, theirs) == {
-        "network": "ours",
-        "clock, ms": 4.0,
+    theirs = Measurement("theirs", np.array([4.0, 4.0, 4.0]), np.array([4.0, 4.0, 4.0]), 7.0)
+    assert timing_cells(ours, theirs) == {
+        "wall, ms": 4.0,
         "p90": 5.6,
-        "p99": 5.96,
         "/ theirs": 1.0,
+        "ratio p10": pytest.approx(0.6),
+        "ratio p90": pytest.approx(1.4),
         "processor, ms": 1.0,
-        "/ theirs, processor": 0.25,
+        "processor / theirs": 0.25,
+        "memory, MiB": 5.0,
     }
+
+
+@given(st.lists(st.floats(0.1, 100.0), min_size=1, max_size=30), st.floats(0.1, 10.0))
+def test_a_machine_that_slows_down_whole_rounds_does_not_change_a_ratio(slowness: list[float], factor: float) -> None:
+    times = np.array(slowness)
+    ours, theirs = (Measurement(name, f * times, f * times, 0.0) for name, f in (("a", 3.0 * factor), ("b", 3.0)))
+    cells = timing_cells(ours, theirs)
+    for column in ("/ b", "ratio p10", "ratio p90", "processor / b"):
+        assert cells[column] == pytest.approx(factor)

@@ -36,7 +36,7 @@ def test_a_folder_gives_three_files_per_image(mp_perception, street, tmp_path):
     [
         (["nothing.png"], "nothing.png: no such file or folder"),
         (["street", "--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["street", "--device", "cuda:77"], "device 'cuda:77' is not there"),
+        (["street", "--device", "cuda:77"], "device 'cuda:77' is not available"),
         (["street", "--intrinsics", "0", "1", "2", "3"], "--intrinsics: focal lengths and image size must be positive"),
     ],
 )

@@ -129,7 +129,7 @@ def trained(run: Callable[..., str], streets: Path) -> Path:
 @pytest.mark.slow
 def test_its_runtime_computes_what_ours_does(run: Callable[..., str], trained: Path) -> None:
     image = "streets/images/0.png"
-    assert "opencv on cpu, fp32 (as asked)" in run(
+    assert "opencv on cpu, fp32 (as requested)" in run(
         "predict", image, "--weights", "toy.onnx", "--runtime", "opencv", "--out", "opencv"
     )
     run("predict", image, "--weights", "trained/last.safetensors", "--out", "torch")

@@ -1,4 +1,4 @@
-"""Which of the files that ship for a backbone is taken, and that they belong together."""
+"""The choice between the files that ship for a backbone, and that model and checkpoint belong together."""
 
 from __future__ import annotations
 
@@ -37,24 +37,27 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("auto", "cpu", None, ".onnx", "exported from mobilenet_v2.safetensors"),
         ("openvino", "auto", None, ".onnx", "exported from mobilenet_v2.safetensors"),
         ("onnxruntime", "cuda:0", None, ".onnx", "exported from mobilenet_v2.safetensors"),
-        ("torch", "auto", None, ".safetensors", "because runtime 'torch' was asked for"),
-        ("auto", "cuda", None, ".safetensors", "because device 'cuda' was asked for"),
-        ("auto", "cpu", (192, 640), ".safetensors", "because another input size was asked for"),
+        ("torch", "auto", None, ".safetensors", "because runtime 'torch' was requested"),
+        ("auto", "cuda", None, ".safetensors", "because device 'cuda' was requested"),
+        ("auto", "cpu", (192, 640), ".safetensors", "because another input size was requested"),
     ],
 )
-def test_the_file_that_suits_is_taken(shipped, runtime, device, input_size, suffix, reason) -> None:
+def test_the_choice_depends_on_the_request(shipped, runtime, device, input_size, suffix, reason) -> None:
     found = default_weights("mobilenet_v2", runtime, device, input_size)
     assert found is not None
     assert found.path == shipped / f"mobilenet_v2{suffix}"
     assert found.reason == f"default weights mobilenet_v2{suffix}, {reason}"
 
 
-def test_a_cuda_device_and_a_machine_without_engines_run_the_checkpoint(shipped, monkeypatch) -> None:
+def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(module, "_torch_has_cuda", lambda: True)
         found = default_weights("mobilenet_v2", "auto", "auto", None)
         assert found is not None
-        assert (found.path.suffix, found.reason.partition("because ")[2]) == (".safetensors", "there is a CUDA device")
+        assert (found.path.suffix, found.reason.partition("because ")[2]) == (
+            ".safetensors",
+            "a CUDA device is available",
+        )
         cpu = default_weights("mobilenet_v2", "auto", "cpu", None)
         assert cpu is not None
         assert cpu.path.suffix == ".onnx"
@@ -70,11 +73,11 @@ def test_without_model_or_checkpoint(shipped) -> None:
     (shipped / "mobilenet_v2.onnx").unlink()
     found = default_weights("mobilenet_v2", "auto", "auto", None)
     assert found is not None
-    assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx is not there"
+    assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
     assert default_weights("resnet50", "auto", "auto", None) is None
 
 
-def test_without_a_cuda_driver_there_is_no_device_and_no_torch(monkeypatch) -> None:
+def test_without_a_cuda_driver_no_device_is_found_and_torch_is_not_asked(monkeypatch) -> None:
     def no_library(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
@@ -107,18 +110,18 @@ def test_every_shipped_checkpoint_has_its_model() -> None:
         assert checkpoint.with_suffix(".onnx").is_file(), f"make it: {command}"
 
 
-def test_the_default_network_says_which_file_and_why() -> None:
+def test_the_reason_names_the_file() -> None:
     predictor = Predictor.load("mobilenet_v2", device="cpu", runtime="onnxruntime")
     assert predictor.weights_path is not None
     assert predictor.weights_path.name == "mobilenet_v2.onnx"
     assert predictor.runtime.reason == (
-        "as asked; default weights mobilenet_v2.onnx, exported from mobilenet_v2.safetensors"
+        "as requested; default weights mobilenet_v2.onnx, exported from mobilenet_v2.safetensors"
     )
     named = Predictor.load(weights=predictor.weights_path, device="cpu", runtime="onnxruntime")
-    assert named.runtime.reason == "as asked"
+    assert named.runtime.reason == "as requested"
 
 
-def test_a_checkpoint_hash_that_is_none_is_refused(exported, tmp_path) -> None:
+def test_a_malformed_checkpoint_hash_is_refused(exported, tmp_path) -> None:
     model = onnx.load(exported.onnx)
     kept = {entry.key: entry.value for entry in model.metadata_props}
     assert re.fullmatch("[0-9a-f]{64}", kept[CHECKPOINT_KEY])

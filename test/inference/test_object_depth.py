@@ -1,4 +1,4 @@
-"""Object depth on maps made by hand, and the measurement that chose the statistic."""
+"""Object depth on small maps, and the measurement behind the choice of the statistic."""
 
 from collections import defaultdict
 
@@ -19,45 +19,45 @@ def boxes(*rows):
     return np.array(rows, dtype=np.float32)
 
 
-def test_the_core_keeps_the_background_out():
+def test_the_core_excludes_the_background():
     depth = np.full((40, 40), 50, dtype=np.float32)
     depth[12:28, 12:28] = 7
-    depth_of_box, spread, share = measure_object_depth(depth, boxes([8, 8, 32, 32]))
-    assert (depth_of_box[0], spread[0], share[0]) == (7, 0, 1)
+    depth_of_box, std, fraction = measure_object_depth(depth, boxes([8, 8, 32, 32]))
+    assert (depth_of_box[0], std[0], fraction[0]) == (7, 0, 1)
 
 
 def test_invalid_pixels_do_not_count():
     depth = np.full((20, 20), np.nan, dtype=np.float32)
     depth[5:15, 5:10] = 12
-    depth_of_box, _, share = measure_object_depth(depth, boxes([0, 0, 20, 20]))
+    depth_of_box, _, fraction = measure_object_depth(depth, boxes([0, 0, 20, 20]))
     assert depth_of_box[0] == 12
-    assert share[0] == 0.5
+    assert fraction[0] == 0.5
 
 
-def test_a_box_without_valid_depth_has_none():
-    depth_of_box, spread, share = measure_object_depth(np.full((9, 9), np.nan, np.float32), boxes([1, 1, 8, 8]))
+def test_a_box_without_valid_pixels_has_no_depth():
+    depth_of_box, std, fraction = measure_object_depth(np.full((9, 9), np.nan, np.float32), boxes([1, 1, 8, 8]))
     assert np.isnan(depth_of_box[0])
-    assert np.isnan(spread[0])
-    assert share[0] == 0
+    assert np.isnan(std[0])
+    assert fraction[0] == 0
 
 
 def test_an_empty_core_falls_back_to_the_whole_box():
     depth = np.full((20, 20), np.nan, dtype=np.float32)
     depth[0:3, 0:20] = 5
-    depth_of_box, _, share = measure_object_depth(depth, boxes([0, 0, 20, 20]))
+    depth_of_box, _, fraction = measure_object_depth(depth, boxes([0, 0, 20, 20]))
     assert depth_of_box[0] == 5
-    assert share[0] == 0
+    assert fraction[0] == 0
 
 
-def test_spread_is_one_standard_deviation_of_a_normal_distribution():
+def test_standard_deviation_is_that_of_a_normal_distribution():
     depth = np.random.default_rng(0).normal(20, 2, (400, 400)).astype(np.float32)
-    depth_of_box, spread, _ = measure_object_depth(depth, boxes([0, 0, 400, 400]))
+    depth_of_box, std, _ = measure_object_depth(depth, boxes([0, 0, 400, 400]))
     np.testing.assert_allclose(depth_of_box, 20, atol=0.05)
-    np.testing.assert_allclose(spread, 2, rtol=0.03)
+    np.testing.assert_allclose(std, 2, rtol=0.03)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 0.1, 0.1], [19.95, 19.95, 20, 20], [3.2, 4.2, 3.4, 4.4]])
-def test_a_box_below_a_pixel_takes_the_pixel_it_lies_in(box):
+def test_a_box_smaller_than_a_pixel_has_the_depth_of_its_pixel(box):
     depth = np.arange(400, dtype=np.float32).reshape(20, 20) + 1
     depth_of_box, _, _ = measure_object_depth(depth, boxes(box))
     assert depth_of_box[0] == depth[int(box[1]), int(box[0])]
@@ -75,7 +75,7 @@ def test_unknown_statistics_are_refused():
 
 
 def labelled_objects(kitti_object):
-    """(class, box in the depth map, the lidar's depth inside the 3D box, depth map as a network gives it)."""
+    """(class, box in the depth map, lidar depth inside the 3D box, depth map in the size of a network's output)."""
     for split in ("train", "val"):
         for frame in (kitti_object / "ImageSets" / f"{split}_depth.txt").read_text().split():
             sparse = read_depth_png(kitti_object / "training" / "depth_2" / f"{frame}.png")
@@ -102,13 +102,13 @@ def labelled_objects(kitti_object):
 
 @pytest.mark.shared_data
 @pytest.mark.slow
-def test_the_default_is_the_best_or_within_three_thousandths_of_it(shared_data, monkeypatch, capsys):
+def test_the_default_statistic_is_the_best_within_0_003(shared_data, monkeypatch, capsys):
     """Mean relative error against lidar inside labelled boxes; prints the table of docs/object_depth.md."""
     objects = list(labelled_objects(shared_data / "kitti" / "object"))
     error = {}
     counts = defaultdict(int)
     for core in (0.3, 0.5, 0.7, 1.0):
-        monkeypatch.setattr(object_depth, "CORE_SHARE", core)
+        monkeypatch.setattr(object_depth, "CORE_FRACTION", core)
         for statistic in STATISTICS:
             relative = defaultdict(list)
             for name, box, truth, dense in objects:
@@ -121,7 +121,7 @@ def test_the_default_is_the_best_or_within_three_thousandths_of_it(shared_data, 
         print(f"\n{dict(counts)}")
         for (core, statistic), groups in error.items():
             print(f"| {core} | {statistic} | " + " | ".join(f"{groups[g]:.3f}" for g in counts) + " |")
-    assert len(objects) == 1181
+    assert min(counts.values()) >= 30
     chosen = error[0.5, DEFAULT_STATISTIC]
     mean_of_groups = {key: np.mean(list(groups.values())) for key, groups in error.items()}
     assert np.mean(list(chosen.values())) <= min(mean_of_groups.values()) + 0.003

@@ -1,4 +1,4 @@
-"""The predictor end to end with real networks: geometry of its outputs, settings, refusals."""
+"""The predictor with real networks: geometry of its outputs, settings, errors."""
 
 import hashlib
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_shapes_types_and_units(predictor, image):
 
 
 def test_outputs_equal_the_network_run_by_hand(predictor, checkpoint, image):
-    """Resize, network, softmax and depth without any of the predictor's parts."""
+    """Resizing, network, softmax and depth without the parts of the predictor."""
     from mp_perception.network.checkpoint import read_checkpoint
 
     resized = cv2.resize(image, (128, 96), interpolation=cv2.INTER_AREA)
@@ -80,8 +80,8 @@ def test_without_intrinsics_positions_have_depth_only(predictor, image):
     np.testing.assert_array_equal(detections.position[:, 2], detections.depth)
 
 
-def test_a_longer_lens_means_more_metres(predictor, image):
-    """400x300 becomes 128x96, so fy = 400 is 128 network pixels: 1.28 times the training's 100."""
+def test_depth_is_scaled_by_the_focal_length(predictor, image):
+    """400x300 becomes 128x96, so fy = 400 is 128 network pixels: 1.28 times the 100 of the training."""
     plain = predictor.predict(image, CAMERA, replace(ALL, focal_scaling=False))
     scaled = predictor.predict(image, CAMERA, ALL)
     np.testing.assert_allclose(scaled.network_depth, plain.network_depth * 1.28, rtol=1e-5)
@@ -98,7 +98,7 @@ def test_depth_outside_the_wanted_range_is_invalid(predictor, image):
     assert np.nanmin(far) >= middle * 0.999
 
 
-def test_wanted_classes(predictor, image):
+def test_only_wanted_classes_are_reported(predictor, image):
     detections = predictor.predict(image, None, replace(ALL, classes=("Van", "Cyclist"))).detections
     assert {detections.name(i) for i in range(len(detections))} <= {"Van", "Cyclist"}
     assert len(detections) > 0
@@ -143,24 +143,24 @@ def test_any_image_size(predictor, size):
         np.zeros((3, 4, 4), np.uint8),
     ],
 )
-def test_arrays_that_are_no_image(predictor, bad):
+def test_arrays_that_are_not_images_are_refused(predictor, bad):
     with pytest.raises(UserError, match=r"expected an RGB image \(height, width, 3\) of uint8, found"):
         predictor.predict(bad)
 
 
-def test_intrinsics_of_another_size(predictor):
+def test_intrinsics_of_another_image_size_are_refused(predictor):
     with pytest.raises(UserError, match="intrinsics of the image's size 40x30, found 400x300"):
         predictor.predict(np.zeros((30, 40, 3), np.uint8), CAMERA)
 
 
-def test_unknown_settings(predictor, image):
-    with pytest.raises(UserError, match="unknown class 'Tram': these weights know Car, Van"):
+def test_unknown_settings_are_refused(predictor, image):
+    with pytest.raises(UserError, match="unknown class 'Tram': expected one of Car, Van"):
         predictor.predict(image, None, replace(ALL, classes=("Tram",)))
     with pytest.raises(UserError, match="unknown object depth statistic 'wish': expected one of median"):
         predictor.predict(image, None, replace(ALL, object_depth_statistic="wish"))
 
 
-def test_weights_are_named_by_their_hash(predictor, checkpoint):
+def test_weights_are_identified_by_their_hash(predictor, checkpoint):
     assert predictor.weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert not predictor.untrained
 
@@ -173,13 +173,13 @@ def test_weights_are_named_by_their_hash(predictor, checkpoint):
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
         ({"runtime": "abacus"}, "unknown runtime 'abacus': expected one of auto, openvino, onnxruntime, torch"),
         ({"device": "tpu"}, "unknown device 'tpu': expected auto, cpu, cuda or cuda:N"),
-        ({"device": "cuda:99"}, "device 'cuda:99' is not there: found"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not available: expected auto or cpu, found"),
         ({"precision": "fp2"}, "unknown precision 'fp2': expected one of auto, fp32"),
         ({"device": "cpu", "precision": "fp16"}, "precision 'fp16' needs a CUDA device"),
         ({"input_size": (100, 640)}, "multiples of 32"),
     ],
 )
-def test_what_cannot_be_loaded_is_named(checkpoint, arguments, message):
+def test_arguments_that_cannot_be_loaded_are_refused(checkpoint, arguments, message):
     with pytest.raises(UserError, match=message):
         Predictor.load(**{"weights": checkpoint} | arguments)
 
@@ -189,8 +189,8 @@ def test_another_input_size(checkpoint, image):
     assert predictor.predict(image, None, ALL).network_depth.shape == (80, 107)  # 300x400 -> 160x214
 
 
-def test_untrained_networks_are_the_same_everywhere_and_say_so(monkeypatch, image):
-    monkeypatch.setattr("mp_perception.inference.predictor.default_weights", lambda *asked: None)
+def test_untrained_networks_are_reproducible_and_marked(monkeypatch, image):
+    monkeypatch.setattr("mp_perception.inference.predictor.default_weights", lambda *arguments: None)
     first, second = Predictor.load("mobilenet_v2"), Predictor.load("mobilenet_v2")
     assert first.untrained
     assert first.weights_sha256 is None
@@ -199,7 +199,7 @@ def test_untrained_networks_are_the_same_everywhere_and_say_so(monkeypatch, imag
     assert np.isfinite(one.detections.depth).all()
 
 
-def test_closing_gives_the_network_back(checkpoint, image):
+def test_a_closed_predictor_does_not_predict(checkpoint, image):
     predictor = Predictor.load(weights=checkpoint)
     predictor.warm_up()
     predictor.close()

@@ -1,4 +1,4 @@
-"""Images in the network's input: where they lie, and that boxes find the way back."""
+"""Placement of images in the network's input, and of boxes in the image."""
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def test_pixels_equal_opencvs_and_the_rest_is_black():
     assert not buffer[0, :, 636:].any()
 
 
-def test_a_change_of_size_leaves_nothing_of_the_image_before():
+def test_a_change_of_size_removes_the_previous_image():
     preprocess = Preprocessor((192, 640))
     preprocess(np.full((375, 1242, 3), 255, dtype=np.uint8))
     buffer, placement = preprocess(np.full((480, 640, 3), 9, dtype=np.uint8))
@@ -46,14 +46,14 @@ def test_a_change_of_size_leaves_nothing_of_the_image_before():
 
 
 def test_strong_shrinking_averages_all_pixels():
-    """A checkerboard of single pixels must become grey; looking at single pixels would keep black or white."""
+    """A checkerboard of single pixels becomes grey; bilinear interpolation would keep black or white."""
     board = (np.indices((1920, 1920)).sum(axis=0) % 2 * 255).astype(np.uint8)
     buffer, _ = Preprocessor((192, 640))(np.repeat(board[..., None], 3, axis=2))
     assert abs(buffer[0, :, :192].astype(int) - 127).max() <= 1
 
 
 @given(st.integers(50, 2000), st.integers(50, 2000))
-def test_boxes_return_to_their_image_pixels(height, width):
+def test_boxes_are_mapped_back_to_image_pixels(height, width):
     placement = Placement((height, width), letterbox_size((height, width), (192, 640)))
     box = np.array([[0.1 * width, 0.2 * height, 0.7 * width, 0.9 * height]], dtype=np.float32)
     scale = [placement.scale_x, placement.scale_y] * 2

@@ -116,7 +116,7 @@ def test_half_precision_is_measured_in_single_precision():
 
 
 def test_it_trains_where_inference_measures():
-    assert depth.CORE_SHARE == object_depth.CORE_SHARE
+    assert depth.CORE_SHARE == object_depth.CORE_FRACTION
 
 
 def test_wrong_shapes_are_refused():

@@ -1,7 +1,7 @@
-"""A depth network as FastDepth has it: the light one that a robot would run beside a detector.
+"""A depth network like FastDepth (Wofk et al. 2019, not pruned), which a robot may run beside a detector.
 
-MobileNet as encoder, and a decoder of nearest-neighbour upsampling and depthwise convolutions with added skips (Wofk et
-al. 2019), not pruned.  Random weights: it is here to be timed.
+The encoder is MobileNet; the decoder consists of nearest-neighbour upsampling and depthwise convolutions with added
+skip connections.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ENCODER = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
 )
-#: Separable convolutions after which a map of stride 2, 4 and 8 is complete.
+#: Separable convolutions whose outputs, of strides 2, 4 and 8, are added in the decoder.
 _SKIPS = (0, 2, 4)
 _DECODER = (512, 256, 128, 64, 32)
 
@@ -49,7 +49,7 @@ class FastDepthLike(nn.Module):
             current = block(current)
             if number < len(_DECODER) - 1:
                 current = functional.interpolate(current, scale_factor=2, mode="nearest")
-            # Strides 16, 8, 4, 2, 2: those of 8, 4 and 2 have a map of the encoder.
+            # The strides are 16, 8, 4, 2, 2.
             if 1 <= number <= len(_SKIPS):
                 current = current + skips[-number]
         depth: Tensor = self.last(current)
@@ -57,7 +57,7 @@ class FastDepthLike(nn.Module):
 
 
 def _separable(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    """A depthwise and a 1x1 convolution, each with batch norm and ReLU6."""
+    """A depthwise and a 1x1 convolution, each with batch normalisation and ReLU6."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, kernel, stride, padding=kernel // 2, groups=inputs, bias=False),
         nn.BatchNorm2d(inputs),

@@ -1,1 +1,1 @@
-"""From a checkpoint to models that run without PyTorch: the graph, its quantisation, and the proof that it is equal."""
+"""Export of checkpoints to models that run without PyTorch: graph, quantisation, and comparison with PyTorch."""

@@ -1,9 +1,9 @@
-"""What rounding the weights adds to a whole channel, taken off its bias.
+"""Bias correction: quantised weights shift the mean of a channel, and its bias compensates for the shift.
 
-A rounded weight is off by half a step at most, but the values it is multiplied with have all the same sign after a
-ReLU: over the sum of a convolution the errors do not cancel, and the channel is shifted as a whole.  The shift that is
-expected is the weights' error times the mean of each input channel.  Source: Nagel et al., "Data-Free Quantization
-Through Weight Equalization and Bias Correction" (2019), section 4.2, with means that are measured on frames.
+The error of a quantised weight is at most half a step, but after a ReLU all inputs have the same sign: the errors do
+not cancel in the sum of a convolution.  The expected shift of a channel is the error of its weights times the mean of
+each input channel.  Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
+(2019), section 4.2, with means that are measured on frames.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from mp_perception.progress import track
 
 
 def correct_biases(quantised: onnx.ModelProto, original: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> None:
-    """Change the biases of `quantised`, convolution by convolution, to give the means of `original`.
+    """Change the biases of `quantised` so that its convolutions have the channel means of `original`.
 
-    quantised: made from `original` by ONNX Runtime's tool, nodes and initializers named as there; biases are int32.
-    frames: network inputs (h, w, 3), uint8; at least one.  Convolutions without a bias, or left float, stay as they
-    are.  The border, where part of a kernel sees padding, is taken for the rest.
+    Convolutions without a bias, or left in float, stay unchanged.  Padding at the border is neglected.
+
+    Args:
+        quantised: made from `original` by ONNX Runtime's tool, with the same node names; biases are int32.
+        original: the float32 model.
+        frames: network inputs (h, w, 3), uint8; at least one.
     """
     convolutions = {node.name: node for node in original.graph.node if node.op_type in ("Conv", "ConvTranspose")}
     means = _channel_means(original, [node.input[0] for node in convolutions.values()], frames)
@@ -46,7 +49,7 @@ def correct_biases(quantised: onnx.ModelProto, original: onnx.ModelProto, frames
 def _channel_means(
     model: onnx.ModelProto, names: Iterable[str], frames: Sequence[NDArray[np.uint8]]
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Mean of each channel of the feature maps of these names, (channels,)."""
+    """(channels,) mean of each channel of the feature maps with these names."""
     names = list(dict.fromkeys(names))
     averaging = onnx.ModelProto()
     averaging.CopyFrom(model)
@@ -62,7 +65,7 @@ def _channel_means(
 
 
 def _dequantised(node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]) -> NDArray[np.float64]:
-    """The values that a DequantizeLinear makes of an initializer: one scale for each index of its axis."""
+    """The output of a DequantizeLinear of an initializer, with one scale for each index of its axis."""
     steps, scale, zero = (numpy_helper.to_array(tensors[name]).astype(np.float64) for name in node.input)
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
     shape = [-1 if dimension == axis else 1 for dimension in range(steps.ndim)]
@@ -72,17 +75,17 @@ def _dequantised(node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]) 
 def _expected_shift(
     node: onnx.NodeProto, error: NDArray[np.float64], means: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Shift (channels out,) of a convolution's channels.
+    """(channels out,) expected shift of the outputs of a convolution.
 
     error: of the weights, (out, in / groups, h, w); of a transposed convolution (in, out / groups, h, w).
-    means: (channels in,).
+    means: of the inputs, (channels in,).
     """
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     groups = attributes.get("group", 1)
     by_group = means.reshape(groups, -1)
     summed = error.sum(axis=(2, 3))
     by_output = "goi,gi->go"
-    if node.op_type == "ConvTranspose":  # its taps are spread over stride x stride pixels
+    if node.op_type == "ConvTranspose":  # each output pixel receives one in stride x stride taps
         summed /= np.prod(attributes.get("strides", [1, 1]))
         by_output = "gio,gi->go"
     return np.asarray(np.einsum(by_output, summed.reshape(groups, -1, summed.shape[1]), by_group)).ravel()

@@ -1,7 +1,7 @@
-"""The network as an ONNX graph: 8-bit pixels in, what RuntimeOutputs holds out.
+"""The network as an ONNX graph from 8-bit pixels to the outputs of RuntimeOutputs.
 
-Normalisation and the bound of the depth are part of the graph.  Softmax, best class and box decoding are not: NumPy
-does them on the few boxes that pass the threshold, in less time than a graph needs for all (docs/export.md).
+Normalisation and the conversion of depth to metres are part of the graph.  Softmax, best class and box decoding are
+not: NumPy computes them for the few boxes above the threshold, in less time than the graph (docs/export.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mp_perception.network.multitask import MultiTaskNetwork
 
 
 class _PixelsLast(nn.Module):
-    """The network with the inputs and outputs of a runtime."""
+    """A network with the input and the outputs of a runtime."""
 
     def __init__(self, network: MultiTaskNetwork) -> None:
         super().__init__()
@@ -31,18 +31,19 @@ class _PixelsLast(nn.Module):
 
 
 def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: bool = False) -> onnx.ModelProto:
-    """The graph of a network in evaluation mode for one input size (height, width) and batches of any size.
+    """The graph of a network in evaluation mode, for one input size (height, width) and any batch size.
 
-    half: weights and arithmetic in float16; inputs and outputs stay as they are.  Batch norm is folded into the
-    convolutions.
+    Batch normalisation is folded into the convolutions.
+
+    half: weights and arithmetic in float16; input and outputs keep their types.
     """
     traced = _PixelsLast(copy.deepcopy(network)).eval().cpu()
     if half:
         traced.half()
-    # Not 1: torch.export takes a batch of one for a constant.
+    # torch.export treats a batch of one as a constant.
     example = torch.zeros((2, *input_size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
-        # Deprecations inside the exporter; nothing a user could change.
+        # Deprecation warnings inside the exporter.
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
             traced,
@@ -54,12 +55,12 @@ def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: 
             dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
         )
     model: onnx.ModelProto = program.model_proto
-    _forget_origin(model)
+    _remove_stack_traces(model)
     return model
 
 
-def _forget_origin(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes about its making: stack traces with the paths of this machine."""
+def _remove_stack_traces(model: onnx.ModelProto) -> None:
+    """Remove the exporter's stack traces, which contain paths of this machine."""
     del model.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     del model.graph.metadata_props[:]

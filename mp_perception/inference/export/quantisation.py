@@ -1,6 +1,6 @@
-"""Eight-bit models by post-training quantisation: weights and activations on grids of 256 steps.
+"""Post-training quantisation of weights and activations to eight bits.
 
-The grids of the activations come from calibration frames.  ONNX Runtime's tool writes them into the graph as
+The ranges of the activations are measured on calibration frames.  ONNX Runtime's tool writes them into the graph as
 QuantizeLinear and DequantizeLinear; ONNX Runtime and OpenVINO both run such a graph in 8-bit arithmetic.
 """
 
@@ -24,15 +24,14 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def quantise(float_model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> onnx.ModelProto:
-    """An 8-bit model from a float32 one.
+    """An 8-bit model of a float32 model.
 
-    frames: network inputs (h, w, 3), uint8, that show what the network will see; at least one.
-    A value's range is the mean of the frames' ranges, so that one odd frame does not make every grid coarse
-    (docs/export.md).
-    Weights take half of the grid (seven bits): processors without VNNI add eight-bit products in 16 bits, which
-    overflow with larger ones, and whoever makes a model need not have the processor that runs it.  What such rounding
-    adds to a channel is taken off its bias (bias_correction.py).
-    What follows the outputs' last convolutions stays float: 256 steps are too few for metres.
+    The range of a value is the mean of its ranges in all frames, so that one unusual frame does not make all steps
+    coarse (docs/export.md).  Weights use seven of the eight bits: processors without VNNI add eight-bit products in 16
+    bits, which would overflow.  Biases compensate for the rounding of weights (bias_correction.py).  The operations
+    after the last convolutions stay in float: 256 steps are too few for metres.
+
+    frames: network inputs (h, w, 3), uint8, similar to those in use; at least one.
     """
     with TemporaryDirectory() as folder:
         prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
@@ -56,7 +55,7 @@ def quantise(float_model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) 
 
 
 class _Frames(CalibrationDataReader):  # type: ignore[misc]
-    """The frames as ONNX Runtime asks for them, one at a time, with a bar that shows how far it is."""
+    """The frames for ONNX Runtime, one at a time, with a progress bar."""
 
     def __init__(self, frames: Sequence[NDArray[np.uint8]]) -> None:
         self._frames: Iterator[NDArray[np.uint8]] = iter(track(frames, "calibrate"))
@@ -67,12 +66,12 @@ class _Frames(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _after_last_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes between the outputs' last convolutions and the outputs."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+    """Names of the nodes between the last convolutions and the outputs."""
+    producers = {name: node for node in model.graph.node for name in node.output}
     found: set[str] = set()
     waiting = [output.name for output in model.graph.output]
     while waiting:
-        node = makers.get(waiting.pop())
+        node = producers.get(waiting.pop())
         if node is not None and node.op_type not in _CONVOLUTIONS and node.name not in found:
             found.add(node.name)
             waiting.extend(node.input)

@@ -1,4 +1,4 @@
-"""What a runtime is: something that runs a network on a batch of images."""
+"""The interface of a runtime, which runs a network on a batch of images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mp_perception.model.checkpoint_description import CheckpointDescription
 
 
 class RuntimeOutputs(NamedTuple):
-    """Raw outputs for B images, float32; equal for all runtimes within a stated bound.
+    """Raw outputs for B images, float32; equal in all runtimes within the bounds of docs/export.md.
 
-    class_logits: (B, N, 1 + classes), logit 0 the background.  box_offsets: (B, N, 4).
+    class_logits: (B, N, 1 + classes), logit 0 is the background.  box_offsets: (B, N, 4).
     depth: (B, h, w) metres at half the input's size.
     """
 
@@ -27,10 +27,10 @@ class RuntimeOutputs(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """Which network to run: a weights file, or a backbone without trained weights.
+    """The network to run.
 
-    weights: the file, or None for an untrained network of `backbone`.
-    input_size: (height, width) instead of the checkpoint's own, or None.
+    weights: a file, or None for an untrained network with `backbone`.
+    input_size: (height, width), or None for that of the checkpoint.
     """
 
     backbone: str
@@ -41,29 +41,34 @@ class NetworkSource:
 class Runtime(ABC):
     """A loaded network.
 
-    name, device, precision: what was taken, for logs and diagnostics.  reason: why this runtime, in a few words.
-    description: the network's.  num_parameters: of its backbone and its depth branch, which is what the paper counts;
-    None if that is not known.
+    name, device, precision: those in use, for logs and diagnostics.
+    reason: why this runtime was chosen, in a few words.
+    description: of the network.
+    num_parameters: of backbone and depth branch, as the paper counts them; None if unknown.
     """
 
     name: str
     device: str
     precision: str
-    reason: str = "as asked"
+    reason: str = "as requested"
     description: CheckpointDescription
     num_parameters: int | None = None
 
     @abstractmethod
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
-        """Load the network; raises UserError for a file, device or precision that cannot be had."""
+        """Load the network.
+
+        Raises:
+            UserError: the file is not valid, or the device or precision is not available.
+        """
 
     @abstractmethod
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
-        """Pixels (B, h, w, 3), RGB, of the description's input size -> raw outputs, the caller's own."""
+        """Raw outputs of pixels (B, h, w, 3), RGB, of the description's input size; the caller owns the outputs."""
 
     def __str__(self) -> str:
         return f"{self.name} on {self.device}, {self.precision} ({self.reason})"
 
     @abstractmethod
     def close(self) -> None:
-        """Give the network's memory back; the runtime cannot run again."""
+        """Release the network; the runtime cannot run again."""

@@ -1,13 +1,13 @@
-"""What an exported model file (.onnx, .xml) carries beside its layers, and the check that its tensors fit.
+"""The metadata of an exported model (.onnx, .xml), and the check of its inputs and outputs.
 
-`mp_perception export` writes these files, ONNX Runtime and OpenVINO run them; both engines read them through here.
-Metadata may come from anywhere, so its size is bounded and every value is checked.
+`mp_perception export` writes the metadata; both runtimes of exported models read it here.  A file may come from an
+untrusted source, so the size of the metadata is bounded and every value is checked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,30 +17,27 @@ from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.model.default_boxes import map_size
 
 #: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, the SHA-256 of the checkpoint in hexadecimal, and
-#: the number of parameters as Runtime has it: batch norm is folded in the graph, so its tensors do not tell.
+#: Runtime.num_parameters, which the graph does not tell because batch normalisation is folded in it.
 DESCRIPTION_KEY = "mp_perception"
 PRECISION_KEY = "mp_perception_precision"
 CHECKPOINT_KEY = "mp_perception_checkpoint_sha256"
 PARAMETERS_KEY = "mp_perception_parameters"
 METADATA_KEYS = (DESCRIPTION_KEY, PRECISION_KEY, CHECKPOINT_KEY, PARAMETERS_KEY)
-#: Arithmetic a file may have been made for.
+#: Precisions of exported models.
 MODEL_PRECISIONS = ("fp32", "fp16", "int8")
-#: Tensors by name: pixels (B, h, w, 3), uint8 RGB, and what RuntimeOutputs holds, float32.
+#: Names of the input, pixels (B, h, w, 3), uint8 RGB, and of the outputs, those of RuntimeOutputs.
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("class_logits", "box_offsets", "depth")
 
 _MAX_DESCRIPTION_CHARACTERS = 1 << 20
 
-#: (element type as ONNX names it, shape with None where the batch may vary) of a tensor.
-TensorType = tuple[str, tuple[int | None, ...]]
-
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What the metadata says.
+    """The metadata of a model.
 
-    precision: one of MODEL_PRECISIONS.  checkpoint_sha256: of the file it was made of, empty if that is not known.
-    num_parameters: as Runtime has it; the first models do not say it.
+    precision: one of MODEL_PRECISIONS.  checkpoint_sha256: of the exported checkpoint; empty if unknown.
+    num_parameters: see `Runtime`; None if unknown, as in the first models.
     """
 
     description: CheckpointDescription
@@ -49,7 +46,7 @@ class ExportedModel:
     num_parameters: int | None = None
 
     def metadata(self) -> dict[str, str]:
-        """The entries that `read_metadata` reads back to an equal model."""
+        """Entries for the model file; `read_metadata` is the inverse."""
         return {
             DESCRIPTION_KEY: self.description.to_json(),
             PRECISION_KEY: self.precision,
@@ -59,13 +56,14 @@ class ExportedModel:
 
 
 def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
-    """The model that a file's metadata describes.
+    """Parse the metadata of the file `path`.
 
-    Raises UserError with one line for metadata that is missing, too large, or out of bounds.
+    Raises:
+        UserError: an entry is missing, too large or not valid.
     """
     text, precision = metadata.get(DESCRIPTION_KEY), metadata.get(PRECISION_KEY)
     if text is None or precision is None:
-        raise UserError(f"{path}: expected a model made by mp_perception export, found one of something else")
+        raise UserError(f"{path}: expected a model written by mp_perception export, found another model")
     if len(text) > _MAX_DESCRIPTION_CHARACTERS:
         raise UserError(
             f"{path}: expected a description of at most {_MAX_DESCRIPTION_CHARACTERS} characters, found {len(text)}"
@@ -82,53 +80,48 @@ def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
     return ExportedModel(description, precision, checkpoint, int(parameters) if parameters else None)
 
 
-def tensor_types(description: CheckpointDescription) -> tuple[dict[str, TensorType], dict[str, TensorType]]:
-    """(inputs, outputs) by name that the model of a description has."""
+def tensor_type(element: str, shape: Iterable[int | None]) -> str:
+    """Element type and shape in words, with "batch" for a size that may vary (None)."""
+    return f"{element} ({', '.join('batch' if side is None else str(side) for side in shape)})"
+
+
+def check_graph(
+    path: Path,
+    description: CheckpointDescription,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    input_size: tuple[int, int] | None,
+) -> None:
+    """Raises UserError unless the graph of a file is that of its description, for the requested input size.
+
+    inputs, outputs: of the graph, in order: name -> tensor_type.  input_size: (height, width); None for any.
+    """
+    for kind, found, expected in zip(("input", "output"), (inputs, outputs), _expected_types(description), strict=True):
+        if list(found) != list(expected):
+            names = ", ".join(found)[:200] or "none"
+            raise UserError(f"{path}: expected {kind}s {', '.join(expected)}, found {names}")
+        for name in found:
+            if found[name] != expected[name]:
+                raise UserError(f"{path}: expected {kind} {name} to be {expected[name]}, found {found[name]}")
     height, width = description.input_size
-    cells = [map_size(description.input_size, level.stride) for level in description.levels]
-    num_boxes = sum(
-        rows * columns * len(level.shapes) for (rows, columns), level in zip(cells, description.levels, strict=True)
-    )
-    inputs: dict[str, TensorType] = {INPUT_NAME: ("uint8", (None, height, width, 3))}
+    if input_size not in (None, (height, width)):
+        raise UserError(
+            f"{path}: expected input size {width}x{height}, for which this model was exported, "
+            f"found {input_size[1]}x{input_size[0]} (export it again with --input-size)"
+        )
+
+
+def _expected_types(description: CheckpointDescription) -> tuple[dict[str, str], dict[str, str]]:
+    """(inputs, outputs) of the graph of a description, in order: name -> tensor_type."""
+    height, width = description.input_size
+    num_boxes = 0
+    for level in description.levels:
+        rows, columns = map_size(description.input_size, level.stride)
+        num_boxes += rows * columns * len(level.shapes)
     shapes = (
         (None, num_boxes, 1 + len(description.class_names)),
         (None, num_boxes, 4),
         (None, height // DEPTH_STRIDE, width // DEPTH_STRIDE),
     )
-    outputs: dict[str, TensorType] = {
-        name: ("float32", shape) for name, shape in zip(OUTPUT_NAMES, shapes, strict=True)
-    }
-    return inputs, outputs
-
-
-def check_tensors(
-    path: Path,
-    description: CheckpointDescription,
-    inputs: Sequence[tuple[str, TensorType]],
-    outputs: Sequence[tuple[str, TensorType]],
-) -> None:
-    """Raises UserError with one line unless the file's tensors, in order, are those of its description."""
-    for kind, found, wanted in zip(("input", "output"), (inputs, outputs), tensor_types(description), strict=True):
-        if [name for name, _ in found] != list(wanted):
-            names = ", ".join(name for name, _ in found)
-            raise UserError(f"{path}: expected {kind}s {', '.join(wanted)}, found {names[:200] or 'none'}")
-        for name, tensor_type in found:
-            if tensor_type != wanted[name]:
-                raise UserError(
-                    f"{path}: expected {kind} {name} to be {_in_words(wanted[name])}, found {_in_words(tensor_type)}"
-                )
-
-
-def check_wanted_size(path: Path, description: CheckpointDescription, wanted: tuple[int, int] | None) -> None:
-    """Raises UserError if another input size (height, width) is wanted than the one the file was made for."""
-    if wanted is not None and tuple(wanted) != tuple(description.input_size):
-        height, width = description.input_size
-        raise UserError(
-            f"{path}: expected input size {width}x{height}, for which this model was exported, "
-            f"found {wanted[1]}x{wanted[0]} (export it again with --input-size)"
-        )
-
-
-def _in_words(tensor_type: TensorType) -> str:
-    element, shape = tensor_type
-    return f"{element} ({', '.join('batch' if side is None else str(side) for side in shape)})"
+    outputs = {name: tensor_type("float32", shape) for name, shape in zip(OUTPUT_NAMES, shapes, strict=True)}
+    return {INPUT_NAME: tensor_type("uint8", (None, height, width, 3))}, outputs

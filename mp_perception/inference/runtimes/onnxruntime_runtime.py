@@ -15,35 +15,33 @@ from mp_perception.inference.runtimes.base import NetworkSource, Runtime, Runtim
 from mp_perception.inference.runtimes.exported_model import (
     INPUT_NAME,
     OUTPUT_NAMES,
-    TensorType,
-    check_tensors,
-    check_wanted_size,
+    check_graph,
     read_metadata,
+    tensor_type,
 )
 
-#: ONNX Runtime's names of the providers that run on a CUDA device, best first.
+#: Execution providers for CUDA devices, best first.
 _CUDA_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
-_CPU_PROVIDER = "CPUExecutionProvider"
+CPU_PROVIDER = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 
 
 class OnnxRuntime(Runtime):
-    """See Runtime.  The precision is the file's own; batches of any size run in one call."""
+    """See Runtime.  The precision is that of the file; a batch of any size runs in one call."""
 
     name = "onnxruntime"
 
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
         assert source.weights is not None
         path = source.weights
-        self._session: onnxruntime.InferenceSession | None = _open(path, _providers(device), num_threads)
+        self._session: onnxruntime.InferenceSession | None = open_session(path, _providers(device), num_threads)
         try:
             metadata = self._session.get_modelmeta().custom_metadata_map
             inputs, outputs = _types(self._session.get_inputs()), _types(self._session.get_outputs())
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
         model = read_metadata(metadata, path)
-        check_tensors(path, model.description, inputs, outputs)
-        check_wanted_size(path, model.description, source.input_size)
+        check_graph(path, model.description, inputs, outputs, source.input_size)
         if precision not in ("auto", model.precision):
             raise UserError(
                 f"{path}: expected precision auto or {model.precision}, for which this model was exported, "
@@ -69,12 +67,17 @@ def has_cuda() -> bool:
     return any(provider in onnxruntime.get_available_providers() for provider in _CUDA_PROVIDERS)
 
 
-def _open(path: Path, providers: list[Any], num_threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, providers: list[Any], num_threads: int) -> onnxruntime.InferenceSession:
+    """A session of any ONNX model with the settings of `OnnxRuntime`.
+
+    Raises:
+        UserError: the file is not an ONNX model.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # Waiting threads would spin and take cores from the rest of the robot: 2.7 times the processor time per image.
+    # Waiting threads would spin and occupy cores of the robot: 2.7 times the processor time per image.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
@@ -85,42 +88,38 @@ def _open(path: Path, providers: list[Any], num_threads: int) -> onnxruntime.Inf
 
 
 def _providers(device: str) -> list[Any]:
-    """What ONNX Runtime is to try, best first; raises UserError for a device that it knows nothing of."""
+    """Execution providers to try, best first; raises UserError for an unknown device or one without a provider."""
     if device == "cpu":
-        return [_CPU_PROVIDER]
+        return [CPU_PROVIDER]
     if device != "auto" and not re.fullmatch(r"cuda(:\d{1,3})?", device):
         raise UserError(f"unknown device '{device}': expected auto, cpu, cuda or cuda:N")
     if not has_cuda():
         if device == "auto":
-            return [_CPU_PROVIDER]
+            return [CPU_PROVIDER]
         raise UserError(
             f"device '{device}' needs ONNX Runtime's CUDA provider: pip install onnxruntime-gpu in place of onnxruntime"
         )
     index = int(device.partition(":")[2] or 0)
     available = onnxruntime.get_available_providers()
     on_cuda = [(provider, {"device_id": index}) for provider in _CUDA_PROVIDERS if provider in available]
-    return [*on_cuda, _CPU_PROVIDER]
+    return [*on_cuda, CPU_PROVIDER]
 
 
-def _device_in_use(asked: str, providers: list[str]) -> str:
-    """Where the session runs; raises UserError if a CUDA device was asked for and ONNX Runtime fell back."""
+def _device_in_use(requested: str, providers: list[str]) -> str:
+    """The device of a session; raises UserError if a CUDA device was requested but ONNX Runtime fell back."""
     if providers[0] in _CUDA_PROVIDERS:
-        return f"cuda:{asked.partition(':')[2] or 0}"
-    if asked.startswith("cuda"):
-        raise UserError(f"device '{asked}' is not there for ONNX Runtime (use device 'auto' or 'cpu')")
+        return f"cuda:{requested.partition(':')[2] or 0}"
+    if requested.startswith("cuda"):
+        raise UserError(f"device '{requested}' is not available to ONNX Runtime: expected auto or cpu")
     return "cpu"
 
 
-def _types(tensors: list[Any]) -> list[tuple[str, TensorType]]:
-    """(name, type) of ONNX Runtime's description of tensors: 'tensor(uint8)', ['batch', 192, 640, 3]."""
-    types = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
-    return [
-        (
-            tensor.name,
-            (
-                types.get(tensor.type, tensor.type),
-                tuple(side if isinstance(side, int) else None for side in tensor.shape),
-            ),
+def _types(tensors: list[Any]) -> dict[str, str]:
+    """name -> tensor_type of tensors as ONNX Runtime describes them: 'tensor(uint8)', ['batch', 192, 640, 3]."""
+    elements = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+    return {
+        tensor.name: tensor_type(
+            elements.get(tensor.type, tensor.type), (side if isinstance(side, int) else None for side in tensor.shape)
         )
         for tensor in tensors
-    ]
+    }

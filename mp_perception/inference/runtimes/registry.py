@@ -1,6 +1,6 @@
-"""Runtimes by name, and which one suits a weights file.
+"""Runtimes by name, and the choice of one for a weights file.
 
-Their modules are imported when chosen, so that an engine that is not used costs nothing.
+The module of a runtime is imported when it is chosen, so that other runtimes cost nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mp_perception.machine import spare_cores
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """One runtime: its module and class, the package it needs, and the endings of the weights files it takes."""
+    """A runtime: its module and class, the library it needs, and the suffixes of the weights files it reads."""
 
     module: str
     class_name: str
@@ -27,37 +27,43 @@ class RuntimeEntry:
 
     @property
     def is_installed(self) -> bool:
-        """Whether its package can be imported."""
+        """Whether its library can be imported."""
         return find_spec(self.package) is not None
 
 
-_ROOM = "mp_perception.inference.runtimes"
-#: Runtimes by name; of those that take a file "auto" takes the first that is installed.
+_PACKAGE = "mp_perception.inference.runtimes"
+#: Runtimes by name; "auto" chooses the first installed one that reads the file.
 RUNTIMES = {
-    "openvino": RuntimeEntry(f"{_ROOM}.openvino_runtime", "OpenVinoRuntime", "openvino", (".xml", ".onnx")),
-    "onnxruntime": RuntimeEntry(f"{_ROOM}.onnxruntime_runtime", "OnnxRuntime", "onnxruntime", (".onnx",)),
-    "torch": RuntimeEntry(f"{_ROOM}.torch_runtime", "TorchRuntime", "torch", (".safetensors",)),
+    "openvino": RuntimeEntry(f"{_PACKAGE}.openvino_runtime", "OpenVinoRuntime", "openvino", (".xml", ".onnx")),
+    "onnxruntime": RuntimeEntry(f"{_PACKAGE}.onnxruntime_runtime", "OnnxRuntime", "onnxruntime", (".onnx",)),
+    "torch": RuntimeEntry(f"{_PACKAGE}.torch_runtime", "TorchRuntime", "torch", (".safetensors",)),
 }
 
-#: Precisions a runtime may offer; "auto" lets it choose.
+#: Precisions of runtimes; "auto" leaves the choice to the runtime.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def load_runtime(
     name: str, source: NetworkSource, device: str = "auto", precision: str = "auto", num_threads: int = 0
 ) -> Runtime:
-    """The network of `source` in a runtime (one of runtime_names()).
+    """The network of `source` in a runtime.
 
-    num_threads: CPU threads; 0 leaves one core to the rest of the robot.
-    Raises UserError for an unknown name, a file that the runtime does not take, a package that is not installed, or
-    for what the runtime refuses.
+    Args:
+        name: one of runtime_names().
+        source: the network.
+        device: auto, cpu, cuda or cuda:N.
+        precision: one of PRECISIONS.
+        num_threads: CPU threads; 0 for all cores but one.
+
+    Raises:
+        UserError: a name is unknown, the runtime does not read the file or is not installed, or loading fails.
     """
     if name not in runtime_names():
         raise UserError(f"unknown runtime '{name}': expected one of {', '.join(runtime_names())}")
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision '{precision}': expected one of {', '.join(PRECISIONS)}")
     extension = load_extension("runtimes", name)
-    runtime, reason = (extension, "as asked") if extension else _own_runtime(name, source, device)
+    runtime, reason = (extension, "as requested") if extension else _own_runtime(name, source, device)
     if not isinstance(runtime, type):
         raise UserError(f"extension '{name}': expected a class derived from Runtime, found {runtime!r:.80}")
     loaded: Runtime = runtime(source, device, precision, num_threads or spare_cores())
@@ -66,35 +72,35 @@ def load_runtime(
 
 
 def runtime_names() -> tuple[str, ...]:
-    """The names of RUNTIMES, before them "auto", and those of other installed packages, which auto never takes."""
+    """ "auto", the names of RUNTIMES, and those of other installed packages, which "auto" does not choose."""
     return ("auto", *RUNTIMES, *extension_names("runtimes"))
 
 
 def _own_runtime(name: str, source: NetworkSource, device: str) -> tuple[type[Runtime], str]:
-    """The class of a runtime of ours that takes the source's file, and why this one."""
+    """The class of one of RUNTIMES that reads the file of the source, and the reason for the choice."""
     suffix = _suffix(source.weights)
     fitting = [entry for entry, found in RUNTIMES.items() if suffix in found.suffixes]
-    chosen, reason = (name, "as asked") if name != "auto" else _choose(fitting, suffix, device)
+    chosen, reason = (name, "as requested") if name != "auto" else _choose(fitting, suffix, device)
     if chosen not in fitting:
         wanted = " or ".join(RUNTIMES[chosen].suffixes)
         raise UserError(
-            f"{source.weights or 'no weights'}: expected a {wanted} file for runtime '{chosen}' (mp_perception export "
-            "makes them)"
+            f"{source.weights or 'no weights'}: expected a {wanted} file for runtime '{chosen}' (see mp_perception "
+            "export)"
         )
     entry = RUNTIMES[chosen]
     if not entry.is_installed:
-        raise UserError(f"runtime '{chosen}' needs the package {entry.package}: pip install {entry.package}")
+        raise UserError(f"runtime '{chosen}' needs the library {entry.package}: pip install {entry.package}")
     return getattr(importlib.import_module(entry.module), entry.class_name), reason
 
 
 def _suffix(weights: Path | None) -> str:
-    """The ending that decides the runtime; torch builds untrained networks and explains files of unknown endings."""
+    """The suffix that determines the runtime: that of a checkpoint if the file has another, or for no file."""
     known = {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
     return weights.suffix if weights is not None and weights.suffix in known else ".safetensors"
 
 
 def _choose(fitting: list[str], suffix: str, device: str) -> tuple[str, str]:
-    """The best of the runtimes that take a file of this ending, and why."""
+    """The best of the runtimes that read files with this suffix, and the reason."""
     if len(fitting) == 1:
         return fitting[0], f"the only one for {suffix} files"
     if device != "cpu" and RUNTIMES["onnxruntime"].is_installed:

@@ -13,18 +13,18 @@ from mp_perception.inference.runtimes.base import NetworkSource, Runtime, Runtim
 from mp_perception.network.checkpoint import Network, read_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
-#: Seed of an untrained network, so that two processes show the same.
+#: Seed of an untrained network: its outputs are the same in every process.
 _UNTRAINED_SEED = 0
 
 
 class TorchRuntime(Runtime):
-    """See Runtime.  Runs channels-last, the layout camera images already have."""
+    """See Runtime.  The memory layout is channels-last, that of camera images."""
 
     name = "torch"
 
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
         if precision not in ("auto", "fp32", "fp16"):
-            raise UserError(f"precision '{precision}' is not one of runtime 'torch': expected auto, fp32 or fp16")
+            raise UserError(f"precision '{precision}' is not supported by runtime 'torch': expected auto, fp32 or fp16")
         chosen = _find_device(device)
         self.device = str(chosen)
         self.precision = "fp32" if precision == "auto" else precision
@@ -42,7 +42,7 @@ class TorchRuntime(Runtime):
 
     @classmethod
     def around(cls, network: Network) -> TorchRuntime:
-        """A runtime for a network that lives elsewhere, such as one in training; it is used as it is, where it is."""
+        """A runtime for an existing network, such as one in training; the network is neither copied nor moved."""
         runtime = cls.__new__(cls)
         first = next(network.parameters())
         runtime.device, runtime.precision = str(first.device), "fp32"
@@ -52,7 +52,7 @@ class TorchRuntime(Runtime):
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
-        """See Runtime.run.  The outputs are the caller's own."""
+        """See Runtime.run."""
         if self._network is None:
             raise RuntimeError("the runtime is closed")
         pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
@@ -71,13 +71,13 @@ class TorchRuntime(Runtime):
 
 
 def count_parameters(network: Network) -> int | None:
-    """As Runtime.num_parameters; None for a network without these parts."""
+    """See Runtime.num_parameters; None for a network without these parts."""
     own = (value.numel() for name, value in network.named_parameters() if name.startswith(("backbone.", "decoder.")))
     return sum(own) or None
 
 
 def has_cuda() -> bool:
-    """Whether PyTorch can run on a CUDA device here."""
+    """Whether PyTorch can run on a CUDA device."""
     return torch.cuda.is_available()
 
 
@@ -90,7 +90,7 @@ def _load_network(source: NetworkSource) -> Network:
 
 
 def _find_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N; an explicit cuda that is not there is an error, never a silent fall back."""
+    """auto, cpu, cuda or cuda:N; raises UserError for an explicit CUDA device that is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
@@ -100,5 +100,5 @@ def _find_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = int(name.partition(":")[2] or 0)
     if index >= count:
-        raise UserError(f"device '{name}' is not there: found {count} CUDA devices (use device 'auto' or 'cpu')")
+        raise UserError(f"device '{name}' is not available: expected auto or cpu, found {count} CUDA devices")
     return torch.device("cuda", index)

@@ -1,4 +1,4 @@
-"""The expected shift of a channel, against what a session measures on the model before and after."""
+"""Bias correction against the channel means that a session measures on the models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 48, 64
 
 
 def a_model() -> onnx.ModelProto:
-    """Convolution, depthwise, grouped, transposed (stride 2) and one without a bias; ReLU between them."""
+    """A convolution, a depthwise, a grouped, two transposed ones (stride 2), and one without a bias; ReLU between."""
     generator = np.random.default_rng(3)
     tensors, nodes = [], []
 
@@ -26,7 +26,7 @@ def a_model() -> onnx.ModelProto:
     ) -> str:
         name = f"c{len(nodes)}"
         inputs = [source, f"{name}.weight"]
-        # Weights of one sign and an odd size: their rounding errors add up to something.
+        # Most weights have one sign, so their rounding errors do not cancel.
         weight = generator.uniform(0.05, 1, shape) * generator.choice([-0.3, 1], shape)
         tensors.append(numpy_helper.from_array(weight.astype(np.float32), inputs[1]))
         if bias:
@@ -101,7 +101,7 @@ def test_only_biases_change(frames: list[NDArray[np.uint8]], monkeypatch: pytest
 
 
 def test_one_pixel_wide_convolution_by_hand() -> None:
-    """Weights 1 and 0.6 on steps of 1/64: 0.6 is 38.4 steps and becomes 38, so 0.4/64 is missing of inputs of 200."""
+    """Weights 1 and 0.6 in steps of 1/64: 0.6 is 38.4 steps and becomes 38, so 0.4/64 is lost per input of 200."""
     weight = numpy_helper.from_array(np.array([[1.0, 0.6, 0.0]], np.float32).reshape(1, 3, 1, 1), "w")
     bias = numpy_helper.from_array(np.array([7.0], np.float32), "b")
     graph = helper.make_graph(

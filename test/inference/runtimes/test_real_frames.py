@@ -1,4 +1,4 @@
-"""All runtimes say the same about real frames, with the weights that ship."""
+"""All runtimes give the same results on real frames with the weights that ship."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_FRAMES = 10
 def frames(shared_data: Path) -> list[np.ndarray]:
     files = sorted((shared_data / "kitti" / "object").rglob("image_2/*"))[:NUM_FRAMES]
     if len(files) < NUM_FRAMES:
-        pytest.skip(f"{len(files)} frames in kitti/object: {NUM_FRAMES} are compared")
+        pytest.skip(f"expected {NUM_FRAMES} frames in kitti/object, found {len(files)}")
     return [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in files]
 
 
