@@ -7,17 +7,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mp_perception.data.kitti.calibration import KittiCalibration, read_object_calibration, read_raw_calibration
+from mp_perception.data.kitti.depth import read_depth_png
+from mp_perception.data.kitti.mapping import frames_with_depth, read_mapping
+from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
 from numpy.typing import NDArray
 
 from mp_perception.data.coco import CocoFolder
 from mp_perception.data.frame_sets import Frame, select_frames
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.calibration import KittiCalibration, read_object_calibration, read_raw_calibration
-from mp_perception.data.kitti.depth import read_depth_png
 from mp_perception.data.kitti.labels import read_labels
-from mp_perception.data.kitti.mapping import frames_with_depth, read_mapping
 from mp_perception.data.kitti.raw import RawDrive, read_scan
-from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
 from mp_perception.data.kitti.tracking import read_tracking_labels
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.data.lidar_projection import project_to_depth_map

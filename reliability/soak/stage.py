@@ -69,14 +69,9 @@ class Stage:
         assigned = (f"weights:={weights or self.weights}", "diagnostics_period:=0.5", *parameters)
         arguments = [word for parameter in assigned for word in ("-p", parameter)]
         log = self.folder / f"node{len(self._nodes):04d}.txt"
-<<<<<<< HEAD:reliability/day/stage.py
-        variables = {**self.environment, **(environment or {})}
         # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
         arguments += ["--", "--clean-shared-memory"]
-        node = NodeProcess(variables, log, namespace, *arguments, longest=longest)
-=======
         node = NodeProcess({**os.environ, **(environment or {})}, log, namespace, *arguments, longest=time_limit)
->>>>>>> reliability:reliability/soak/stage.py
         self._nodes.append(node)
         return node
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from mp_perception.synthetic.ground import Road
 
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.synthetic.ground import Road
 from mp_perception.synthetic.scene import Actor, CameraLook, Ego, Light, Motion, Scene, Vehicle
 from mp_perception.synthetic.shapes import Model, ModelBuilder
 

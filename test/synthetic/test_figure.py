@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-
 from mp_perception.synthetic.figure import write_figure
 
 

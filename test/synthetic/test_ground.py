@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mp_perception.synthetic.ground import KERB, Road, ground_color, ground_depth
 
 ROAD = Road(0.0, 4.0, 3.0, True, 2, 0.0, None, 0.2, 0.0, 3)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mp_perception.synthetic.curved import NEAR
 
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.synthetic.curved import NEAR
 from mp_perception.synthetic.raster import silhouettes, trace
 from mp_perception.synthetic.shapes import Material, ModelBuilder, join, rotation_about_vertical
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from mp_perception.synthetic.ground import KERB
+
 from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.shapes import rotation_about_vertical
 from mp_perception.synthetic.streets import random_scene

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from mp_perception.synthetic.cyclists import cyclist, random_bicycle
+from mp_perception.synthetic.trucks import random_truck
+
 from mp_perception.synthetic.people import pedestrian, random_person
 from mp_perception.synthetic.streets import random_scene
-from mp_perception.synthetic.trucks import random_truck
 from mp_perception.synthetic.vehicles import random_car, random_van
 
 
