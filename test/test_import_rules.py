@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "visualization"},
     "training": {"network", "model", "losses", "data", "inference", "evaluation", "visualization"},
-    "bags": {"model", "inference", "evaluation", "data", "visualization"},
+    "bags": {"model", "inference", "data", "visualization"},
     "ros": {"model", "inference", "visualization"},
     "ros/replay_node.py": {"bags"},
     "ros/record_node.py": {"bags"},
@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
 TORCH_ROOMS = (
     *("network", "losses", "training"),
     *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
-    *("evaluation/distributed.py", "benchmark/networks"),
+    "benchmark/networks",
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from mp_perception.evaluation.files import describe_versions
+from mp_perception.evaluation.result_files import describe_versions
 from mp_perception.machine import available_cores, library_versions, processor_name, spare_cores
 
 
@@ -14,7 +14,7 @@ def test_versions_are_those_of_what_is_installed() -> None:
 
 
 def test_the_versions_beside_figures_name_what_runs_networks() -> None:
-    assert {"numpy", "openvino", "onnxruntime", "mp_perception", "python"} <= describe_versions()["versions"].keys()
+    assert {"numpy", "openvino", "onnxruntime", "mp_perception", "python"} <= describe_versions().keys()
 
 
 def test_one_core_is_left_to_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

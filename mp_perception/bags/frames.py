@@ -15,6 +15,7 @@ from mp_perception.bags.messages import Message
 from mp_perception.bags.pairing import BagFrame
 from mp_perception.bags.point_clouds import points_of
 from mp_perception.bags.reading import BagReader
+from mp_perception.bags.recorded_outputs import detections_of
 from mp_perception.bags.truth_messages import (
     join_boxes,
     labels_of,
@@ -23,13 +24,20 @@ from mp_perception.bags.truth_messages import (
 )
 from mp_perception.camera_messages import intrinsics_of
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet
+from mp_perception.data.frame_sets import (
+    SINGLE_SCAN,
+    DroppedFrameError,
+    Frame,
+    FrameCamera,
+    FrameSet,
+    RecordedOutputs,
+)
 from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
-from mp_perception.evaluation.protocols import SINGLE_SCAN
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.image_messages import compressed_to_array, depth_to_array, image_to_array
+from mp_perception.prediction import Prediction
 
 Value = TypeVar("Value")
 
@@ -44,31 +52,22 @@ class _Content:
     labels: list[ObjectLabel] | None
 
 
-@dataclass(frozen=True)
-class KnownTruth:
-    """What is known of bags that are scored together.  labelled: classes.  depth: what it was measured with."""
-
-    labelled: frozenset[str]
-    depth: str
-
-
 class BagFrames(FrameSet):
-    """The images of bags, with the truth that the bags hold.
+    """The images of bags, with the truth that the bags hold, and on request with what a node published for them.
 
-    bags: their contents, with different names; a frame is named <bag>/<stamp>.  known: what is known of all the bags
-    that are scored together, where these are a part of them.
-    What is wrong with a frame's truth or camera info leaves that out, and counts it in `problems`: what is wrong, as
-    one line with the first example -> how often.  What is wrong with its image raises UserError when it is read.
+    bags: their contents, with different names; a frame is named <bag>/<stamp>.
+    score_recorded: `recorded_prediction` gives the node's outputs; depth is truth only where the node published depth.
+    A frame whose image is unusable raises DroppedFrameError.  What is wrong with a frame's truth or camera info leaves
+    that out, and is in `problems` until the next frame is read.
     One bag is open at a time; `close` closes it.
     """
 
     def __init__(
         self,
         bags: Sequence[BagContents],
-        known: KnownTruth | None = None,
         class_names: Sequence[str] = DEFAULT_CLASSES,
+        score_recorded: bool = False,
     ) -> None:
-        known = known or known_truth(bags)
         self._places = {f"{bag.name}/{frame.name}": (bag, frame) for bag in bags for frame in bag.frames}
         frames = [
             Frame(
@@ -78,19 +77,16 @@ class BagFrames(FrameSet):
             )
             for name, (bag, frame) in self._places.items()
         ]
-        super().__init__("bag", frames, class_names, known.labelled)
-        self.ground_truth = known.depth
-        self.problems: dict[str, tuple[int, str]] = {}
+        super().__init__("bag", frames, class_names, _labelled_classes(bags))
+        self.ground_truth = _describe_depth(bags)
+        if score_recorded:
+            self.recorded = _recorded_outputs(bags)
         self._reader: BagReader | None = None
         self._loaded: tuple[int, _Content] | None = None
 
     def place(self, index: int) -> tuple[BagContents, BagFrame]:
         """The bag of a frame, and where its messages are."""
         return self._places[self.frames[index].name]
-
-    def load(self, index: int) -> None:
-        """Read a frame and keep it until another one is asked for.  Raises UserError if its image is unusable."""
-        self._content(index)
 
     def read(self, bag: BagContents, topic: str, place: Place) -> Message:
         """A message of a bag."""
@@ -103,16 +99,28 @@ class BagFrames(FrameSet):
             raise UserError(f"{bag.path}: {topic}: a message at {place.time_ns} ns is gone since the bag was opened")
         return self._reader.decode(found)
 
-    def note(self, problem: str, example: str) -> None:
-        """Count a problem; the first example is kept."""
-        count, first = self.problems.get(problem, (0, example))
-        self.problems[problem] = count + 1, first
-
     def close(self) -> None:
         """Close the bag that is open."""
         if self._reader is not None:
             self._reader.__exit__(None, None, None)
             self._reader = None
+
+    def recorded_prediction(self, index: int) -> Prediction:
+        bag, frame = self.place(index)
+        topics, detections, depth = bag.recorded, frame.predicted_detections, frame.predicted_depth
+        if self.recorded is None or topics is None or detections is None or (topics.depth and depth is None):
+            raise DroppedFrameError("no output", f"{bag.path}: the node published nothing at {frame.stamp_ns} ns")
+        height, width = self.image(index).shape[:2]
+        try:
+            message = self.read(bag, topics.detections, detections)
+            objects = detections_of(message, self.recorded.class_names, f"{bag.path}: {topics.detections}")
+            depth_map: NDArray[np.float32] = np.full((height, width), np.nan, dtype=np.float32)
+            if topics.depth is not None and depth is not None:
+                depth_map = depth_to_array(self.read(bag, topics.depth, depth))
+        except UserError as error:
+            raise DroppedFrameError("output unusable", str(error)) from error
+        milliseconds = (detections.time_ns - frame.image.time_ns) / 1e6
+        return Prediction(objects, depth_map, (height, width), {"recorded": milliseconds})
 
     def image(self, index: int) -> NDArray[np.uint8]:
         return self._content(index).image
@@ -133,6 +141,7 @@ class BagFrames(FrameSet):
         return self._loaded[1]
 
     def _decode(self, bag: BagContents, frame: BagFrame) -> _Content:
+        self.problems = []
         image = self._image(bag, frame)
         height, width = image.shape[:2]
         intrinsics = self._optional(bag, bag.topics.camera_info, frame, lambda: self._intrinsics(bag, frame, image))
@@ -155,19 +164,20 @@ class BagFrames(FrameSet):
     def _optional(
         self, bag: BagContents, topic: str | None, frame: BagFrame, read: Callable[[], Value | None]
     ) -> Value | None:
-        """What `read` gives, or None if that is unusable, which is counted."""
+        """What `read` gives, or None if that is unusable, which is a problem."""
         try:
             return read()
         except UserError as error:
-            self.note(f"{bag.name}: {topic} unusable", f"{frame.name}: {error}")
+            self.problems.append((f"{bag.name}: {topic} unusable", f"{frame.name}: {error}"))
             return None
 
     def _image(self, bag: BagContents, frame: BagFrame) -> NDArray[np.uint8]:
-        message = self.read(bag, bag.topics.image, frame.image)
         try:
+            message = self.read(bag, bag.topics.image, frame.image)
             return compressed_to_array(message) if hasattr(message, "format") else image_to_array(message)
         except UserError as error:
-            raise UserError(f"{bag.path}: {bag.topics.image} at {frame.stamp_ns} ns: {error}") from error
+            where = f"{bag.path}: {bag.topics.image} at {frame.stamp_ns} ns"
+            raise DroppedFrameError("image unusable", f"{where}: {error}") from error
 
     def _intrinsics(self, bag: BagContents, frame: BagFrame, image: NDArray[np.uint8]) -> CameraIntrinsics | None:
         if bag.topics.camera_info is None or frame.camera_info is None:
@@ -179,6 +189,8 @@ class BagFrames(FrameSet):
         self, bag: BagContents, frame: BagFrame, size: tuple[int, int], intrinsics: CameraIntrinsics | None
     ) -> NDArray[np.float32] | None:
         """The frame's depth image, or its scan as the camera sees it; of the bag's depth images if it has any."""
+        if self.recorded is not None and (bag.recorded is None or bag.recorded.depth is None):
+            return None
         if bag.topics.depth is not None:
             if frame.depth is None:
                 return None
@@ -222,24 +234,37 @@ class BagFrames(FrameSet):
         return [ObjectLabel(IGNORED_REGION, label.box) if label.class_name in unknown else label for label in labels]
 
 
-def known_truth(bags: Sequence[BagContents]) -> KnownTruth:
-    """What is known of the bags' truth.
+def _labelled_classes(bags: Sequence[BagContents]) -> set[str]:
+    """The classes that all bags with labels label.
 
-    Labelled are the classes that all bags with labels label.  Bags that do not say which those are (LabelInfo) are
-    taken together: what one of them names, somebody looked for in all.
+    Bags that do not say which those are (LabelInfo) are taken together: a class that one of them names is labelled in
+    all of them.
     """
-    told = [set(bag.labelled) for bag in bags if bag.has_labels and bag.says_what_is_labelled]
+    described = [set(bag.labelled) for bag in bags if bag.has_labels and bag.says_what_is_labelled]
     silent = [set(bag.labelled) for bag in bags if bag.has_labels and not bag.says_what_is_labelled]
     if silent:
-        told.append(set.union(*silent))
+        described.append(set.union(*silent))
+    return set.intersection(*described) if described else set()
+
+
+def _describe_depth(bags: Sequence[BagContents]) -> str:
+    """What the bags' true depth is, in words."""
     kinds = set()
     for bag in bags:
         if bag.topics.depth is not None:
             kinds.add(bag.depth_description or f"depth images on {bag.topics.depth}")
         elif bag.topics.scan is not None:
             kinds.add(SINGLE_SCAN)
-    depth = f"mixed: {' and '.join(sorted(kinds))}" if len(kinds) > 1 else next(iter(kinds), "none")
-    return KnownTruth(frozenset(set.intersection(*told) if told else ()), depth)
+    return f"mixed: {' and '.join(sorted(kinds))}" if len(kinds) > 1 else next(iter(kinds), "none")
+
+
+def _recorded_outputs(bags: Sequence[BagContents]) -> RecordedOutputs:
+    """The classes that the outputs in all bags can name: those of their LabelInfo, else our weights'."""
+    named = [bag.predicted_classes or DEFAULT_CLASSES for bag in bags]
+    thresholds = {bag.recorded_threshold for bag in bags if bag.recorded_threshold is not None}
+    return RecordedOutputs(
+        tuple(name for name in named[0] if all(name in names for names in named)), frozenset(thresholds)
+    )
 
 
 def _has_depth(frame: BagFrame) -> bool:

@@ -53,7 +53,6 @@ from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
-from mp_perception.evaluation.evaluate import describe_ground_truth
 from mp_perception.progress import track
 
 #: Stamp of the first frame where the data have none: midnight of KITTI's first day.
@@ -196,7 +195,7 @@ def _write(
         if has_depth:
             bag.add_topic(DEPTH_TOPIC, "sensor_msgs/msg/Image")
             bag.add_topic(DEPTH_DESCRIPTION_TOPIC, "std_msgs/msg/String", _LATCHED)
-            bag.write(DEPTH_DESCRIPTION_TOPIC, first.stamp_ns, string_message(describe_ground_truth(data_set)))
+            bag.write(DEPTH_DESCRIPTION_TOPIC, first.stamp_ns, string_message(data_set.ground_truth))
         for moment in track(moments, f"writing {path.name}"):
             if transforms and not fixed:
                 moving = transforms_message(_transforms(moment.calibration, frames), moment.stamp_ns)

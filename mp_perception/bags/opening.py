@@ -1,16 +1,21 @@
-"""Reads a bag in whatever state it is: of a damaged one what can be read, from a copy, and says so."""
+"""Opens bags in any state: of a damaged one what can be read, from a copy, with a note; several bags as a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mp_perception.bags.contents import BagContents, read_contents
+from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.reading import BagReader, DamagedBagError
 from mp_perception.bags.salvage import salvage
 from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.errors import UserError
+from mp_perception.progress import warn
 
 Value = TypeVar("Value")
 
@@ -43,3 +48,57 @@ def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -
     if damage is None:
         return contents
     return replace(contents, source=path, notes=(damage, *contents.notes))
+
+
+@contextmanager
+def open_bags(paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool = False) -> Iterator[BagFrames]:
+    """Bags with ground truth as one data set, for the time of the block.
+
+    topics: those that the user names.  score_recorded: the outputs of a node that the bags hold are scored, not those
+    of a network.  A bag that cannot be used among others that can is reported and left out.
+    Raises UserError if no bag can be used, or the only one.
+    """
+    with tempfile.TemporaryDirectory(prefix="mp_perception_bags_") as workspace:
+        bags, unusable = _usable_bags(paths, topics, score_recorded, Path(workspace))
+        frames = BagFrames(bags, score_recorded=score_recorded)
+        frames.title = bags[0].name + (f" and {len(bags) - 1} more bags" if len(bags) > 1 else "")
+        frames.description = {"name": "bag", "bags": [_describe(bag) for bag in bags], "unusable_bags": unusable}
+        try:
+            yield frames
+        finally:
+            frames.close()
+
+
+def _usable_bags(
+    paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool, workspace: Path
+) -> tuple[list[BagContents], dict[str, str]]:
+    """The bags' contents, under different names, and path -> what is wrong with those that cannot be used."""
+    bags: list[BagContents] = []
+    unusable: dict[str, str] = {}
+    for number, path in enumerate(paths):
+        name = path.resolve().name
+        if sum(other.resolve().name == name for other in paths) > 1:
+            name = f"{number + 1}-{name}"
+        try:
+            bag = open_contents(path, topics, name, workspace)
+            if score_recorded and bag.recorded is None:
+                raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
+            if not (bag.has_depth or bag.has_labels):
+                raise UserError(f"{path}: expected truth (depth images, point clouds, detections), found none")
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            unusable[str(path)] = str(error)
+            warn(str(error))
+            continue
+        bags.append(bag)
+        for note in bag.notes:
+            warn(f"{path}: {note}")
+    if not bags:
+        raise UserError(f"none of {len(paths)} bags can be used; the first: {next(iter(unusable.values()))}")
+    return bags, unusable
+
+
+def _describe(bag: BagContents) -> dict[str, Any]:
+    topics = {kind: topic for kind, topic in asdict(bag.topics).items() if topic}
+    return {"name": bag.name, "path": str(bag.source), "topics": topics, **bag.counts(), "notes": list(bag.notes)}

@@ -1,55 +1,19 @@
-"""The node's outputs in a bag as a Prediction: what was published is scored as it is, and no network runs."""
+"""The node's detections in a bag as Detections: they are scored as they were published."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mp_perception.bags.contents import BagContents
-from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.messages import Message
-from mp_perception.bags.pairing import BagFrame
-from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.errors import UserError
-from mp_perception.image_messages import depth_to_array
-from mp_perception.prediction import Detections, Prediction
+from mp_perception.prediction import Detections
 
 #: Where zz stands in the 6x6 covariance of a pose.
 _ZZ = 14
 #: No pixel and no score is larger; what is infinite or no number is neither.
 _LARGEST_NUMBER = 1e9
-
-
-def predicted_classes(bag: BagContents) -> tuple[str, ...]:
-    """The classes that the recorded outputs can name: those of their LabelInfo, else our weights'."""
-    return bag.predicted_classes or DEFAULT_CLASSES
-
-
-def is_complete(bag: BagContents, frame: BagFrame) -> bool:
-    """Whether every output that the bag holds is there for a frame."""
-    wants_depth = bag.recorded is not None and bag.recorded.depth is not None
-    return frame.predicted_detections is not None and (frame.predicted_depth is not None or not wants_depth)
-
-
-def read_prediction(frames: BagFrames, index: int) -> Prediction:
-    """What the node published for a frame; depth is NaN where the bag holds no depth images.
-
-    Raises UserError if a message is unusable or not there.
-    """
-    bag, frame = frames.place(index)
-    recorded = bag.recorded
-    if recorded is None or frame.predicted_detections is None:
-        raise UserError(f"{bag.path}: expected recorded detections of the image at {frame.stamp_ns} ns, found none")
-    height, width = frames.image(index).shape[:2]
-    message = frames.read(bag, recorded.detections, frame.predicted_detections)
-    detections = detections_of(message, predicted_classes(bag), f"{bag.path}: {recorded.detections}")
-    depth: NDArray[np.float32] = np.full((height, width), np.nan, dtype=np.float32)
-    if recorded.depth is not None and frame.predicted_depth is not None:
-        depth = depth_to_array(frames.read(bag, recorded.depth, frame.predicted_depth))
-    milliseconds = (frame.predicted_detections.time_ns - frame.image.time_ns) / 1e6
-    return Prediction(detections, depth, (height, width), {"recorded": milliseconds})
 
 
 def detections_of(message: Message, class_names: Sequence[str], where: str) -> Detections:

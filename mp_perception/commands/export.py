@@ -142,7 +142,8 @@ def _accuracy_table(checkpoint: Path, out: Path, input_size: tuple[int, int] | N
     """Accuracy of the checkpoint and of the model, and the change."""
     from rich.table import Table
 
-    from mp_perception.evaluation.evaluate import evaluate, headline_figures
+    from mp_perception.evaluation.figures import headline_figures
+    from mp_perception.evaluation.scoring import evaluate
     from mp_perception.inference.predictor import Predictor
     from mp_perception.progress import track
 

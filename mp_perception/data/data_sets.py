@@ -46,4 +46,6 @@ def open_data_set(
     if not root.is_dir():
         raise UserError(f"{root}: no such folder, expected the data set {name}")
     data_set: FrameSet = opened(root, split, class_names)
+    data_set.title = f"{name}{'' if split is None else f', {Path(split).stem}'}"
+    data_set.description = {"name": name, "root": str(root), "split": split}
     return data_set

@@ -10,6 +10,7 @@ from abc import ABC
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,16 @@ from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
+from mp_perception.prediction import Prediction
 
 #: Neighbour -> class that it is easily taken for.  If a neighbour is not a class of the network, detecting it as the
 #: other is neither right nor wrong (KITTI's rules of average precision).
 NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
+
+#: What depth maps are, in words.
+SINGLE_SCAN = "single lidar scan, projected (nearest point wins)"
+IMPROVED_DEPTH = "KITTI's improved ground truth (11 scans, checked against stereo)"
+EXACT_DEPTH = "exact depth of the synthetic scene"
 
 _IMAGE_SUFFIXES = (".png", ".jpg")
 
@@ -50,15 +57,38 @@ class FrameCamera:
     label_to_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
 
 
+@dataclass(frozen=True)
+class RecordedOutputs:
+    """What a node published for the frames of a data set.
+
+    class_names: those that the outputs can name.  score_thresholds: with which they were published, where known.
+    """
+
+    class_names: tuple[str, ...]
+    score_thresholds: frozenset[float]
+
+
+class DroppedFrameError(UserError):
+    """A frame that an evaluation leaves out and counts.  reason: in two or three words, the same for many frames."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
 class FrameSet(ABC, Sequence[Sample]):
     """A data set: frames in order of their names; index it for samples.
 
     origin: its name in the registry.  frames: at least one.  class_names: the classes that the samples' labels index.
     labelled: names of the classes that it labels; all others are unknown in its images.
+    title, description: what it is, for people and for JSON; set by what opens it.
+    ground_truth: what its depth maps are, in words, as far as their folders identify it.
+    recorded: what a node published for its frames, or None.
+    problems: (what was wrong, an example) where something of the frame that was read last could not be used.
     """
-
-    #: What its depth maps are, in words, if their folders do not tell.
-    ground_truth: str | None = None
 
     def __init__(
         self,
@@ -72,6 +102,11 @@ class FrameSet(ABC, Sequence[Sample]):
         self.class_names = tuple(class_names)
         self.labelled_classes = np.array([name in labelled for name in self.class_names], dtype=bool)
         self._inexact: frozenset[str] = frozenset()
+        self.title = origin
+        self.description: dict[str, Any] = {"name": origin}
+        self.recorded: RecordedOutputs | None = None
+        self.problems: list[tuple[str, str]] = []
+        self.ground_truth = _ground_truth(origin, self.frames)
 
     def use_depth_from(self, folder: Path) -> None:
         """Replace the depth map of every frame that has one by <folder>/<name>.png (see `data complete-depth`).
@@ -84,6 +119,7 @@ class FrameSet(ABC, Sequence[Sample]):
                 raise UserError(f"{path}: missing, expected in place of {frame.depth}")
             if frame.depth is not None:
                 self.frames[i] = replace(frame, depth=path)
+        self.ground_truth = _ground_truth(self.origin, self.frames)
 
     def use_labelled_classes(self, class_names: Collection[str]) -> None:
         """Take only these classes as labelled; objects of others become ignored regions.
@@ -123,11 +159,21 @@ class FrameSet(ABC, Sequence[Sample]):
         path = self.frames[index].depth
         return None if path is None else read_depth_png(path)
 
+    def recorded_prediction(self, index: int) -> Prediction:
+        """What a node published for a frame; only where `recorded` is not None.
+
+        Raises DroppedFrameError if it published nothing usable.
+        """
+        raise NotImplementedError
+
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        """The sample of a frame.  Raises UserError naming the file that is missing or wrong."""
+        """The sample of a frame.
+
+        Raises UserError naming the file that is missing or wrong, and DroppedFrameError if only this frame is unusable.
+        """
         frame = self.frames[index]
         image = self.image(index)
         height, width = image.shape[:2]
@@ -175,6 +221,18 @@ class FrameSet(ABC, Sequence[Sample]):
             elif name == IGNORED_REGION or name in self.class_names or NEIGHBOURS.get(name) in self.class_names:
                 ignored.append(label)
         return objects, ignored
+
+
+def _ground_truth(origin: str, frames: Iterable[Frame]) -> str:
+    if origin == "synthetic":
+        return EXACT_DEPTH
+    folders = {part for frame in frames if frame.depth is not None for part in frame.depth.parts[-4:-1]}
+    kinds = []
+    if folders & {"groundtruth", "groundtruth_depth"}:
+        kinds.append(IMPROVED_DEPTH)
+    if folders & {"velodyne_raw", "depth_2"}:
+        kinds.append(SINGLE_SCAN)
+    return f"mixed: {' and '.join(kinds)}" if len(kinds) > 1 else next(iter(kinds), "depth maps of the data set")
 
 
 def find_frames(images: Path, depth: Path | None = None, prefix: str = "") -> list[Frame]:

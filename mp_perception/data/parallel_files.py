@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -35,12 +36,23 @@ def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, descrip
 
 
 @contextmanager
-def worker_processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes with one OpenCV thread each; tasks that have not started when the block ends are cancelled."""
+def worker_processes(
+    workers: int, initialize: Callable[..., None] | None = None, *arguments: object
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes with one OpenCV thread each; tasks that have not started when the block ends are cancelled.
+
+    initialize: called with the arguments at the start of each process.
+    """
     # Spawned, not forked: a forked process would inherit locks of libraries whose threads it does not have.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(workers, context, partial(_start_worker, initialize, *arguments))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(initialize: Callable[..., None] | None, *arguments: object) -> None:
+    cv2.setNumThreads(1)
+    if initialize is not None:
+        initialize(*arguments)

@@ -29,8 +29,8 @@ def coco_mean_average_precision(
 ) -> dict[str, Any]:
     """COCO's figures in percent, None where no object of the kind is labelled.
 
-    images: labels and detections of each image.  class_names: the classes scored; labels of other types are left out,
-    except that ignored regions are COCO's crowd regions of every class, so that detections there do not count.
+    images: labels and detections of each image.  class_names: the classes scored; labels of other classes are left
+    out, except that ignored regions are COCO's crowd regions of every class, so that detections there do not count.
     Returns mAP (IoU 0.50:0.95), AP50, AP75, AP_small, AP_medium, AP_large, AR100 and mAP_by_class.
     Raises UserError if torchmetrics or pycocotools is not installed.
     """
@@ -46,8 +46,8 @@ def coco_mean_average_precision(
         names = [detections.name(i) for i in range(len(detections))]
         known = np.array([name in number for name in names], dtype=bool)
         targets = [(label.box, number[label.class_name], 0) for label in labels if label.class_name in number]
-        regions = [label.box for label in labels if label.class_name == IGNORED_REGION]
-        targets += [(box, i, 1) for box in regions for i in number.values()]
+        ignored = [label.box for label in labels if label.class_name == IGNORED_REGION]
+        targets += [(box, i, 1) for box in ignored for i in number.values()]
         metric.update(
             [
                 {

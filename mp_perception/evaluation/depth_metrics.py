@@ -1,35 +1,42 @@
-"""Errors of depth maps: the paper's six and the four of KITTI's depth benchmark, per image, then the mean over images.
+"""Errors of depth maps over the pixels of one image, and their means over images.
 
-What is compared with what (crop, cap, size) is protocols.py's.
+Which pixels are compared, at which size and within which limits, is in depth_protocols.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from fractions import Fraction
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: d1, d2, d3: share with max(d/p, p/d) below 1.25, 1.25^2, 1.25^3; rel: mean |d - p| / d; rmse: metres; log10: mean
-#: |log10 d - log10 p|; d the truth, p the prediction.
+#: The paper's six; d is the true depth, p the predicted one.  d1, d2, d3: fraction with max(d/p, p/d) below 1.25,
+#: 1.25^2, 1.25^3; rel: mean |d - p| / d; rmse: root of mean (d - p)^2, metres; log10: mean |log10 d - log10 p|.
 SIX_METRICS = ("d1", "d2", "d3", "rel", "rmse", "log10")
+#: The six, and two of Eigen et al. 2014.  sq_rel: mean (d - p)^2 / d, metres; rmse_log: root of mean (ln d - ln p)^2.
+DEPTH_METRICS = (*SIX_METRICS, "sq_rel", "rmse_log")
 #: KITTI's server: SILog: 100 x standard deviation of ln d - ln p; sqErrorRel, absErrorRel: percent; iRMSE: 1/km.
 SERVER_METRICS = ("SILog", "sqErrorRel", "absErrorRel", "iRMSE")
 
+Measure = Callable[[Floats, Floats], dict[str, float]]
 
-def six_depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
-    """The paper's six metrics (SIX_METRICS) over n >= 1 depths (n,), metres, truth > 0.
 
-    A prediction of zero or less is not refused: the formulas are taken literally, as the authors' program does, and
-    so count a negative depth as within every d and make log10 infinite or NaN.
+def depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
+    """DEPTH_METRICS over n >= 1 depths (n,), metres, truth > 0.
+
+    The formulas are also applied to a prediction of zero or less, as the authors' program does: a negative depth
+    counts as within d1, d2 and d3, and log10 and rmse_log become infinite or NaN.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.maximum(truth / prediction, prediction / truth)
         log10 = float(np.mean(np.abs(np.log10(truth) - np.log10(prediction))))
+        rmse_log = math.sqrt(np.mean((np.log(truth) - np.log(prediction)) ** 2))
     difference = np.abs(truth - prediction)
     return {
         "d1": float(np.mean(ratio < 1.25)),
@@ -38,13 +45,15 @@ def six_depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
         "rel": float(np.mean(difference / truth)),
         "rmse": math.sqrt(np.mean(difference**2)),
         "log10": log10,
+        "sq_rel": float(np.mean(difference**2 / truth)),
+        "rmse_log": rmse_log,
     }
 
 
 def server_depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
-    """The four metrics of KITTI's depth prediction server (SERVER_METRICS) over n >= 1 depths (n,), metres, > 0.
+    """SERVER_METRICS over n >= 1 depths (n,), metres, > 0.
 
-    As the depth devkit's evaluation program computes them; its squared error is relative to the squared truth.
+    As the evaluation program of KITTI's depth devkit; its squared error is relative to the squared truth.
     """
     log_difference = np.log(truth) - np.log(prediction)
     relative = np.abs(truth - prediction) / truth
@@ -57,67 +66,56 @@ def server_depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
     }
 
 
-class DepthErrors:
-    """Means over images of what a measure gives, in constant memory.
+@dataclass(frozen=True)
+class ImageErrors:
+    """Errors over the pixels of one image.
 
-    measure: truth (n,) and prediction (n,), metres -> its errors by name (six_depth_errors, server_depth_errors).
-    The sums are exact (fractions), so that the means are the same to the last bit in any order and however images are
-    spread over processes; `merge` joins the parts.
+    errors: (m,) in the order of the measure's metrics; empty if no pixel could be compared.
+    pixels: compared.  non_finite: pixels left out because their prediction is not finite.
+    non_positive: predictions of zero or less.
     """
 
-    def __init__(self, measure: Callable[[Floats, Floats], dict[str, float]]) -> None:
-        self._measure = measure
-        self._sums: dict[str, Fraction] = {}
-        self._undefined: dict[str, int] = {}
-        self._counts = {
-            "images": 0,
-            "images_without_pixels": 0,
-            "pixels": 0,
-            "non_finite_predictions": 0,
-            "non_positive_predictions": 0,
-        }
+    errors: Floats
+    pixels: int
+    non_finite: int
+    non_positive: int
 
-    def add(self, truth: NDArray[np.floating], prediction: NDArray[np.floating], lowest: float | None = None) -> None:
-        """Take an image: truth (n,) metres, > 0, and prediction (n,) metres.
 
-        A prediction that is not finite is counted and its pixel left out; one of zero or less is counted and, if
-        `lowest` is given, raised to it like every one below.  An image without pixels is counted and has no figures.
-        """
-        finite = np.isfinite(prediction)
-        known: Floats = truth[finite].astype(np.float64)
-        found: Floats = prediction[finite].astype(np.float64)
-        self._counts["non_finite_predictions"] += int(finite.size - len(found))
-        self._counts["non_positive_predictions"] += int(np.count_nonzero(found <= 0))
-        if len(found) == 0:
-            self._counts["images_without_pixels"] += 1
-            return
-        if lowest is not None:
-            found = np.maximum(found, lowest)
-        self._counts["images"] += 1
-        self._counts["pixels"] += len(found)
-        for name, value in self._measure(known, found).items():
-            self._sums.setdefault(name, Fraction(0))
-            self._undefined.setdefault(name, 0)
-            if math.isfinite(value):
-                self._sums[name] += Fraction(value)
-            else:
-                self._undefined[name] += 1
+def image_errors(
+    truth: NDArray[np.floating], prediction: NDArray[np.floating], measure: Measure, minimum: float | None = None
+) -> ImageErrors:
+    """Errors of one image.
 
-    def merge(self, other: DepthErrors) -> None:
-        """Take over the images of another part of the same measure."""
-        for mine, others in ((self._counts, other._counts), (self._undefined, other._undefined)):
-            for name, count in others.items():
-                mine[name] = mine.get(name, 0) + count
-        for name, total in other._sums.items():
-            self._sums[name] = self._sums.get(name, Fraction(0)) + total
+    truth: (n,) metres, > 0.  prediction: (n,) metres.  measure: depth_errors or server_depth_errors.
+    minimum: predictions below it are raised to it; None leaves them as they are.
+    """
+    finite = np.isfinite(prediction)
+    true, predicted = truth[finite].astype(np.float64), prediction[finite].astype(np.float64)
+    raised = predicted if minimum is None else np.maximum(predicted, minimum)
+    return ImageErrors(
+        errors=np.array(list(measure(true, raised).values()) if len(true) else [], dtype=np.float64),
+        pixels=len(true),
+        non_finite=int(finite.size - len(true)),
+        non_positive=int(np.count_nonzero(predicted <= 0)),
+    )
 
-    def means(self) -> dict[str, float | None]:
-        """Mean over images by name; None if one image's figure is infinite or not a number.  Empty without images."""
-        return {
-            name: None if self._undefined[name] else float(total / self._counts["images"])
-            for name, total in self._sums.items()
-        }
 
-    def counts(self) -> dict[str, int]:
-        """Images, images without a pixel to score, pixels scored, and predictions not finite, and of zero or less."""
-        return dict(self._counts)
+def mean_errors(images: Sequence[ImageErrors], metrics: Sequence[str]) -> dict[str, Any]:
+    """Counts, and the mean of each metric over the images that have pixels, ready for JSON.
+
+    A mean is None if it is infinite or NaN for one of the images; without any image there are no means.  The sums are
+    exact, so the means do not depend on the order of the images.
+    """
+    compared = [image for image in images if image.pixels]
+    columns = np.array([image.errors for image in compared], dtype=np.float64).T
+    return {
+        "images": len(compared),
+        "images_without_pixels": len(images) - len(compared),
+        "pixels": sum(image.pixels for image in images),
+        "non_finite_predictions": sum(image.non_finite for image in images),
+        "non_positive_predictions": sum(image.non_positive for image in images),
+        **{
+            name: statistics.mean(column.tolist()) if np.isfinite(column).all() else None
+            for name, column in zip(metrics, columns, strict=bool(compared))
+        },
+    }

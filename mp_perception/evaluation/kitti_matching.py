@@ -3,7 +3,7 @@
 What an image contributes to a precision-recall curve depends on the score threshold, but only through the scores of
 its own detections.  So each image is matched once per distinct score, and the table of that (`ImageMatches`) is all
 that average precision needs, for any thresholds: those of the whole set and those of every bootstrap resample
-(detection_metrics.py).  Rules: Geiger, Lenz, Urtasun 2012, and the object devkit's evaluation program.
+(average_precision.py).  Rules: Geiger, Lenz, Urtasun 2012, and the object devkit's evaluation program.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DIFFICULTIES = (
     Difficulty("hard", 25, 2, 0.50),
 )
 
-#: Class -> the type so like it that finding one is neither a hit nor a false alarm.
+#: Class -> the class so similar to it that finding one is neither a hit nor a false alarm.
 _NEIGHBOUR_OF = {name: neighbour for neighbour, name in NEIGHBOURS.items()}
 
 
@@ -60,13 +60,18 @@ class ImageMatches:
     hits: Integers
     false_alarms: Integers
 
+    def counts_at(self, score: float) -> tuple[int, int]:
+        """Hits and false alarms if the detections of at least `score` are taken."""
+        taken = int(np.searchsorted(-self.scores, -score, side="right"))
+        return (int(self.hits[taken - 1]), int(self.false_alarms[taken - 1])) if taken else (0, 0)
+
 
 class ImageOverlaps:
     """Labels and detections of one image with all their overlaps, matched by class and difficulty.
 
     labels: in file order, which decides who is matched first.  detections: in any order; of two with the same score
-    and overlap the first is taken.  Class names are compared exactly; an unknown occlusion or truncation counts as
-    0.  Raises ValueError for boxes or scores that are not finite.
+    and overlap the first is taken.  Class names are compared exactly; an unknown occlusion or truncation counts as 0.
+    Raises ValueError for boxes or scores that are not finite.
     """
 
     def __init__(self, labels: Sequence[ObjectLabel], detections: Detections) -> None:
@@ -80,7 +85,7 @@ class ImageOverlaps:
         areas = [label for label in labels if label.class_name == IGNORED_REGION]
         self._labels = [label for label in labels if label.class_name != IGNORED_REGION]
         self._iou: Floats = box_iou(_label_boxes(self._labels), boxes).astype(np.float64)
-        self._dont_care = _largest_covered_share(boxes, _label_boxes(areas))
+        self._dont_care = _largest_covered_fraction(boxes, _label_boxes(areas))
 
     def match(self, class_name: str, min_iou: float, difficulty: Difficulty) -> ImageMatches:
         """Match the objects and detections of one class; an overlap must be greater than min_iou (0 or more)."""
@@ -92,7 +97,7 @@ class ImageOverlaps:
         overlaps = self._iou[np.ix_(of_class, relevant)]
         steps = np.unique(scores)[::-1]
         hits, taken = _hits_by_score(overlaps, ignored, scores, small, min_iou, steps)
-        # Matched or not, a detection in an ignored region or a small one is not a false alarm.
+        # Matched or not, a detection in a DontCare area and a small one are not false alarms.
         alarming = (scores >= steps[:, None]) & ~taken & ~small & ~(self._dont_care[relevant] > min_iou)
         return ImageMatches(
             counted=int((~ignored).sum()),
@@ -162,8 +167,8 @@ def _label_boxes(labels: Sequence[ObjectLabel]) -> Floats:
     return np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 4)
 
 
-def _largest_covered_share(boxes: Floats, areas: Floats) -> Floats:
-    """(N,) the largest share of each box that one of the areas covers."""
+def _largest_covered_fraction(boxes: Floats, areas: Floats) -> Floats:
+    """(N,) the largest fraction of each box that one of the areas covers."""
     covered = box_intersections(boxes, areas).max(axis=1, initial=0.0)
     own = box_areas(boxes)
     return np.asarray(np.divide(covered, own, out=np.zeros_like(covered), where=own > 0))

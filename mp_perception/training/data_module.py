@@ -18,9 +18,9 @@ from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.mixing import MixedSamples, Source
 from mp_perception.errors import UserError
-from mp_perception.evaluation.distributed import num_processes, process_number
 from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import DataSource, TrainingConfiguration
+from mp_perception.training.processes import num_processes, process_number
 
 #: Classes that copy-paste multiplies, because KITTI's drives hold few of them.
 RARE_CLASSES = ("Pedestrian", "Cyclist")

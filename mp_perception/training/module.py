@@ -14,9 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.errors import UserError
-from mp_perception.evaluation.calibration import Calibration, calibrate
-from mp_perception.evaluation.distributed import from_first, gather, share_of_images
-from mp_perception.evaluation.evaluate import evaluate, headline_figures
+from mp_perception.evaluation.figures import headline_figures
+from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
@@ -29,6 +28,8 @@ from mp_perception.network.matching import match_default_boxes
 from mp_perception.network.multitask import NetworkOutputs, describe_network
 from mp_perception.training.batch import Batch
 from mp_perception.training.configuration import NetworkConfiguration, TrainingConfiguration
+from mp_perception.training.output_calibration import OutputCalibration, calibrate_outputs
+from mp_perception.training.processes import gather, indices_of_process
 
 #: The paper's schedule: the rate is multiplied by this every so many steps.
 _STEP_FACTOR, _STEP_LENGTH = 0.9, 500
@@ -38,7 +39,7 @@ class MultiTaskTraining(lightning.LightningModule):
     """Trains a MultiTaskNetwork as a configuration says."""
 
     default_boxes: Tensor
-    calibration: Calibration
+    calibration: OutputCalibration
 
     def __init__(self, configuration: TrainingConfiguration) -> None:
         super().__init__()
@@ -104,12 +105,11 @@ class MultiTaskTraining(lightning.LightningModule):
     def validation_step(self, data_set: FrameSet, batch_index: int) -> None:
         """One step is one data set, scored as `mp_perception evaluate` scores it."""
         predictor = Predictor(TorchRuntime.around(self.network))
-        parts = gather(evaluate(predictor, data_set, indices=share_of_images(len(data_set))))
-        if parts is not None:
-            for part in parts[1:]:
-                parts[0].merge(part)
-            self.calibration = self.calibration.completed_by(calibrate(parts[0]))
-        figures = from_first(headline_figures(parts[0]) if parts else {})
+        evaluation, *others = gather(evaluate(predictor, data_set, indices=indices_of_process(len(data_set))))
+        for other in others:
+            evaluation.merge(other)
+        self.calibration = self.calibration.completed_by(calibrate_outputs(evaluation))
+        figures = headline_figures(evaluation)
         self._validated.append(figures)
         name = f"validation/{batch_index}-{data_set.origin}"
         self.log_dict({f"{name}/{figure}": value for figure, value in figures.items()}, batch_size=1)
@@ -117,7 +117,7 @@ class MultiTaskTraining(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
         self._validated: list[dict[str, float]] = []
-        self.calibration = Calibration()
+        self.calibration = OutputCalibration()
 
     def on_validation_epoch_end(self) -> None:
         """One number to choose by: the mean of all shares (d1, average precisions) of all validation sets."""

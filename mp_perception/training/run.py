@@ -20,7 +20,6 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from mp_perception.errors import UserError
-from mp_perception.evaluation.distributed import is_first, num_processes
 from mp_perception.files import write_atomically
 from mp_perception.network.faster_rcnn import FASTER_RCNN
 from mp_perception.progress import error_console
@@ -29,6 +28,7 @@ from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
 from mp_perception.training.module import MultiTaskTraining, network_of
 from mp_perception.training.pictures import ValidationPictures
+from mp_perception.training.processes import is_first, num_processes
 from mp_perception.training.two_stage import TwoStageTraining
 
 _MONITOR = "validation/score"

@@ -20,7 +20,6 @@ from mp_perception.commands.bag import app
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.errors import UserError
-from mp_perception.evaluation.evaluate import describe_ground_truth
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
 from mp_perception.synthetic.sensors import camera_of_size
 
@@ -166,5 +165,5 @@ def test_a_drawn_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive,
     assert drawn.parent.name == SYNTHETIC_DATE
     write_raw_drive(RawDrive(drawn), tmp_path / "bag")
     (said,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]
-    assert said[1].data == describe_ground_truth(KittiRaw(drawn)) == "exact depth of the synthetic scene"
+    assert said[1].data == KittiRaw(drawn).ground_truth == "exact depth of the synthetic scene"
     assert KittiRaw(make_raw_drive()).ground_truth is None

@@ -17,7 +17,6 @@ from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
-from mp_perception.evaluation.evaluate import describe_ground_truth
 from mp_perception.synthetic.drive import write_object_set
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
 from mp_perception.synthetic.sensors import camera_of_size
@@ -83,7 +82,7 @@ def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
         assert frames.labels(index) == data_set.labels(index)
         cameras = [source.camera(index, width, height) for source in (data_set, frames)]
         assert np.array_equal(cameras[0].label_to_camera, cameras[1].label_to_camera)  # type: ignore[union-attr]
-    assert frames.problems == {}
+    assert frames.problems == []
     return frames
 
 
@@ -92,7 +91,7 @@ def test_objects(streets: Path, tmp_path: Path, storage: str) -> None:
     assert write_objects(streets, "train", tmp_path / "bag", storage) == NUM_FRAMES  # type: ignore[arg-type]
     data_set = open_data_set("kitti-object", streets, "train")
     frames = check_equal(tmp_path / "bag", data_set)
-    assert describe_ground_truth(frames) == describe_ground_truth(data_set)
+    assert frames.ground_truth == data_set.ground_truth
     assert [frames.depth(index) is None for index in range(NUM_FRAMES)] == [False, True, False]
     assert any(frames.labels(index) for index in range(NUM_FRAMES))
 
@@ -100,7 +99,7 @@ def test_objects(streets: Path, tmp_path: Path, storage: str) -> None:
 def test_synthetic_streets_of_both_layouts(streets: Path, drive: Path, tmp_path: Path) -> None:
     write_synthetic(streets, tmp_path / "streets")
     frames = check_equal(tmp_path / "streets", open_data_set("synthetic", streets))
-    assert describe_ground_truth(frames) == "exact depth of the synthetic scene"
+    assert frames.ground_truth == "exact depth of the synthetic scene"
     write_synthetic(drive, tmp_path / "drive")
     check_equal(tmp_path / "drive", open_data_set("kitti-raw", drive))
     with pytest.raises(UserError, match=r"expected training/ or one <date>/<drive>_sync, found 0 drives"):

@@ -1,16 +1,8 @@
-"""`mp_perception bag` as a user calls it: bags with truth give the figures of the files, whoever does the work."""
+"""`mp_perception bag info` as a user calls it."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mp_perception.bags.messages import image_message
-from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
-from mp_perception.data.data_sets import open_data_set
-from mp_perception.errors import UserError
-from mp_perception.evaluation.evaluate import LOWEST_SCORE, MAX_DETECTIONS, evaluate
-from mp_perception.inference.predictor import PredictionSettings, Predictor
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -58,188 +45,11 @@ def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def split_bag(bag: Path, target: Path, first: int, last: int) -> Path:
-    """A part of a bag: the messages of the frames first..last, and all that is latched."""
-    with BagReader(bag) as reader, BagWriter(target, "sqlite3") as writer:
-        stamps = [message.time_ns for message in reader.messages([IMAGES])]
-        for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type)
-        for message in reader.messages():
-            latched = reader.topics[message.topic].transient_local
-            if latched or stamps[first] <= message.time_ns <= stamps[last]:
-                writer.write_serialized(message.topic, message.time_ns, message.data)
-    return target
-
-
-@pytest.fixture(scope="module")
-def file_figures(streets: Path, street_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `evaluate` says of the same frames as files."""
-    options = ("--dataset", "synthetic", "--root", streets, "--weights", street_weights, "--num-threads", 1)
-    return figures("evaluate", *options, "--resamples", 20, out=tmp_path_factory.mktemp("files") / "out.json")
-
-
-@pytest.mark.slow
-def test_a_bag_gives_the_figures_of_the_files(
-    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
-) -> None:
-    options = ("--weights", street_weights, "--num-threads", 1, "--resamples", 20)
-    outputs = ("--plots", tmp_path / "plots", "--report", tmp_path / "report.html")
-    result = figures("bag", "evaluate", street_bag, *options, *outputs, out=tmp_path / "bag.json")
-    assert without_origin(result) == without_origin(file_figures)
-    # What is compared is neither nothing nor perfect.
-    assert result["detection"]["Pedestrian"]["AP40"]["hard"] > 0
-    assert result["depth"]["protocol"]["ground_truth"] == "exact depth of the synthetic scene"
-    assert set(result["latency_ms"]) == {"preprocess", "inference", "postprocess", "total"}
-    total = result["latency_ms"]["total"]
-    assert 0 < total["median"] <= total["p90"] <= total["p99"]
-    assert result["frames"] == {"received": 6, "scored": 6, "dropped": {}}
-    assert result["data_set"]["bags"][0]["KITTI labels"] == 6
-    assert any((tmp_path / "plots").iterdir())
-    assert "street" in (tmp_path / "report.html").read_text()
-
-
-@pytest.mark.slow
-def test_two_bags_in_two_processes_give_the_figures_of_one(
-    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
-) -> None:
-    bags = [split_bag(street_bag, tmp_path / "first", 0, 3), split_bag(street_bag, tmp_path / "second", 4, 5)]
-    options = ("--weights", street_weights, "--num-threads", 1, "--resamples", 20, "--processes", 2)
-    result = figures("bag", "evaluate", *bags, *options, out=tmp_path / "bag.json")
-    assert without_origin(result) == without_origin(file_figures)
-    assert result["run"]["processes"] == 2
-    assert [bag["frames"] for bag in result["data_set"]["bags"]] == [4, 2]
-
-
-@pytest.mark.slow
-def test_runtime_and_precision_are_those_of_the_user(street_bag: Path, tmp_path: Path) -> None:
-    options = ("--runtime", "onnxruntime", "--precision", "fp32", "--num-threads", 1)
-    result = figures("bag", "evaluate", street_bag, *options, out=tmp_path / "bag.json")
-    assert result["runtime"] == {"name": "onnxruntime", "device": "cpu", "precision": "fp32"}
-    assert result["frames"]["scored"] == 6
-    shown = run("bag", "render", street_bag, tmp_path / "street.mp4", *options)
-    assert (shown.exit_code, (tmp_path / "street.mp4").exists()) == (0, True), shown.output
-    for command in (("evaluate", street_bag), ("render", street_bag, tmp_path / "other.mp4")):
-        refused = run("bag", *command, "--precision", "int8")
-        assert isinstance(refused.exception, UserError)
-        assert "expected a quantised model for precision int8, found fp32" in str(refused.exception)
-
-
-@pytest.mark.slow
-def test_a_bag_that_cannot_be_used_is_left_out_of_many(street_bag: Path, street_weights: Path, tmp_path: Path) -> None:
-    part = split_bag(street_bag, tmp_path / "part", 0, 1)
-    (tmp_path / "broken").mkdir()
-    options = ("--weights", street_weights, "--num-threads", 1)
-    result = figures("bag", "evaluate", tmp_path / "broken", part, *options, out=tmp_path / "bag.json")
-    assert result["frames"]["scored"] == 2
-    (reason,) = result["data_set"]["unusable_bags"].values()
-    assert "expected a rosbag2 with metadata.yaml" in reason
-
-
-@pytest.mark.slow
-def test_a_bag_cut_off_is_scored_as_far_as_it_goes(street_bag: Path, street_weights: Path, tmp_path: Path) -> None:
-    (source,) = street_bag.glob("*.mcap")
-    cut = tmp_path / "cut.mcap"
-    cut.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
-    options = ("--weights", street_weights, "--num-threads", 1)
-    result = figures("bag", "evaluate", cut, *options, out=tmp_path / "bag.json")
-    assert 2 <= result["frames"]["scored"] <= 4
-    ((note, *_),) = [bag["notes"] for bag in result["data_set"]["bags"]]
-    assert "messages can be read, these are taken" in note
-    assert result["data_set"]["bags"][0]["path"] == str(cut)
-
-
-def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> list[int]:
-    """What the node publishes for a bag's images, except for every third one; gives the stamps that are left out."""
-    serialization = pytest.importorskip("rclpy.serialization")
-    from std_msgs.msg import Header
-
-    from mp_perception.bags.frames import BagFrames
-    from mp_perception.bags.opening import open_contents
-    from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.ros.conversions import depth_to_image
-    from mp_perception.ros.detection_messages import detections_to_message, label_info
-
-    predictor = Predictor.load(None, weights, num_threads=1)
-    frames = BagFrames([open_contents(bag, ChosenTopics(), "bag", target.parent)])
-    settings = PredictionSettings(score_threshold=LOWEST_SCORE, max_detections=MAX_DETECTIONS)
-    left_out = []
-    with BagReader(bag) as reader, BagWriter(target) as writer:
-        for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type)
-        writer.add_topic("/detections", "vision_msgs/msg/Detection2DArray")
-        writer.add_topic("/depth/image", "sensor_msgs/msg/Image")
-        writer.add_topic("/label_info", "vision_msgs/msg/LabelInfo")
-        for message in reader.messages():
-            writer.write_serialized(message.topic, message.time_ns, message.data)
-        info = label_info(predictor.description.class_names, predictor.description.score_threshold, Header())
-        writer.write_serialized("/label_info", reader.start_ns, serialization.serialize_message(info))
-        for index in range(len(frames)):
-            stamp = frames.place(index)[1].stamp_ns
-            if index % leave_out == leave_out - 1:
-                left_out.append(stamp)
-                continue
-            sample = frames[index]
-            prediction = predictor.predict(sample.image, sample.intrinsics, settings)
-            header = Header(frame_id="camera_color_left")
-            header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
-            later = stamp + 30_000_000
-            detections = detections_to_message(prediction.detections, header, "name")
-            writer.write_serialized("/detections", later, serialization.serialize_message(detections))
-            depth = depth_to_image(prediction.network_depth, "32FC1", header)
-            writer.write_serialized("/depth/image", later, serialization.serialize_message(depth))
-    return left_out
-
-
-@pytest.mark.slow
-def test_recorded_outputs_are_scored_as_they_are_and_missing_ones_counted(
-    street_bag: Path, streets: Path, street_weights: Path, tmp_path: Path
-) -> None:
-    recorded = tmp_path / "recorded"
-    assert len(record_outputs(street_bag, recorded, street_weights, leave_out=3)) == 2
-    result = figures("bag", "evaluate", recorded, "--recorded", out=tmp_path / "bag.json")
-    assert result["frames"] == {"received": 6, "scored": 4, "dropped": {"no output": 2}}
-    predictor = Predictor.load(None, street_weights, num_threads=1)
-    expected = evaluate(predictor, open_data_set("synthetic", streets), indices=[0, 1, 3, 4]).result(with_coco=True)
-    expected = json.loads(json.dumps(expected))
-    assert {name: result[name] for name in expected} == expected
-    assert result["latency_ms"]["recorded"]["median"] == pytest.approx(30)
-    assert result["score_threshold"] == pytest.approx(predictor.description.score_threshold)
-    # And the network can still be run on that bag: its own outputs are no truth.
-    again = figures("bag", "evaluate", recorded, "--weights", street_weights, out=tmp_path / "again.json")
-    assert again["frames"]["scored"] == 6
-
-
 def no_truth(path: Path) -> Path:
     with BagWriter(path) as bag:
         bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
         bag.write(IMAGES, 5, image_message(np.zeros((96, 320, 3), np.uint8), "rgb8", "camera", 5))
     return path
-
-
-def test_bad_calls_are_answered_in_one_line_and_leave_nothing(street_bag: Path, tmp_path: Path) -> None:
-    bare = no_truth(tmp_path / "bare")
-    out = tmp_path / "out.json"
-    for arguments, expected in (
-        ((tmp_path / "nowhere",), "nowhere: no such bag"),
-        ((bare,), "bare: expected truth (depth images, laser scans, detections), found none"),
-        ((street_bag, "--recorded"), "expected recorded outputs"),
-        ((street_bag, "--depth-topic", "/x"), "no topic /x of type sensor_msgs/msg/Image; it has /ground_truth"),
-        ((street_bag, "--weights", tmp_path / "none.safetensors"), "none.safetensors: no such"),
-        ((bare, bare), "none of 2 bags can be used; the first: "),
-        ((street_bag, "--json", tmp_path), "expected a file for the figures, found a folder"),
-    ):
-        done = run("bag", "evaluate", "--json", out, *arguments)
-        assert isinstance(done.exception, UserError), (arguments, done.output, done.exception)
-        assert expected in str(done.exception)
-        assert "\n" not in str(done.exception)
-        assert not out.exists()
-
-
-def test_a_wrong_bag_ends_the_program_with_exit_code_2(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mp_perception.commands.main", "bag", "evaluate", str(tmp_path / "nowhere")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip().endswith("nowhere: no such bag")
 
 
 def test_info_says_what_an_evaluation_takes(street_bag: Path, tmp_path: Path) -> None:
@@ -255,95 +65,3 @@ def test_info_says_what_an_evaluation_takes(street_bag: Path, tmp_path: Path) ->
         assert line in shown.output
     bare = run("bag", "info", no_truth(tmp_path / "bare"))
     assert "     0  truth of depth: depth images: none" in bare.output
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A dask scheduler and two workers, each a process of its own: the scheduler's address, and the workers."""
-    address = f"tcp://127.0.0.1:{free_port()}"
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
-    worker += ["--no-dashboard", "--local-directory", str(folder)]
-    with (folder / "cluster.log").open("wb") as log:
-        processes = [subprocess.Popen(command, stdout=log, stderr=log) for command in (dask, worker, worker)]
-        try:
-            yield address, processes[1:]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-
-
-@pytest.mark.slow
-def test_a_cluster_gives_the_same_figures_though_a_worker_dies(
-    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
-) -> None:
-    distributed = pytest.importorskip("distributed")
-    bags = [split_bag(street_bag, tmp_path / f"bag_{number}", number, number) for number in range(6)]
-    with cluster(tmp_path) as (address, workers), distributed.Client(address, timeout="60s") as client:
-        client.wait_for_workers(2, timeout=60)
-        command = [sys.executable, "-m", "mp_perception.commands.main", "bag", "evaluate", *map(str, bags)]
-        command += ["--weights", str(street_weights), "--num-threads", "1", "--resamples", "20"]
-        command += ["--cluster", address, "--json", str(tmp_path / "out.json")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            victim = busy_worker(client, {worker.pid for worker in workers})
-            os.kill(victim, signal.SIGKILL)
-            output, _ = process.communicate(timeout=200)
-        finally:
-            process.kill()
-        assert process.returncode == 0, output.decode()
-        assert len(client.scheduler_info()["workers"]) == 1
-    result = json.loads((tmp_path / "out.json").read_text())
-    assert without_origin(result) == without_origin(file_figures)
-    assert result["frames"] == {"received": 6, "scored": 6, "dropped": {}}
-    assert result["run"]["cluster"] == address
-
-
-def busy_worker(client: Any, pids: set[int]) -> int:
-    """The process of a worker that is in the middle of a task."""
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
-        running = [address for address, tasks in client.processing().items() if tasks]
-        if running:
-            (pid,) = client.run(os.getpid, workers=running[:1]).values()
-            assert pid in pids
-            return int(pid)
-        time.sleep(0.02)
-    raise TimeoutError("no worker took a task")
-
-
-def test_a_scheduler_that_is_not_there_is_named(street_bag: Path, street_weights: Path) -> None:
-    pytest.importorskip("distributed")
-    from mp_perception.bags.workers import on_cluster
-
-    address = f"tcp://127.0.0.1:{free_port()}"
-    with pytest.raises(UserError, match=f"--cluster {address}: expected a dask scheduler"), on_cluster(address, len):
-        pass
-
-
-@pytest.mark.slow
-@pytest.mark.shared_data
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("source", ["object", "drive"])
-def test_real_frames_give_the_figures_of_the_files(shared_data: Path, tmp_path: Path, source: str) -> None:
-    kitti, bag = shared_data / "kitti", tmp_path / "bag"
-    if source == "object":
-        made = run("bag", "from-kitti-object", kitti / "object", bag, "--split", "val")
-        files = ("--dataset", "kitti-object", "--root", kitti / "object", "--split", "val")
-    else:
-        drive = kitti / "raw" / "2011_09_26" / "2011_09_26_drive_0005_sync"
-        made = run("bag", "from-kitti-raw", drive, bag)
-        files = ("--dataset", "kitti-raw", "--root", drive)
-    assert made.exit_code == 0, made.output
-    from_files = figures("evaluate", *files, "--num-threads", 1, out=tmp_path / "files.json")
-    from_bag = figures("bag", "evaluate", bag, "--num-threads", 1, out=tmp_path / "bag.json")
-    assert without_origin(from_bag) == without_origin(from_files)
-    assert from_bag["images"]["with_labels"] == (104 if source == "object" else 154)
-    assert from_bag["images"]["with_depth"] == (90 if source == "object" else 154)

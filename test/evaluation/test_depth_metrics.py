@@ -1,4 +1,4 @@
-"""Depth errors by hand, against plain Python loops, and merged in any partition."""
+"""Depth errors by hand, against plain Python loops, and their means in any order."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp_perception.evaluation.depth_metrics import (
+    DEPTH_METRICS,
     SERVER_METRICS,
-    SIX_METRICS,
-    DepthErrors,
+    depth_errors,
+    image_errors,
+    mean_errors,
     server_depth_errors,
-    six_depth_errors,
 )
 
 
-def six_by_loops(truth, prediction):
+def depth_by_loops(truth, prediction):
     n = len(truth)
     within = [0, 0, 0]
     for d, p in zip(truth, prediction, strict=True):
@@ -33,6 +34,8 @@ def six_by_loops(truth, prediction):
         "rel": math.fsum(abs(d - p) / d for d, p in pairs) / n,
         "rmse": math.sqrt(math.fsum((d - p) ** 2 for d, p in pairs) / n),
         "log10": math.fsum(abs(math.log10(d) - math.log10(p)) for d, p in pairs) / n,
+        "sq_rel": math.fsum((d - p) ** 2 / d for d, p in pairs) / n,
+        "rmse_log": math.sqrt(math.fsum(math.log(d / p) ** 2 for d, p in pairs) / n),
     }
 
 
@@ -57,15 +60,15 @@ maps = st.lists(st.tuples(depths, depths), min_size=1, max_size=60)
 @given(maps)
 def test_equal_to_plain_loops(pairs) -> None:
     truth, prediction = np.array(pairs).T
-    assert six_depth_errors(truth, prediction) == pytest.approx(six_by_loops(truth, prediction), rel=1e-9, abs=1e-12)
+    assert depth_errors(truth, prediction) == pytest.approx(depth_by_loops(truth, prediction), rel=1e-9, abs=1e-12)
     # The devkit's variance loses digits where all errors are nearly alike: hence the absolute bound.
     expected = pytest.approx(server_by_loops(truth, prediction), rel=1e-9, abs=1e-4)
     assert server_depth_errors(truth, prediction) == expected
 
 
-def test_six_by_hand() -> None:
+def test_depth_errors_by_hand() -> None:
     """Ratios 1, 1.2, 1.5, 1.9 and 2.5; differences 0, 2, 5, 9, 6."""
-    errors = six_depth_errors(np.array([10.0, 10, 10, 10, 10]), np.array([10.0, 12, 15, 19, 4]))
+    errors = depth_errors(np.array([10.0, 10, 10, 10, 10]), np.array([10.0, 12, 15, 19, 4]))
     assert errors == {
         "d1": pytest.approx(2 / 5),
         "d2": pytest.approx(3 / 5),
@@ -73,13 +76,15 @@ def test_six_by_hand() -> None:
         "rel": pytest.approx(0.44),
         "rmse": pytest.approx(math.sqrt(146 / 5)),
         "log10": pytest.approx(fmean(math.log10(x) for x in (1, 1.2, 1.5, 1.9, 2.5))),
+        "sq_rel": pytest.approx(146 / 50),
+        "rmse_log": pytest.approx(math.sqrt(fmean(math.log(x) ** 2 for x in (1, 1.2, 1.5, 1.9, 2.5)))),
     }
 
 
 def test_the_bounds_of_d_are_exclusive() -> None:
-    assert six_depth_errors(np.array([4.0]), np.array([5.0]))["d1"] == 0
-    assert six_depth_errors(np.array([16.0]), np.array([25.0]))["d2"] == 0
-    assert six_depth_errors(np.array([64.0]), np.array([125.0]))["d3"] == 0
+    assert depth_errors(np.array([4.0]), np.array([5.0]))["d1"] == 0
+    assert depth_errors(np.array([16.0]), np.array([25.0]))["d2"] == 0
+    assert depth_errors(np.array([64.0]), np.array([125.0]))["d3"] == 0
 
 
 def test_server_metrics_by_hand() -> None:
@@ -95,61 +100,51 @@ def test_server_metrics_by_hand() -> None:
     assert server_depth_errors(np.array([8.0, 8]), np.array([4.0, 16]))["SILog"] == pytest.approx(100 * math.log(2))
 
 
+def depth_images(*pairs, minimum=None):
+    return [image_errors(np.array(truth), np.array(found), depth_errors, minimum) for truth, found in pairs]
+
+
 def test_means_are_over_images_not_pixels() -> None:
-    errors = DepthErrors(six_depth_errors)
-    errors.add(np.array([10.0]), np.array([20.0]))
-    errors.add(np.full(99, 10.0), np.full(99, 10.0))
-    assert errors.means()["rel"] == 0.5
-    assert errors.means()["d1"] == 0.5
-    assert errors.counts()["images"] == 2
-    assert errors.counts()["pixels"] == 100
+    means = mean_errors(depth_images(([10.0], [20.0]), ([10.0] * 99, [10.0] * 99)), DEPTH_METRICS)
+    assert (means["rel"], means["d1"], means["images"], means["pixels"]) == (0.5, 0.5, 2, 100)
 
 
-def test_what_is_not_finite_or_positive_is_counted() -> None:
-    errors = DepthErrors(six_depth_errors)
-    errors.add(np.array([10.0, 10, 10, 10, 10]), np.array([10, np.nan, np.inf, -1, 0]), lowest=0.001)
-    errors.add(np.array([10.0]), np.array([np.nan]))
-    errors.add(np.array([]), np.array([]))
-    assert errors.counts() == {
+def test_predictions_that_are_not_finite_or_positive_are_counted() -> None:
+    images = depth_images(
+        ([10.0, 10, 10, 10, 10], [10, np.nan, np.inf, -1, 0]), ([10.0], [np.nan]), ([], []), minimum=0.001
+    )
+    assert mean_errors(images, DEPTH_METRICS) == {
         "images": 1,
         "images_without_pixels": 2,
         "pixels": 3,
         "non_finite_predictions": 3,
         "non_positive_predictions": 2,
+        **{name: pytest.approx(value) for name, value in depth_by_loops([10] * 3, [10, 0.001, 0.001]).items()},
     }
-    assert errors.means() == pytest.approx(six_by_loops([10, 10, 10], [10, 0.001, 0.001]))
 
 
-def test_a_negative_prediction_makes_log10_undefined_unless_raised() -> None:
-    """Taken literally, the formulas call a negative depth good."""
-    errors = DepthErrors(six_depth_errors)
-    errors.add(np.array([10.0, 10]), np.array([-10.0, 10]))
-    errors.add(np.array([10.0]), np.array([10.0]))
-    assert errors.means() == {"d1": 1, "d2": 1, "d3": 1, "rel": 0.5, "rmse": math.sqrt(200) / 2, "log10": None}
+def test_a_negative_prediction_makes_logarithms_undefined_unless_raised() -> None:
+    """The formulas applied to a negative depth count it as good."""
+    means = mean_errors(depth_images(([10.0, 10], [-10.0, 10]), ([10.0], [10.0])), DEPTH_METRICS)
+    figures = {name: means[name] for name in DEPTH_METRICS}
+    expected = {"d1": 1, "d2": 1, "d3": 1, "rel": 0.5, "rmse": math.sqrt(200) / 2, "sq_rel": 10}
+    assert figures == {**expected, "log10": None, "rmse_log": None}
 
 
-def test_without_images_there_are_no_figures() -> None:
-    assert DepthErrors(six_depth_errors).means() == {}
+def test_without_images_there_are_counts_but_no_means() -> None:
+    assert mean_errors([], DEPTH_METRICS)["images"] == 0
+    assert "rel" not in mean_errors([], DEPTH_METRICS)
 
 
-@pytest.mark.parametrize(("measure", "names"), [(six_depth_errors, SIX_METRICS), (server_depth_errors, SERVER_METRICS)])
-def test_any_partition_and_order_gives_the_same_to_the_last_bit(measure, names) -> None:
+@pytest.mark.parametrize(("measure", "metrics"), [(depth_errors, DEPTH_METRICS), (server_depth_errors, SERVER_METRICS)])
+def test_any_order_gives_the_same_means_to_the_last_bit(measure, metrics) -> None:
     random = np.random.default_rng(3)
     # Figures of very different size: an ordinary sum of these depends on its order.
     images = [
-        (random.uniform(1, 80, 5), random.uniform(1e-3, 80, 5) * 10.0 ** random.integers(-2, 8)) for _ in range(200)
+        image_errors(random.uniform(1, 80, 5), random.uniform(1e-3, 80, 5) * 10.0 ** random.integers(-2, 8), measure)
+        for _ in range(200)
     ]
-    results = set()
-    for num_parts in (1, 1, 2, 3, 8):
-        parts = [DepthErrors(measure) for _ in range(num_parts)]
-        for i in random.permutation(len(images)):
-            parts[random.integers(num_parts)].add(*images[i])
-        whole = DepthErrors(measure)
-        for part in parts:
-            whole.merge(part)
-        assert tuple(whole.means()) == names
-        results.add((tuple(whole.means().values()), tuple(whole.counts().values())))
-    assert len(results) == 1
-    naive = {sum(measure(*images[i])["iRMSE" if "iRMSE" in names else "rmse"] for i in order)
-             for order in (range(200), range(199, -1, -1))}  # fmt: skip
-    assert len(naive) == 2
+    results = [mean_errors([images[i] for i in random.permutation(200)], metrics) for _ in range(5)]
+    assert all(result == results[0] for result in results)
+    column = [image.errors[metrics.index("iRMSE" if "iRMSE" in metrics else "rmse")] for image in images]
+    assert sum(column) != sum(column[::-1])

@@ -8,20 +8,32 @@ import math
 import numpy as np
 import pytest
 
+from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.object_label import IGNORED_REGION, Box3D
-from mp_perception.evaluation.object_depth_metrics import MEASURES, TRUTHS, ObjectDepthScorer, match_detections
-from mp_perception.evaluation.object_depth_truth import (
-    ObjectTruths,
-    lidar_depths,
-    mean_depths_in_boxes,
-    object_truths,
+from mp_perception.evaluation.object_depth_metrics import (
+    MEASURES,
+    TRUTHS,
+    join_objects,
+    match_detections,
+    measure_objects,
+    object_figures,
 )
+from mp_perception.evaluation.object_depth_truth import ObjectTruths, depths_in_3d_boxes, object_truths
+from mp_perception.evaluation.paper_protocol import mean_depths_in_boxes
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.prediction import Prediction
 
 # 200x100 pixels; a point (x, y, z) falls on pixel (100 x / z + 100, 100 y / z + 50).
 CAMERA = CameraIntrinsics(fx=100, fy=100, cx=100, cy=50, width=200, height=100)
-SHIFT = np.eye(4)
+
+
+def figures(*images):
+    return object_figures(join_objects(images), DEFAULT_CLASSES, 0.5)
+
+
+def measured(labels, truths, prediction):
+    return measure_objects(labels, truths, prediction, DEFAULT_CLASSES, 0.5)
 
 
 def truths_of(**known):
@@ -33,7 +45,7 @@ def prediction_of(depth, detections):
     return Prediction(detections, np.asarray(depth, dtype=np.float32), (100, 200))
 
 
-def add_scene(scorer, image, make_label, make_detections):
+def scene(make_label, make_detections):
     """A car at 12 m seen as 12.6, a pedestrian at 5 m seen as 5 in the middle of a background at 50, a van missed."""
     labels = [
         make_label("Car", [20, 40, 60, 60], occlusion=1),
@@ -51,23 +63,20 @@ def add_scene(scorer, image, make_label, make_detections):
         [(12.2, 0.15), (5.3, 0.2), (30.0, 1.0)],
     )
     truths = truths_of(
-        lidar=[12, np.nan, 5, np.nan],
+        depth_map=[12, np.nan, 5, np.nan],
         surface=[12.1, np.nan, 5, 30],
         centre=[14, np.nan, 5.3, 32],
-        map_mean=[13, np.nan, 20, 40],
     )
-    scorer.add(image, labels, truths, prediction_of(depth, found))
+    return measured(labels, truths, prediction_of(depth, found))
 
 
 @pytest.fixture
 def result(make_label, make_detections):
-    scorer = ObjectDepthScorer(score_threshold=0.5)
-    add_scene(scorer, "a", make_label, make_detections)
-    return scorer.result()
+    return figures(scene(make_label, make_detections))
 
 
 def test_a_scene_by_hand(result) -> None:
-    assert result["Vehicle"]["count"] == 1  # the van has no lidar depth
+    assert result["Vehicle"]["count"] == 1  # the van has no depth in the map
     assert result["Vehicle"]["rel"] == pytest.approx(0.05)
     assert result["Vehicle"]["rmse"] == pytest.approx(0.6)
     assert result["Vehicle"]["log10"] == pytest.approx(math.log10(12.6 / 12))
@@ -77,22 +86,20 @@ def test_a_scene_by_hand(result) -> None:
     assert surface["rel"] == pytest.approx((0.5 / 12.1 + 3 / 30) / 2)
 
 
-def test_the_paper_s_mean_takes_the_background_in(result) -> None:
-    """The pedestrian fills 60 of its 200 pixels: the mean is (60 * 5 + 140 * 50) / 200."""
-    mean = result["measures"]["box_mean"]["lidar"]["class"]["Pedestrian"]
-    assert mean["rmse"] == pytest.approx((60 * 5 + 140 * 50) / 200 - 5, rel=1e-6)
-    assert "within_one_spread" not in mean
-
-
 def test_detections_are_scored_where_they_found_something(result) -> None:
-    detection = result["measures"]["detection"]["lidar"]["all"]["all"]
+    detection = result["measures"]["detection"]["depth_map"]["all"]["all"]
     assert (detection["count"], detection["without_depth"]) == (2, 0)
     assert detection["rel"] == pytest.approx((0.2 / 12 + 0.3 / 5) / 2, rel=1e-5)
-    # Errors of 0.2 and 0.3 metres at spreads of 0.15 and 0.2: beyond one, within two.
-    assert (detection["within_one_spread"], detection["within_two_spreads"]) == (0, 1)
+    # Errors of 0.2 and 0.3 metres at standard deviations of 0.15 and 0.2: beyond one, within two.
+    assert (detection["within_one_std"], detection["within_two_std"]) == (0, 1)
     surface = result["measures"]["detection"]["surface"]["all"]["all"]
-    assert (surface["count"], surface["without_depth"]) == (2, 0)  # the missed van is no detection without depth
-    assert result["found"]["all"]["all"] == {"objects": 3, "found": 2, "missed": 1, "found_share": pytest.approx(2 / 3)}
+    assert (surface["count"], surface["without_depth"]) == (2, 0)  # the missed van is not a detection without depth
+    assert result["found"]["all"]["all"] == {
+        "objects": 3,
+        "found": 2,
+        "missed": 1,
+        "found_fraction": pytest.approx(2 / 3),
+    }
     assert result["found"]["class"]["Van"]["missed"] == 1
 
 
@@ -107,7 +114,7 @@ def test_groups_by_distance_and_occlusion(result) -> None:
     assert by_distance["40-80 m"]["rel"] is None
     by_occlusion = result["measures"]["box_statistic"]["surface"]["occlusion"]
     assert [by_occlusion[name]["count"] for name in ("visible", "partly", "largely", "unknown")] == [1, 1, 1, 0]
-    assert result["found"]["distance"]["20-40 m"] == {"objects": 1, "found": 0, "missed": 1, "found_share": 0.0}
+    assert result["found"]["distance"]["20-40 m"] == {"objects": 1, "found": 0, "missed": 1, "found_fraction": 0.0}
 
 
 def test_the_result_is_json(result) -> None:
@@ -115,59 +122,30 @@ def test_the_result_is_json(result) -> None:
     assert tuple(result["measures"]) == MEASURES
 
 
-def test_the_paper_s_table_is_a_mean_over_images(make_label, make_detections) -> None:
-    """One image with one car, 100 % off; one with three cars, exact: mean 50 %, over objects 25 %."""
-    scorer = ObjectDepthScorer(0.5)
-    nothing = make_detections([])
-    car = make_label("Car", [20, 40, 60, 60])
-    scorer.add("a", [car], truths_of(map_mean=[10]), prediction_of(np.full((50, 100), 20.0), nothing))
-    scorer.add("b", [car] * 3, truths_of(map_mean=[20] * 3), prediction_of(np.full((50, 100), 20.0), nothing))
-    table = scorer.paper_result()
-    assert table["Vehicle"]["rel"] == 0.5
-    assert (table["Vehicle"]["count"], table["Vehicle"]["images"]) == (4, 2)
-    assert scorer.result()["measures"]["box_mean"]["map_mean"]["category"]["Vehicle"]["rel"] == 0.25
-    assert (table["People"]["rel"], table["People"]["count"]) == (None, 0)
-
-
 def test_objects_without_measured_depth_are_counted(make_label, make_detections) -> None:
-    scorer = ObjectDepthScorer(0.5)
     found = make_detections([("Car", [20, 40, 60, 60], 0.9)], [(np.nan, np.nan)])
     car = make_label("Car", [20, 40, 60, 60])
-    scorer.add("a", [car], truths_of(lidar=[10]), prediction_of(np.full((50, 100), np.nan), found))
+    result = figures(measured([car], truths_of(depth_map=[10]), prediction_of(np.full((50, 100), np.nan), found)))
     for measure in MEASURES:
-        figures = scorer.result()["measures"][measure]["lidar"]["all"]["all"]
-        assert (figures["count"], figures["without_depth"], figures["rel"]) == (0, 1, None)
-    assert scorer.result()["found"]["all"]["all"]["found"] == 1
+        row = result["measures"][measure]["depth_map"]["all"]["all"]
+        assert (row["count"], row["without_depth"], row["rel"]) == (0, 1, None)
+    assert result["found"]["all"]["all"]["found"] == 1
 
 
-def test_merged_parts_give_the_same_json(make_label, make_detections) -> None:
-    random = np.random.default_rng(0)
-
-    def add(scorer, number):
-        seeded = np.random.default_rng(number)
-        labels = [make_label("Car", [x, 40, x + 30, 60]) for x in (5, 60, 120)]
-        truths = truths_of(lidar=seeded.uniform(5, 60, 3), map_mean=seeded.uniform(5, 60, 3))
-        found = make_detections([("Car", [60, 40, 90, 60], 0.9)], [(seeded.uniform(5, 60), 3)])
-        scorer.add(f"{number:03d}", labels, truths, prediction_of(seeded.uniform(1, 80, (50, 100)), found))
-
-    whole, parts = ObjectDepthScorer(0.5), [ObjectDepthScorer(0.5) for _ in range(3)]
-    for number in range(30):
-        add(whole, number)
-    for number in random.permutation(30):
-        add(parts[random.integers(3)], int(number))
-    parts[2].merge(parts[1])
-    parts[2].merge(parts[0])
-    assert json.dumps(parts[2].result()) == json.dumps(whole.result())
-    assert json.dumps(parts[2].paper_result()) == json.dumps(whole.paper_result())
-    assert whole.result()["measures"]["detection"]["lidar"]["all"]["all"]["count"] == 30
-    with pytest.raises(ValueError, match="scored twice"):
-        whole.merge(parts[2])
-    with pytest.raises(ValueError, match="other thresholds"):
-        whole.merge(ObjectDepthScorer(0.4))
+def test_objects_of_several_images_are_one_set(make_label, make_detections) -> None:
+    """The metrics are means over objects: of one image with one car and one with three."""
+    nothing = make_detections([])
+    car = make_label("Car", [20, 40, 60, 60])
+    map_of_20 = prediction_of(np.full((50, 100), 20.0), nothing)
+    result = figures(
+        measured([car], truths_of(depth_map=[10]), map_of_20),
+        measured([car] * 3, truths_of(depth_map=[20] * 3), map_of_20),
+    )
+    assert (result["Vehicle"]["rel"], result["Vehicle"]["count"]) == (0.25, 4)
 
 
-def test_an_empty_set_has_a_result() -> None:
-    result = ObjectDepthScorer(0.5).result()
+def test_images_without_objects_have_figures(make_label, make_detections) -> None:
+    result = figures(measured([], truths_of(depth_map=[]), prediction_of(np.ones((50, 100)), make_detections([]))))
     assert result["Vehicle"]["count"] == result["found"]["all"]["all"]["objects"] == 0
 
 
@@ -195,16 +173,16 @@ def car_ahead(make_label):
     return make_label("Car", [88, 41, 113, 60], box_3d=Box3D((0, 0.75, 10), (1.5, 2, 4), -math.pi / 2))
 
 
-def test_the_lidar_s_depth_is_the_median_of_points_within_both_boxes(make_label) -> None:
+def test_the_depth_is_the_median_of_points_within_both_boxes(make_label) -> None:
     scan = np.full((100, 200), np.nan, dtype=np.float32)
     scan[50, 95:100] = 8, 8.1, 8.2, 8.3, 11
     scan[52, 95:100] = 30  # behind it
     scan[55, 95:100] = 4  # before it
     scan[50, 88] = 11.95  # 1.43 m left of the axis there, though inside the 2D box
     scan[50, 20] = 8  # outside the 2D box
-    assert lidar_depths([car_ahead(make_label)], scan, CAMERA, SHIFT) == pytest.approx([8.2], rel=1e-6)
+    assert depths_in_3d_boxes([car_ahead(make_label)], scan, FrameCamera(CAMERA)) == pytest.approx([8.2], rel=1e-6)
     scan[50, 99] = np.nan
-    assert np.isnan(lidar_depths([car_ahead(make_label)], scan, CAMERA, SHIFT)).all()
+    assert np.isnan(depths_in_3d_boxes([car_ahead(make_label)], scan, FrameCamera(CAMERA))).all()
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4])
@@ -216,27 +194,22 @@ def test_a_point_lies_at_its_pixel_s_centre_as_seen_from_the_shifted_camera(make
     for column in range(80, 125):
         scan = np.full((100, 200), np.nan, dtype=np.float32)
         scan[48:53, column] = 8.05
-        known = np.isfinite(lidar_depths([car], scan, CAMERA, transform))[0]
+        known = np.isfinite(depths_in_3d_boxes([car], scan, FrameCamera(CAMERA, transform)))[0]
         assert known == (abs((column - 100) * 8.05 / 100 - shift) < 1.1)
 
 
 def test_all_truths_of_a_car_ahead(make_label) -> None:
     scan = np.full((100, 200), np.nan, dtype=np.float32)
     scan[45:55, 95:105] = 8
-    target = np.full((100, 200), 20, dtype=np.float32)
-    target[:, :100] = 10
     shift = np.eye(4)
     shift[:3, 3] = 0.06, 0, 0.003
     labels = [car_ahead(make_label), make_label("Car", [0, 0, 50, 50])]
-    truths = object_truths(labels, scan, target, CAMERA, shift)
-    np.testing.assert_allclose(truths.lidar, [8, np.nan])
+    truths = object_truths(labels, scan, FrameCamera(CAMERA, shift))
+    np.testing.assert_allclose(truths.depth_map, [8, np.nan])
     np.testing.assert_allclose(truths.surface, [8.003, np.nan])
     np.testing.assert_allclose(truths.centre, [10.003, np.nan])
-    # Columns 88..99 hold 10 m, 100..112 hold 20 m.
-    np.testing.assert_allclose(truths.map_mean, [(12 * 10 + 13 * 20) / 25, 10])
-    unknown = object_truths(labels, None, None, CAMERA, shift)
-    assert np.isnan(unknown.lidar).all()
-    assert np.isnan(unknown.map_mean).all()
+    assert np.isnan(object_truths(labels, None, FrameCamera(CAMERA, shift)).depth_map).all()
+    assert np.isnan(object_truths(labels, scan, None).centre).all()
 
 
 def test_means_take_the_pixels_whose_centres_lie_inside() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mp_perception.data.data_sets import open_data_set
-from mp_perception.evaluation.evaluate import evaluate, headline_figures
+from mp_perception.evaluation.figures import headline_figures
+from mp_perception.evaluation.scoring import evaluate
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
 from mp_perception.synthetic.drive import write_object_set

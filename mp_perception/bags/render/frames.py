@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.frames import BagFrames
-from mp_perception.bags.recorded_outputs import is_complete, read_prediction
+from mp_perception.data.frame_sets import DroppedFrameError
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
@@ -57,8 +57,8 @@ class FrameSource:
     """Iterates over the frames of a bag.
 
     predictor: None takes the recorded outputs.  score_threshold: of the detections that are shown.
-    After it: without_output, the frames whose recorded outputs are not there or unusable; problems, as BagFrames has
-    them.  Images that cannot be used are left out and counted there.
+    After it: without_output, the frames whose recorded outputs are not there or unusable; problems, what was wrong ->
+    (in how many frames, the first example).  Images that cannot be used are left out and counted there.
     """
 
     def __init__(self, bag: BagContents, predictor: Predictor | None, score_threshold: float) -> None:
@@ -78,22 +78,24 @@ class FrameSource:
 
     def __iter__(self) -> Iterator[RenderedFrame]:
         """Raises UserError if no image can be used."""
-        frames = BagFrames([self._bag])
-        self.problems = frames.problems
+        frames = BagFrames([self._bag], score_recorded=self._predictor is None)
         usable = 0
         try:
             for index in range(len(frames)):
                 try:
-                    frames.load(index)
-                except UserError as error:
-                    frames.note(f"{self._bag.name}: image unusable", str(error))
+                    frame = self._frame(frames, index)
+                except DroppedFrameError as error:
+                    self._count(error.reason, str(error))
                     continue
+                finally:
+                    for problem in frames.problems:
+                        self._count(*problem)
                 usable += 1
-                yield self._frame(frames, index)
+                yield frame
         finally:
             frames.close()
         if not usable:
-            reason = next(iter(frames.problems.values()))[1]
+            reason = next(iter(self.problems.values()))[1]
             raise UserError(f"{self._bag.source}: none of {len(self)} images can be used; the first: {reason}")
 
     def _frame(self, frames: BagFrames, index: int) -> RenderedFrame:
@@ -109,16 +111,18 @@ class FrameSource:
         return self._predictor.predict(frames.image(index), _intrinsics(frames, index), self._settings)
 
     def _recorded(self, frames: BagFrames, index: int) -> Prediction | None:
-        bag, frame = frames.place(index)
-        if not is_complete(bag, frame):
-            return None
         try:
-            prediction = read_prediction(frames, index)
-        except UserError as error:
-            frames.note(f"{bag.name}: output unusable", str(error))
+            prediction = frames.recorded_prediction(index)
+        except DroppedFrameError as error:
+            if error.reason != "no output":
+                self._count(error.reason, str(error))
             return None
         shown = prediction.detections.scores >= self._score_threshold
         return replace(prediction, detections=prediction.detections[shown])
+
+    def _count(self, problem: str, example: str) -> None:
+        count, first = self.problems.get(problem, (0, example))
+        self.problems[problem] = count + 1, first
 
 
 def _intrinsics(frames: BagFrames, index: int) -> CameraIntrinsics | None:

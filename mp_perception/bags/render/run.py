@@ -10,12 +10,12 @@ from pathlib import Path
 
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.opening import open_contents
-from mp_perception.bags.recorded_outputs import predicted_classes
 from mp_perception.bags.render.frames import FrameSource, RenderedBag, RenderedFrame
 from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.errors import UserError
-from mp_perception.evaluation.files import check_can_be_written
-from mp_perception.evaluation.run import NetworkChoice, load_predictor
+from mp_perception.files import check_can_be_written
+from mp_perception.inference.network_choice import NetworkChoice
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.progress import console, track, warn
 
@@ -51,7 +51,7 @@ def run_render(request: RenderRequest) -> None:
             )
         for note in contents.notes:
             warn(f"{request.bag}: {note}")
-        with nullcontext() if network is None else closing(load_predictor(network)) as predictor:
+        with nullcontext() if network is None else closing(network.load_with_warning()) as predictor:
             bag = _describe(contents, None if predictor is None else predictor.description, request.score_threshold)
             source = FrameSource(contents, predictor, bag.score_threshold)
             write(request.out, bag, track(source, "render", len(source)))
@@ -98,7 +98,7 @@ def _describe(
     contents: BagContents, description: CheckpointDescription | None, asked_threshold: float | None
 ) -> RenderedBag:
     if description is None:
-        class_names, known = predicted_classes(contents), contents.recorded_threshold or 0.0
+        class_names, known = contents.predicted_classes or DEFAULT_CLASSES, contents.recorded_threshold or 0.0
         depth_range = CheckpointDescription.depth_range
     else:
         class_names, known = description.class_names, float(description.score_threshold)

@@ -1,4 +1,4 @@
-"""`mp_perception bag evaluate`: figures, plots and report of a network on bags, or of what the node published."""
+"""`mp_perception bag evaluate`: figures, plots and report of a network on bags, or of what a node published."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Device, PrecisionName, RuntimeName, Weights, split_weights
-
-Topic = Annotated[str | None, typer.Option(metavar="TOPIC", help="Found by itself if not named.")]
+from mp_perception.commands.network_options import (
+    Cluster,
+    Device,
+    JsonFile,
+    NumThreads,
+    PlotsFolder,
+    PrecisionName,
+    Processes,
+    ReportFile,
+    Resamples,
+    RuntimeName,
+    ScoreThreshold,
+    Topic,
+    Weights,
+    split_weights,
+)
 
 
 def evaluate(
@@ -20,53 +33,48 @@ def evaluate(
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Score the node's outputs in the bag; no network runs.")
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="File for all figures.")] = None,
-    report: Annotated[Path | None, typer.Option(help="HTML file: all of it in one page to read and send on.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="New folder for curves, best and worst frames.")] = None,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Least score of a detection that finds an object; default: the checkpoint's."),
-    ] = None,
-    resamples: Annotated[
-        int, typer.Option(min=0, max=100_000, help="Bootstrap resamples for intervals of average precision.")
-    ] = 0,
+    json: JsonFile = None,
+    report: ReportFile = None,
+    plots: PlotsFolder = None,
+    score_threshold: ScoreThreshold = None,
+    resamples: Resamples = 0,
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
     depth_topic: Topic = None,
-    scan_topic: Topic = None,
+    points_topic: Topic = None,
     detections_topic: Topic = None,
     detections_3d_topic: Topic = None,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Processes on this machine.")] = 1,
-    cluster: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers do the work.")
-    ] = None,
+    processes: Processes = 1,
+    cluster: Cluster = None,
     device: Device = "auto",
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
-    num_threads: Annotated[
-        int, typer.Option(min=0, max=256, help="CPU threads of each process; 0: all cores but one.")
-    ] = 0,
+    num_threads: NumThreads = 0,
 ) -> None:
     """Score a network on bags with ground truth: depth maps, depth of single objects, average precision, latency.
 
-    Truth are depth images, laser scans (projected through the bag's transforms and camera info) and detection arrays;
-    `mp_perception bag info` says what a bag has. Several bags are joined into one result.
+    Ground truth is depth images, point clouds (projected through the bag's transforms and camera info) and detection
+    arrays; `mp_perception bag info` shows what a bag contains. Several bags are joined into one result.
 
     Example: mp_perception bag evaluate street --weights mobilenet_v2 --report street.html
     """
-    from mp_perception.bags.evaluation import BagRequest, run_bag_evaluation
+    from mp_perception.bags.opening import open_bags
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.evaluation.run import NetworkChoice, Outputs
+    from mp_perception.evaluation.pipeline import EvaluationRequest, run_evaluation
+    from mp_perception.evaluation.result_files import ResultPaths
+    from mp_perception.inference.network_choice import NetworkChoice
 
     network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
     topics = ChosenTopics(
         image=image_topic or "",
         camera_info=camera_info_topic,
         depth=depth_topic,
-        scan=scan_topic,
+        scan=points_topic,
         detections=detections_topic,
         detections_3d=detections_3d_topic,
     )
-    request = BagRequest(tuple(bags), topics, network, score_threshold, resamples, processes, cluster)
-    command = shlex.join(["mp_perception", *sys.argv[1:]])
-    run_bag_evaluation(request, Outputs(json=json, report=report, plots=plots, command=command))
+    paths = ResultPaths(json, report, plots, command=shlex.join(["mp_perception", *sys.argv[1:]]))
+    paths.check()
+    request = EvaluationRequest(network, "eigen", score_threshold, resamples, processes, cluster)
+    with open_bags(bags, topics, recorded) as data_set:
+        run_evaluation(data_set, request, paths)

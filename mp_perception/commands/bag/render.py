@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.bag.evaluate import Topic
 from mp_perception.commands.network_options import (
     Device,
     NumThreads,
     PrecisionName,
     RuntimeName,
+    Topic,
     Weights,
     split_weights,
 )
@@ -46,7 +46,7 @@ def render(
     """
     from mp_perception.bags.render.run import RenderRequest, run_render
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.evaluation.run import NetworkChoice
+    from mp_perception.inference.network_choice import NetworkChoice
 
     network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)

@@ -47,17 +47,17 @@ def replay_evaluate(
     import sys
     import tempfile
 
-    from mp_perception.bags.evaluation import BagRequest, run_bag_evaluation
-    from mp_perception.bags.opening import open_contents
+    from mp_perception.bags.opening import open_bags, open_contents
     from mp_perception.bags.topic_choice import ChosenTopics
     from mp_perception.errors import UserError
-    from mp_perception.evaluation.run import Outputs
+    from mp_perception.evaluation.pipeline import EvaluationRequest, run_evaluation
+    from mp_perception.evaluation.result_files import ResultPaths
     from mp_perception.files import check_new_folder
     from mp_perception.progress import console, warn
     from mp_perception.ros.replay_session import network_parameters
 
-    outputs = Outputs(json=json, report=report, command=shlex.join(["mp_perception", *sys.argv[1:]]))
-    outputs.check()
+    paths = ResultPaths(json=json, report=report, command=shlex.join(["mp_perception", *sys.argv[1:]]))
+    paths.check()
     if keep is not None:
         check_new_folder(keep)
     parameters, own_threshold = network_parameters(*split_weights(weights))
@@ -71,7 +71,8 @@ def replay_evaluate(
         recording = keep or Path(workspace) / "recording" / contents.name
         diagnostics = _record(contents, recording, parameters, rate)
         threshold = own_threshold if score_threshold is None else score_threshold
-        run_bag_evaluation(BagRequest((recording,), ChosenTopics(), None, threshold), outputs)
+        with open_bags([recording], ChosenTopics(), score_recorded=True) as data_set:
+            run_evaluation(data_set, EvaluationRequest(None, score_threshold=threshold), paths)
     console.print(_summary(diagnostics), style="dim", soft_wrap=True)
 
 

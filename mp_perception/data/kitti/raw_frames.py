@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.frame_sets import EXACT_DEPTH, Frame, FrameCamera, FrameSet, select_frames
 from mp_perception.data.kitti.depth_layout import depth_maps, find_depth_root, find_raw_root
 from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
@@ -16,8 +16,6 @@ from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 _CAMERA = 2
-#: What the depth maps of synthetic scenes are, in words.
-EXACT_DEPTH = "exact depth of the synthetic scene"
 
 _read_tracklets = cache(read_tracklets)
 

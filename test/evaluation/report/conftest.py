@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from mp_perception.data.frame_sets import FrameCamera
+from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, RecordedOutputs
 from mp_perception.data.object_label import Box3D, ObjectLabel
-from mp_perception.data.samples import Sample
-from mp_perception.evaluation.evaluate import Evaluation
-from mp_perception.evaluation.report.frames import FrameGallery
-from mp_perception.evaluation.report.html import Report
-from mp_perception.evaluation.report.latency import FrameCounts, Latency
+from mp_perception.evaluation.figures import Evaluation
+from mp_perception.evaluation.frame_scores import ScoringRules
+from mp_perception.evaluation.report.example_frames import example_frames
+from mp_perception.evaluation.report.page import Report
+from mp_perception.evaluation.scoring import ScoringJob
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.prediction import Detections, Prediction
 
@@ -21,18 +21,58 @@ CLASSES = ("Car", "Pedestrian", "Cyclist")
 BOXES = ((20, 30, 80, 80), (120, 20, 150, 90), (200, 30, 240, 85))
 
 
-@pytest.fixture(scope="session")
-def make_frame() -> Callable[..., tuple[Sample, Prediction]]:
-    """A frame whose depth is wrong by a share, with three objects found; its image is noise or grey."""
+class MadeFrames(FrameSet):
+    """Frames whose depth is wrong by a fraction each, with three labelled objects of which some are found.
 
-    def make(
-        name: str, wrong: float, classes: tuple[str, ...] = CLASSES, size: tuple[int, int] = (96, 320), noise: int = 0
-    ) -> tuple[Sample, Prediction]:
-        random = np.random.default_rng(len(name))
-        height, width = size
-        image = (128 + random.integers(-noise, noise + 1, (height, width, 3))).astype(np.uint8)
-        depth = np.full(size, 10.0, np.float32)
-        depth[random.random(size) < 0.5] = np.nan
+    errors: relative depth error by frame; None: no depth map.  found: number of objects found by frame.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        errors: Sequence[float | None],
+        found: Sequence[int],
+        classes: tuple[str, ...] = CLASSES,
+        size: tuple[int, int] = (96, 320),
+        noise: int = 0,
+        ground_truth: str = "exact depth",
+    ) -> None:
+        super().__init__("made", [Frame(name, None) for name in names], classes, classes)
+        self.recorded = RecordedOutputs(classes, frozenset({0.3}))
+        self.ground_truth = ground_truth
+        self._values = {name: values for name, *values in zip(names, errors, found, strict=True)}
+        self._size, self._noise = size, noise
+
+    def image(self, index):
+        random = np.random.default_rng(index)
+        return (128 + random.integers(-self._noise, self._noise + 1, (*self._size, 3))).astype(np.uint8)
+
+    def depth(self, index):
+        if self._values[self.frames[index].name][0] is None:
+            return None
+        depth = np.full(self._size, 10.0, np.float32)
+        depth[np.random.default_rng(index).random(self._size) < 0.5] = np.nan
+        return depth
+
+    def labels(self, index):
+        factor = self._size[1] / 320
+        return [
+            ObjectLabel(
+                name,
+                tuple(factor * edge for edge in box),
+                0.0,
+                0,
+                Box3D(((box[0] - 140) / 20, 1.5, 10), (1.5, 1.6, 3.0), 0),
+            )
+            for name, box in zip(self.class_names, BOXES, strict=True)
+        ]
+
+    def camera(self, index, width, height):
+        return FrameCamera(CameraIntrinsics(200, 200, width / 2, height / 2, width, height))
+
+    def recorded_prediction(self, index):
+        error, found = self._values[self.frames[index].name]
+        height, width = self._size
         numbers = np.ones(3, np.float32)
         detections = Detections(
             boxes=np.array(BOXES, np.float32) * np.float32(width / 320),
@@ -42,44 +82,46 @@ def make_frame() -> Callable[..., tuple[Sample, Prediction]]:
             depth_spread=numbers,
             valid_share=numbers,
             position=np.full((3, 3), np.nan, np.float32),
-            class_names=classes,
+            class_names=self.class_names,
         )
-        known = np.full((height // 2, width // 2), 10 * (1 + wrong), np.float32)
-        return Sample(name, "test", image, classes, depth=depth), Prediction(detections, known, size)
+        depth = np.full((height // 2, width // 2), 10 * (1 + (error or 0)), np.float32)
+        timings = {"inference": 15.0 + index, "publish": 5.0}
+        return Prediction(detections[:found], depth, self._size, timings)
+
+
+def job_of(data_set: MadeFrames, protocol: str = "eigen") -> tuple[ScoringJob, Evaluation]:
+    """The job of scoring a set, and its evaluation."""
+    rules = ScoringRules(protocol, data_set.ground_truth, CLASSES, {}, data_set.class_names, 0.3)
+    job = ScoringJob(data_set, rules)
+    return job, job.score(None, range(len(data_set)))
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., tuple[ScoringJob, Evaluation]]:
+    """Arguments of MadeFrames, and `protocol` -> job and evaluation."""
+
+    def make(*values, protocol: str = "eigen", **more):
+        return job_of(MadeFrames(*values, **more), protocol)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def make_report(
-    make_frame: Callable[..., tuple[Sample, Prediction]], make_label: Callable[..., ObjectLabel]
-) -> Callable[..., Report]:
-    """A whole report on frames of the given names; the first is the best one."""
+def make_report() -> Callable[..., Report]:
+    """A whole report on frames of the given names; the depth of the first is the best."""
 
     def make(
-        names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, protocol: str = "eigen", note: str = "", **frame
+        names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, protocol: str = "eigen", note: str = "", **frames
     ) -> Report:
-        evaluation = Evaluation(protocol, "exact", CLASSES, {}, classes, 0.3)
-        gallery, latency = FrameGallery(0.3), Latency()
-        camera = FrameCamera(CameraIntrinsics(200, 200, 160, 48, 320, 96), np.eye(4))
-        for i, name in enumerate(names):
-            sample, prediction = make_frame(name, 0.05 * (i + 1), classes, **frame)
-            labels = [
-                make_label(kind, box, box_3d=Box3D(((box[0] - 140) / 20, 1.5, 10), (1.5, 1.6, 3.0), 0))
-                for kind, box in zip(classes, BOXES, strict=True)
-            ]
-            evaluation.add(sample, labels, camera, prediction)
-            gallery.add(sample, prediction)
-            latency.add(0.1 * i, 20 + i, {"inference": 15 + i, "publish": 5})
+        errors = [0.05 * (i + 1) for i in range(len(names))]
+        job, evaluation = job_of(MadeFrames(names, errors, [3] * len(names), classes, **frames), protocol)
+        evaluation.dropped |= {f"{i}": f"too old{note}" for i in range(2)}
         result = {
             **evaluation.result(20),
-            "score_threshold": 0.3,
+            "data_set": {"name": f"made{note}", "problems": {}},
             "weights": {"file": f"weights{note}", "sha256": "0" * 64, "untrained": False, "parameters": 2439024}
-            | {"description": {"backbone": "mobilenet_v2"}},
+            | {"description": {"backbone": "mobilenet_v2", "depth_error": 0.09529628769953537}},
         }
-        counts = FrameCounts(len(names) + 3, len(names), {f"too old{note}": 2})
-        return Report(
-            f"Test{note}", f"mp_perception{note}", result, evaluation.detection.curves(), gallery, latency, counts
-        )
+        return Report(f"Test{note}", f"mp_perception{note}", result, example_frames(job, evaluation, None))
 
     return make

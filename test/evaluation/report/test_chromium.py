@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mp_perception.evaluation.report.html import Report, write_report
+from mp_perception.evaluation.report.page import Report, write_report
 
 OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),

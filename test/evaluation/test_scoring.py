@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 
 from mp_perception.data.data_sets import open_data_set
-from mp_perception.data.frame_sets import FrameSet
+from mp_perception.data.frame_sets import DroppedFrameError, Frame, FrameSet, RecordedOutputs
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
-from mp_perception.evaluation.evaluate import (
-    Evaluation,
-    check_protocol,
-    describe_ground_truth,
-    evaluate,
-    headline_figures,
-)
+from mp_perception.evaluation.figures import Evaluation, headline_figures
+from mp_perception.evaluation.frame_scores import ScoringRules, score_frame, scoring_rules
 from mp_perception.evaluation.paper_protocol import padded_depths
-from mp_perception.evaluation.protocols import IMPROVED, SINGLE_SCAN
+from mp_perception.evaluation.scoring import ScoringJob, evaluate
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.synthetic.drive import write_object_set
@@ -45,6 +40,8 @@ def predictor() -> Predictor:
 
 def prediction_from_truth(sample: Sample, random: np.random.Generator | None = None, score: float = 0.9) -> Prediction:
     """All labelled objects and the true depth; with random numbers, shifted boxes, any scores and wrong depth."""
+    assert sample.boxes is not None
+    assert sample.labels is not None
     assert sample.depth is not None
     count = len(sample.boxes)
     boxes, scores, depth = sample.boxes, np.full(count, score, np.float32), sample.depth
@@ -61,32 +58,38 @@ def prediction_from_truth(sample: Sample, random: np.random.Generator | None = N
     return Prediction(detections[order], depth, sample.size)
 
 
-def add_all(evaluation: Evaluation, data_set: FrameSet, indices: list[int], seed: int | None, score: float = 0.9):
+def evaluated(
+    data_set: FrameSet,
+    indices: list[int],
+    seed: int | None,
+    score: float = 0.9,
+    protocol: str = "eigen",
+    threshold: float = 0.3,
+) -> Evaluation:
+    evaluation = Evaluation(ScoringRules(protocol, "truth", SCORED, {}, CLASSES, threshold))
     for index in indices:
         sample = data_set[index]
         random = None if seed is None else np.random.default_rng([seed, index])
         height, width = sample.size
+        labels, camera = data_set.labels(index), data_set.camera(index, width, height)
         prediction = prediction_from_truth(sample, random, score)
-        evaluation.add(sample, data_set.labels(index), data_set.camera(index, width, height), prediction)
+        evaluation.frames[sample.name] = score_frame(evaluation.rules, sample, labels, camera, prediction)
     return evaluation
 
 
-def new_evaluation(protocol: str = "eigen", threshold: float = 0.3) -> Evaluation:
-    return Evaluation(protocol, "truth", SCORED, {}, CLASSES, threshold)
-
-
 def test_the_truth_itself_is_perfect(streets: FrameSet) -> None:
-    evaluation = add_all(new_evaluation(), streets, list(range(4)), seed=None)
+    evaluation = evaluated(streets, list(range(4)), seed=None)
     result = evaluation.result(with_coco=True)
-    assert [result["depth"][name] for name in ("d1", "d2", "d3", "rel", "rmse")] == [1, 1, 1, 0, 0]
+    perfect = {"d1": 1, "d2": 1, "d3": 1, "rel": 0, "rmse": 0, "log10": 0, "sq_rel": 0, "rmse_log": 0}
+    assert {name: result["depth"][name] for name in perfect} == perfect
     assert result["depth"]["images"] == result["images"]["with_depth"] == result["images"]["with_labels"] == 4
-    curves = evaluation.detection.curves()
+    curves = evaluation.curves()
     assert sum(curve.counted for curve in curves) > 50
     for curve in curves:
         # No false alarm anywhere; and one threshold per object, less one pedestrian whose first match (step 3 of the
         # protocol) is an overlapping object of another class that is too low to count.
         num_kept = len(curve.thresholds)
-        lost = 1 if curve.class_name == "Pedestrian" and curve.difficulty != "easy" else 0
+        lost = 1 if curve.criterion.class_name == "Pedestrian" and curve.criterion.difficulty.name != "easy" else 0
         assert num_kept == curve.counted - lost
         assert curve.precision.tolist() == [1.0] * num_kept + [0.0] * (41 - num_kept)
     assert result["coco"]["mAP"] == pytest.approx(100)
@@ -94,16 +97,16 @@ def test_the_truth_itself_is_perfect(streets: FrameSet) -> None:
     assert found["objects"] == found["found"] > 10
     assert result["objects"]["Vehicle"]["count"] > 3
     # What is hidden is measured at what hides it, so the depth is right of those that are seen.
-    by_occlusion = result["objects"]["measures"]["box_statistic"]["lidar"]["occlusion"]
+    by_occlusion = result["objects"]["measures"]["box_statistic"]["depth_map"]["occlusion"]
     assert by_occlusion["visible"]["count"] > 20
     assert by_occlusion["visible"]["d1"] > 0.8 > by_occlusion["largely"]["d1"]
 
 
-@pytest.mark.parametrize("protocol", ["eigen", "official", "selection"])
+@pytest.mark.parametrize("protocol", ["eigen", "selection"])
 def test_parts_give_the_same_figures_to_the_last_bit(streets: FrameSet, protocol: str) -> None:
-    whole = add_all(new_evaluation(protocol), streets, [0, 1, 2, 3], seed=5).result(20, with_coco=True)
+    whole = evaluated(streets, [0, 1, 2, 3], seed=5, protocol=protocol).result(20, with_coco=True)
     for parts in ([[0, 2], [1, 3]], [[3], [2, 1], [0]], [[], [0, 1, 2, 3]]):
-        first, *others = (add_all(new_evaluation(protocol), streets, part, seed=5) for part in parts)
+        first, *others = (evaluated(streets, part, seed=5, protocol=protocol) for part in parts)
         for other in others:
             first.merge(other)
         assert json.dumps(first.result(20, with_coco=True)) == json.dumps(whole)
@@ -111,35 +114,57 @@ def test_parts_give_the_same_figures_to_the_last_bit(streets: FrameSet, protocol
     assert whole["depth"]["protocol"]["name"] == protocol
 
 
-def test_an_image_cannot_be_in_two_parts(streets: FrameSet) -> None:
-    one, other = (add_all(new_evaluation(), streets, [0], seed=5) for _ in range(2))
+def test_parts_that_do_not_fit_are_refused(streets: FrameSet) -> None:
+    one, other = (evaluated(streets, [0], seed=5) for _ in range(2))
     with pytest.raises(ValueError, match="000000 was scored twice"):
         one.merge(other)
+    with pytest.raises(ValueError, match="different rules"):
+        one.merge(evaluated(streets, [1], seed=5, threshold=0.4))
 
 
 def test_detections_below_the_threshold_count_for_precision_but_find_no_object(streets: FrameSet) -> None:
-    result = add_all(new_evaluation(threshold=0.5), streets, [0, 1, 2, 3], seed=None, score=0.2).result()
+    result = evaluated(streets, [0, 1, 2, 3], seed=None, score=0.2, threshold=0.5).result()
     assert result["objects"]["found"]["all"]["all"]["found"] == 0
     assert result["detection"]["Pedestrian"]["AP40"]["hard"] > 10
 
 
-def test_nothing_labelled_is_nothing_scored(streets: FrameSet) -> None:
-    evaluation = new_evaluation()
+def test_without_truth_nothing_is_scored(streets: FrameSet) -> None:
     sample = streets[0]
     bare = Sample(sample.name, sample.origin, sample.image, sample.class_names)
-    evaluation.add(bare, None, None, prediction_from_truth(sample))
+    evaluation = evaluated(streets, [], seed=None)
+    evaluation.frames["0"] = score_frame(evaluation.rules, bare, None, None, prediction_from_truth(sample))
     result = evaluation.result(with_coco=True)
     assert result["depth"] is result["objects"] is result["detection"] is result["coco"] is None
+    assert result["frames"] == {"received": 1, "scored": 1, "dropped": {}}
     assert headline_figures(evaluation) == {}
 
 
-def test_headline_figures_are_shares_and_an_error(streets: FrameSet) -> None:
-    evaluation = add_all(new_evaluation(), streets, [0, 1, 2, 3], seed=5)
+def test_headline_figures_are_fractions_and_an_error(streets: FrameSet) -> None:
+    evaluation = evaluated(streets, [0, 1, 2, 3], seed=5)
     figures, result = headline_figures(evaluation), evaluation.result()
     assert figures["d1"] == result["depth"]["d1"]
     assert figures["rmse"] == result["depth"]["rmse"]
     assert figures["AP40-Pedestrian"] == pytest.approx(result["detection"]["Pedestrian"]["AP40"]["moderate"] / 100)
     assert all(0 <= value <= 1 for name, value in figures.items() if name != "rmse")
+
+
+def test_latency_is_numpy_s_percentiles_over_the_frames_that_have_the_stage(streets: FrameSet) -> None:
+    evaluation = evaluated(streets, [], seed=None)
+    times = np.random.default_rng(0).gamma(3, 10, 1001)
+    sample = streets[0]
+    bare = Sample(sample.name, sample.origin, sample.image, sample.class_names)
+    for i, milliseconds in enumerate(times):
+        prediction = Prediction(
+            prediction_from_truth(sample).detections, sample.depth, sample.size, {"run": milliseconds}
+        )
+        if i % 2:
+            prediction.timings["wait"] = 1.0
+        evaluation.frames[f"{i:04d}"] = score_frame(evaluation.rules, bare, None, None, prediction)
+    figures = evaluation.latency_figures()
+    expected = dict(zip(("median", "p90", "p99", "max"), np.percentile(times, [50, 90, 99, 100]), strict=True))
+    assert figures["run"] == {**{name: pytest.approx(value) for name, value in expected.items()}, "frames": 1001}
+    assert figures["wait"] == {"median": 1, "p90": 1, "p99": 1, "max": 1, "frames": 500}
+    assert figures["total"]["max"] == pytest.approx(max(time + i % 2 for i, time in enumerate(times)))
 
 
 def test_a_set_is_scored_for_its_own_classes_only(tmp_path: Path, predictor: Predictor) -> None:
@@ -159,20 +184,56 @@ def test_a_set_is_scored_for_its_own_classes_only(tmp_path: Path, predictor: Pre
     assert result["objects"]["found"]["all"]["all"]["objects"] == 1
 
 
-def test_every_image_is_observed_once_and_depth_is_the_predictors(streets: FrameSet, predictor: Predictor) -> None:
-    seen = []
-    evaluation = evaluate(predictor, streets, indices=[2, 0], observe=lambda *values: seen.append(values))
-    assert [(index, sample.name) for index, sample, _ in seen] == [(2, "000002"), (0, "000000")]
+def test_the_frames_asked_for_are_predicted_and_compared(streets: FrameSet, predictor: Predictor) -> None:
+    evaluation = evaluate(predictor, streets, indices=[2, 0])
+    assert list(evaluation.frames) == ["000002", "000000"]
     errors = []
-    for _, sample, prediction in seen:
+    for index in (0, 2):
+        sample = streets[index]
         height, width = sample.depth.shape
-        enlarged = cv2.resize(prediction.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
-        rows, columns = slice(int(0.40810811 * height), int(0.99189189 * height)), slice(int(0.03594771 * width), None)
-        columns = slice(columns.start, int(0.96405229 * width))
+        predicted = predictor.predict(sample.image, sample.intrinsics).network_depth
+        enlarged = cv2.resize(predicted, (width, height), interpolation=cv2.INTER_LINEAR)
+        rows = slice(int(0.40810811 * height), int(0.99189189 * height))
+        columns = slice(int(0.03594771 * width), int(0.96405229 * width))
         truth, found = sample.depth[rows, columns].astype(float), enlarged[rows, columns].astype(float)
         known = (truth > 0.001) & (truth < 80)
         errors.append(np.mean(np.abs(truth - found)[known] / truth[known]))
-    assert evaluation.depth_result()["rel"] == pytest.approx(np.mean(errors), rel=1e-6)
+    assert evaluation.result()["depth"]["rel"] == pytest.approx(np.mean(errors), rel=1e-6)
+
+
+class RecordedStreets(FrameSet):
+    """Frames of another set with recorded predictions: the truth; every third image is unusable or has no output."""
+
+    def __init__(self, frames: FrameSet) -> None:
+        names = [Frame(f"{i}", frames.frames[i % 4].image) for i in range(6)]
+        super().__init__("recorded", names, frames.class_names, frames.class_names)
+        self.recorded = RecordedOutputs(CLASSES, frozenset({0.3}))
+        self._frames = frames
+
+    def image(self, index):
+        self.problems = [("depth unusable", f"frame {index}")] if index == 1 else []
+        if index == 2:
+            raise DroppedFrameError("image unusable", "frame 2: no pixels")
+        return super().image(index)
+
+    def recorded_prediction(self, index):
+        if index == 5:
+            raise DroppedFrameError("no output", "frame 5: nothing was published")
+        return prediction_from_truth(self._frames[index % 4])
+
+
+def test_dropped_frames_and_problems_are_counted(streets: FrameSet) -> None:
+    data_set = RecordedStreets(streets)
+    rules = scoring_rules(data_set, data_set.recorded.class_names, 0.3)
+    evaluation = ScoringJob(data_set, rules).score(None, range(6))
+    assert list(evaluation.frames) == ["0", "1", "3", "4"]
+    result = evaluation.result()
+    assert result["frames"] == {"received": 6, "scored": 4, "dropped": {"image unusable": 1, "no output": 1}}
+    assert evaluation.problem_figures() == {
+        "depth unusable": {"frames": 1, "first": "frame 1"},
+        "image unusable": {"frames": 1, "first": "frame 2: no pixels"},
+        "no output": {"frames": 1, "first": "frame 5: nothing was published"},
+    }
 
 
 def test_the_papers_protocol_stretches_and_the_correct_one_does_not(streets: FrameSet) -> None:
@@ -190,7 +251,7 @@ def test_the_papers_protocol_stretches_and_the_correct_one_does_not(streets: Fra
     correct = cv2.resize(straight, (1280, 384), interpolation=cv2.INTER_LINEAR)[:192, :640]
     error = np.sqrt(np.mean((correct[known].astype(float) - sample.depth[known]) ** 2))
     assert result["depth"]["correct"]["rmse"] == pytest.approx(error, rel=1e-5)
-    # The sky has no depth in the drawn map: the paper's target is filled there, and so counts more pixels.
+    # The sky has no depth in the true map: the paper's target is filled there, and so counts more pixels.
     assert result["depth"]["pixels"] == sample.depth.size > result["depth"]["correct"]["pixels"] == known.sum()
     faulty = np.sqrt(np.mean((stretched[known].astype(float) - sample.depth[known]) ** 2) * known.sum())
     assert result["depth"]["rmse"] > faulty / np.sqrt(sample.depth.size) - 1e-6
@@ -199,22 +260,12 @@ def test_the_papers_protocol_stretches_and_the_correct_one_does_not(streets: Fra
     assert "8-bit" in result["depth"]["protocol"]["input"]
 
 
-def test_the_papers_protocol_needs_the_papers_input(streets: FrameSet, predictor: Predictor) -> None:
+def test_protocols_that_do_not_fit_are_refused(streets: FrameSet, predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="unknown protocol 'other': expected one of eigen, official"):
+        scoring_rules(streets, CLASSES, 0.3, "other")
+    with pytest.raises(UserError, match="expected data set kitti-depth-selection, found synthetic"):
+        scoring_rules(streets, CLASSES, 0.3, "selection")
     with pytest.raises(UserError, match="expected a network input of 1280x384 pixels, found 320x96"):
         evaluate(predictor, streets, protocol="paper")
     with pytest.raises(UserError, match="image big: expected at most 1280x384 pixels for protocol paper, found 1400x"):
         padded_depths(predictor.runtime, np.zeros((100, 1400, 3), np.uint8), "big")
-
-
-def test_protocols_that_do_not_fit_are_refused(streets: FrameSet, predictor: Predictor) -> None:
-    with pytest.raises(UserError, match="unknown protocol 'other': expected one of eigen, official"):
-        check_protocol("other", streets, predictor)
-    with pytest.raises(UserError, match="expected data set kitti-depth-selection, found synthetic"):
-        check_protocol("selection", streets, predictor)
-
-
-def test_ground_truth_is_named_by_the_folders(streets: FrameSet) -> None:
-    assert describe_ground_truth(streets) == "exact depth of the synthetic scene"
-    as_kitti = open_data_set("kitti-object", streets.frames[0].image.parents[2])
-    assert describe_ground_truth(as_kitti) == SINGLE_SCAN
-    assert IMPROVED != SINGLE_SCAN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import cv2
@@ -11,27 +10,33 @@ import pytest
 
 from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.evaluation.depth_metrics import server_depth_errors
-from mp_perception.evaluation.protocols import (
-    SINGLE_SCAN,
-    EigenProtocol,
-    OfficialProtocol,
-    PaperProtocol,
-    SelectionProtocol,
-    registered_paper_depth,
-    stretched_paper_depth,
+from mp_perception.evaluation.depth_protocols import (
+    DEPTH_PROTOCOLS,
+    compare_by_distance,
+    depth_figures,
+    figures_by_distance,
+    mean_relative_error,
 )
-
-SIX = ("d1", "d2", "d3", "rel", "rmse", "log10")
+from mp_perception.evaluation.paper_protocol import (
+    compare_paper_way,
+    paper_depth_figures,
+    paper_object_figures,
+    register_paper_depth,
+    stretch_paper_depth,
+)
 
 
 def flat(height, width, value):
     return np.full((height, width), value, dtype=np.float32)
 
 
+def figures(name, truth, prediction):
+    errors = [protocol.compare(truth, prediction) for protocol in DEPTH_PROTOCOLS[name]]
+    return depth_figures(name, [errors], "lidar")
+
+
 def eigen(truth, prediction):
-    protocol = EigenProtocol(SINGLE_SCAN)
-    protocol.add(truth, prediction)
-    return protocol.result()
+    return figures("eigen", truth, prediction)
 
 
 def test_eigen_scores_exactly_garg_s_rows_and_columns() -> None:
@@ -74,9 +79,7 @@ def test_official_scores_all_pixels_as_the_png_holds_them(tmp_path) -> None:
     truth[random.random(truth.shape) < 0.5] = np.nan
     prediction = random.uniform(0.0005, 300, (40, 60)).astype(np.float32)
     prediction[0, :10] = np.nan
-    protocol = OfficialProtocol(SINGLE_SCAN)
-    protocol.add(truth, prediction)
-    result = protocol.result()
+    result = figures("official", truth, prediction)
     write_depth_png(tmp_path / "depth.png", prediction)
     stored = read_depth_png(tmp_path / "depth.png")
     scored = np.isfinite(truth) & np.isfinite(stored)
@@ -87,17 +90,12 @@ def test_official_scores_all_pixels_as_the_png_holds_them(tmp_path) -> None:
 
 
 def test_official_predictions_of_zero_or_infinity_are_named() -> None:
-    protocol = OfficialProtocol(SINGLE_SCAN)
-    protocol.add(flat(1, 4, 10), np.array([[10, 0, -5, np.inf]], dtype=np.float32))
-    result = protocol.result()
+    result = figures("official", flat(1, 4, 10), np.array([[10, 0, -5, np.inf]], dtype=np.float32))
     assert (result["pixels"], result["non_positive_predictions"], result["non_finite_predictions"]) == (3, 2, 1)
 
 
 def test_selection_gives_both_sets() -> None:
-    truth, prediction = flat(352, 1216, 10), flat(352, 1216, 11)
-    selection = SelectionProtocol()
-    selection.add(truth, prediction)
-    result = selection.result()
+    result = figures("selection", flat(352, 1216, 10), flat(352, 1216, 11))
     assert result["rel"] == pytest.approx(0.1)
     assert result["official"]["absErrorRel"] == pytest.approx(10)
     assert result["official"]["pixels"] == 352 * 1216 > result["pixels"]
@@ -114,9 +112,7 @@ def slanted_scene():
 
 def test_a_perfect_network_fails_the_paper_s_protocol_because_its_depth_is_stretched() -> None:
     truth, half = slanted_scene()
-    protocol = PaperProtocol(SINGLE_SCAN)
-    protocol.add(truth, truth, half, half[:, ::-1])
-    result = protocol.result()
+    result = paper_depth_figures([compare_paper_way(truth, truth, half, half[:, ::-1])], "lidar")
     assert result["correct"]["rmse"] < 0.01
     # At column u of 1220 and row v of 375 the stretched map shows u * 1280 / 1220 and v * 384 / 375.
     v, u = np.mgrid[0:375, 0:1220] + 0.5
@@ -129,18 +125,17 @@ def test_stretched_and_registered_depth_put_a_column_where_they_say() -> None:
     half = flat(192, 640, 10)
     half[:, 400:402] = 20
     # Columns 400 and 401 of 640 are 800..804 of 1280, and 762.5..766.3 of 1220.
-    assert 800 <= registered_paper_depth(half, 1242, 375)[100].argmax() < 804
-    assert 762 <= stretched_paper_depth(half, 1220, 375)[100].argmax() < 767
-    assert registered_paper_depth(half, 1242, 375).shape == (375, 1242)
+    assert 800 <= register_paper_depth(half, 1242, 375)[100].argmax() < 804
+    assert 762 <= stretch_paper_depth(half, 1220, 375)[100].argmax() < 767
+    assert register_paper_depth(half, 1242, 375).shape == (375, 1242)
 
 
 def test_the_paper_s_other_faults() -> None:
     """Filled sky counts; the mirrored prediction is averaged in; a negative depth is praised and breaks log10."""
     measured, filled = flat(370, 1224, np.nan), flat(370, 1224, 80)
     measured[300:] = filled[300:] = 10
-    protocol = PaperProtocol(SINGLE_SCAN)
-    protocol.add(filled, measured, flat(192, 640, 10), flat(192, 640, -30))
-    result = protocol.result()
+    errors = compare_paper_way(filled, measured, flat(192, 640, 10), flat(192, 640, -30))
+    result = paper_depth_figures([errors], "lidar")
     assert result["correct"] == {
         "images": 1,
         "images_without_pixels": 0,
@@ -153,50 +148,41 @@ def test_the_paper_s_other_faults() -> None:
         "rel": 0,
         "rmse": 0,
         "log10": 0,
+        "sq_rel": 0,
+        "rmse_log": 0,
     }
     assert result["pixels"] == result["non_positive_predictions"] == 370 * 1220
     assert (result["d1"], result["log10"]) == (1, None)
     assert result["rmse"] == pytest.approx(math.sqrt((300 * 90**2 + 70 * 20**2) / 370))
 
 
-def test_sizes_the_paper_s_network_cannot_have_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected depth of the padded image, \(192, 640\), found \(188, 640\)"):
-        registered_paper_depth(flat(188, 640, 1), 1242, 375)
-    with pytest.raises(ValueError, match="found 1242x400"):
-        registered_paper_depth(flat(192, 640, 1), 1242, 400)
+def test_the_paper_s_table_of_objects_is_a_mean_over_images(make_label) -> None:
+    """One image with one car, 100 % off; one with three cars, exact: mean 50 %."""
+    car = make_label("Car", [20, 40, 60, 60])
+    images = [
+        compare_paper_way(flat(375, 1220, true), flat(375, 1220, true), flat(192, 640, 20), flat(192, 640, 20), cars)
+        for true, cars in ((10, [car]), (20, [car] * 3))
+    ]
+    table = paper_object_figures(images)
+    assert table["Vehicle"]["rel"] == 0.5
+    assert (table["Vehicle"]["count"], table["Vehicle"]["images"]) == (4, 2)
+    assert (table["People"]["rel"], table["People"]["count"]) == (None, 0)
 
 
-def protocols_and_images():
-    random = np.random.default_rng(1)
-    truths = [random.uniform(1, 90, (30, 50)).astype(np.float32) for _ in range(20)]
-    predictions = [random.uniform(-1, 90, (15, 25)).astype(np.float32) for _ in range(20)]
-    halves = [random.uniform(-0.01, 90, (192, 640)).astype(np.float32) for _ in range(20)]
-    pairs = list(zip(truths, predictions, strict=True))
-    yield lambda: EigenProtocol(SINGLE_SCAN), pairs
-    yield lambda: OfficialProtocol(SINGLE_SCAN), pairs
-    yield SelectionProtocol, pairs
-    yield lambda: PaperProtocol(SINGLE_SCAN), [(t, t, h, h) for t, h in zip(truths, halves, strict=True)]
+def test_depth_by_distance_by_hand() -> None:
+    truth = np.array([[4.0, 12.0, 12.0, np.nan, 90.0]], np.float32)
+    found = np.array([[5.0, 12.0, 18.0, 1.0, 1.0]], np.float32)
+    rows = {(row["from"], row["to"]): row for row in figures_by_distance([compare_by_distance(truth, found)])}
+    assert rows[0, 5]["rel"] == pytest.approx(0.25)
+    assert rows[10, 15]["rel"] == pytest.approx(0.25)
+    assert rows[10, 15]["d1"] == 0.5
+    assert [row["pixels"] for row in rows.values()] == [1, 0, 2, *[0] * 8]
+    assert mean_relative_error(truth, found) == pytest.approx((0.25 + 0 + 0.5) / 3)
+    assert mean_relative_error(truth, np.full_like(truth, np.nan)) is None
 
 
-@pytest.mark.parametrize("number", range(4), ids=["eigen", "official", "selection", "paper"])
-def test_parts_merge_to_the_same_json(number) -> None:
-    make, images = list(protocols_and_images())[number]
-    whole = make()
-    for image in images:
-        whole.add(*image)
-    parts = [make() for _ in range(3)]
-    for i in np.random.default_rng(2).permutation(20):
-        parts[i % 3].add(*images[i])
-    parts[2].merge(parts[0])
-    parts[2].merge(parts[1])
-    text = json.dumps(whole.result(), allow_nan=False)
-    assert json.dumps(parts[2].result(), allow_nan=False) == text
-    assert whole.result()["images"] == 20
-
-
-@pytest.mark.parametrize("number", range(4), ids=["eigen", "official", "selection", "paper"])
-def test_every_description_names_what_was_compared(number) -> None:
-    make, _ = list(protocols_and_images())[number]
-    description = make().result()["protocol"]
-    for part in [description["eigen"], description["official"]] if number == 2 else [description]:
+@pytest.mark.parametrize("name", [*DEPTH_PROTOCOLS, "paper"])
+def test_every_description_names_what_was_compared(name) -> None:
+    description = (paper_depth_figures([], "x") if name == "paper" else depth_figures(name, [], "x"))["protocol"]
+    for part in [description["eigen"], description["official"]] if name == "selection" else [description]:
         assert {"name", "metrics", "crop", "cap", "resolution", "ground_truth", "mean"} <= set(part)

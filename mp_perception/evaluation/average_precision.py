@@ -1,21 +1,22 @@
 """KITTI's 2D average precision of a set of images: AP40 and AP11, easy, moderate and hard, with curves and intervals.
 
-Matching within an image is kitti_matching.py's; here the thresholds are chosen and the images summed.  COCO's mean
-average precision is in coco_metrics.py.
+Matching within an image is kitti_matching.py's; here the thresholds are chosen and the images summed.  All that is
+summed are whole numbers, so the results do not depend on the order of the images; those of the bootstrap do.  COCO's
+mean average precision is in coco_metrics.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.object_label import ObjectLabel
-from mp_perception.evaluation.kitti_matching import DIFFICULTIES, ImageMatches, ImageOverlaps
+from mp_perception.evaluation.kitti_matching import DIFFICULTIES, Difficulty, ImageMatches, ImageOverlaps
 from mp_perception.prediction import Detections
 
 Floats = NDArray[np.float64]
@@ -27,18 +28,43 @@ MIN_IOUS: dict[str, tuple[float, ...]] = {"Car": (0.7, 0.5), "Pedestrian": (0.5,
 #: Precision is measured at these many recalls: 0, 1/40, ..., 1.
 NUM_RECALLS = 41
 
-#: Score thresholds for which precision and recall are told, so that one can be chosen.
+#: Minimum scores for which precision and recall are reported, so that one can be chosen.
 SCORES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+_BY_DIFFICULTY = ("counted", "AP40", "AP11", "precision", "by_score")
 
 #: At most so many numbers of all resamples at once in the bootstrap, so that its memory stays below some 100 MiB.
 _MAX_NUMBERS = 4_000_000
 
 
+class Criterion(NamedTuple):
+    """What one curve counts: objects of a class and difficulty, found with an IoU greater than min_iou."""
+
+    class_name: str
+    min_iou: float
+    difficulty: Difficulty
+
+    @property
+    def is_kittis_own(self) -> bool:
+        """Whether KITTI itself scores the class at this overlap."""
+        return self.min_iou == MIN_IOUS.get(self.class_name, (self.min_iou,))[0]
+
+
+def criteria_of(class_names: Sequence[str]) -> list[Criterion]:
+    """All criteria of classes of MIN_IOUS."""
+    return [
+        Criterion(name, min_iou, difficulty)
+        for name in class_names
+        for min_iou in MIN_IOUS[name]
+        for difficulty in DIFFICULTIES
+    ]
+
+
 @dataclass(frozen=True)
 class Curve:
-    """Precision over recall of one class, overlap and difficulty.
+    """Precision over recall by one criterion.
 
-    class_name, min_iou, difficulty: what is scored.  counted: labelled objects that count.
+    counted: labelled objects that count.
     by_score: (score, precision, recall) if the detections of at least that score are taken, for each of SCORES; NaN
     where nothing is found or counts.
     thresholds: (k,) k <= 41 scores at which precision is measured, descending; number i belongs to recall i / 40.
@@ -47,9 +73,7 @@ class Curve:
     ap40_interval, ap11_interval: 2.5 and 97.5 percentile over bootstrap resamples, percent, or None.
     """
 
-    class_name: str
-    min_iou: float
-    difficulty: str
+    criterion: Criterion
     counted: int
     thresholds: Floats
     precision: Floats
@@ -60,92 +84,56 @@ class Curve:
     ap11_interval: tuple[float, float] | None = None
 
 
-class KittiDetectionScorer:
-    """Collects images, one at a time, and scores them by KITTI's rules; parts from several processes can be merged.
+def match_image(
+    labels: Sequence[ObjectLabel], detections: Detections, criteria: Sequence[Criterion]
+) -> tuple[ImageMatches, ...]:
+    """What one image contributes to the curve of each criterion.  ValueError for boxes that are not finite."""
+    overlaps = ImageOverlaps(labels, detections)
+    return tuple(overlaps.match(*criterion) for criterion in criteria)
 
-    Results do not depend on the order of images or on how they were spread: images are sorted by name, and all that
-    is summed are whole numbers.
+
+def precision_recall_curves(
+    images: Sequence[Sequence[ImageMatches]], criteria: Sequence[Criterion], num_resamples: int = 0, seed: int = 0
+) -> list[Curve]:
+    """One curve per criterion.
+
+    images: what match_image gives for each image, with the same criteria.
+    num_resamples: bootstrap resamples of whole images for the intervals, 0 for none.  Each resample is scored by all
+    rules, with thresholds of its own; one in which no object counts has no average precision and is left out.
+    seed: of the resamples, which are the same for all curves.
     """
-
-    def __init__(self, min_ious: Mapping[str, Sequence[float]] = MIN_IOUS) -> None:
-        self._keys = [
-            (name, min_iou, difficulty)
-            for name, ious in min_ious.items()
-            for min_iou in ious
-            for difficulty in DIFFICULTIES
-        ]
-        self._images: dict[str, list[ImageMatches]] = {}
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def add(self, image: str, labels: Sequence[ObjectLabel], detections: Detections) -> None:
-        """Score one image.  Raises ValueError if the image was added before, or for boxes that are not finite."""
-        if image in self._images:
-            raise ValueError(f"image {image} was scored before")
-        overlaps = ImageOverlaps(labels, detections)
-        self._images[image] = [overlaps.match(*key) for key in self._keys]
-
-    def merge(self, other: KittiDetectionScorer) -> None:
-        """Take the images of another scorer over.  Raises ValueError if it scores other things or the same image."""
-        if self._keys != other._keys:
-            raise ValueError("scorers of different classes or overlaps cannot be merged")
-        if twice := self._images.keys() & other._images.keys():
-            raise ValueError(f"image {min(twice)} was scored twice")
-        self._images |= other._images
-
-    def curves(self, num_resamples: int = 0, seed: int = 0) -> list[Curve]:
-        """One curve per class, overlap and difficulty.
-
-        num_resamples: bootstrap resamples of whole images for the intervals, 0 for none.  Each resample is scored
-        by all rules, with thresholds of its own; one in which no object counts has no average precision and is left
-        out.  seed: of the resamples, which are the same for all curves.
-        """
-        names = sorted(self._images)
-        num_images = len(names)
-        everything = np.ones((1, num_images), dtype=np.int64)
-        draws = np.random.default_rng(seed).integers(0, max(num_images, 1), (num_resamples, num_images))
-        weights = np.zeros((num_resamples, num_images), dtype=np.int64)
-        np.add.at(weights, (np.arange(num_resamples)[:, None], draws), 1)
-        curves = []
-        for i, (class_name, min_iou, difficulty) in enumerate(self._keys):
-            matches = [self._images[name][i] for name in names]
-            thresholds, precision = _precision_by_recall(matches, everything)
-            counted = sum(match.counted for match in matches)
-            ap40, ap11 = _average_precisions(precision[0]) if counted else (math.nan, math.nan)
-            intervals = _bootstrap_intervals(matches, weights)
-            kept = thresholds[0][~np.isnan(thresholds[0])]
-            curves.append(
-                Curve(
-                    class_name,
-                    min_iou,
-                    difficulty.name,
-                    counted,
-                    kept,
-                    precision[0],
-                    float(ap40),
-                    float(ap11),
-                    _precision_and_recall(matches),
-                    *intervals,
-                )
+    everything = np.ones((1, len(images)), dtype=np.int64)
+    draws = np.random.default_rng(seed).integers(0, max(len(images), 1), (num_resamples, len(images)))
+    weights = np.zeros((num_resamples, len(images)), dtype=np.int64)
+    np.add.at(weights, (np.arange(num_resamples)[:, None], draws), 1)
+    curves = []
+    for i, criterion in enumerate(criteria):
+        matches = [image[i] for image in images]
+        thresholds, precision = _precision_by_recall(matches, everything)
+        counted = sum(match.counted for match in matches)
+        ap40, ap11 = _average_precisions(precision[0]) if counted else (math.nan, math.nan)
+        ap40_interval, ap11_interval = _bootstrap_intervals(matches, weights)
+        curves.append(
+            Curve(
+                criterion,
+                counted,
+                thresholds[0][~np.isnan(thresholds[0])],
+                precision[0],
+                float(ap40),
+                float(ap11),
+                tuple((score, *_precision_and_recall(matches, counted, score)) for score in SCORES),
+                ap40_interval,
+                ap11_interval,
             )
-        return curves
+        )
+    return curves
 
 
-def _precision_and_recall(matches: Sequence[ImageMatches]) -> tuple[tuple[float, float, float], ...]:
-    """Score, precision and recall for each of SCORES."""
-    counted = sum(match.counted for match in matches)
-    rows = []
-    for score in SCORES:
-        hits = false_alarms = 0
-        for match in matches:
-            taken = np.searchsorted(-match.scores, -score, side="right")
-            if taken:
-                hits += int(match.hits[taken - 1])
-                false_alarms += int(match.false_alarms[taken - 1])
-        found = hits + false_alarms
-        rows.append((score, hits / found if found else math.nan, hits / counted if counted else math.nan))
-    return tuple(rows)
+def _precision_and_recall(matches: Sequence[ImageMatches], counted: int, score: float) -> tuple[float, float]:
+    """If the detections of at least `score` are taken; NaN where nothing is found or counts."""
+    hits, false_alarms = np.sum([match.counts_at(score) for match in matches], axis=0).tolist() if matches else (0, 0)
+    found = hits + false_alarms
+    return hits / found if found else math.nan, hits / counted if counted else math.nan
 
 
 def _average_precisions(precision: Floats) -> tuple[Any, Any]:
@@ -234,25 +222,26 @@ def _bootstrap_intervals(
 
 
 def average_precision_table(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
-    """Figures as evaluation writes them: class -> AP40, AP11, counted, intervals, by_score -> difficulty -> figure.
+    """Figures ready for JSON: class -> counted, AP40, AP11, intervals, precision, by_score -> difficulty -> figure.
 
-    A class at another overlap than KITTI's stands under "<class> (IoU > <overlap>)".  None where nothing counts.
+    A class at another overlap than KITTI's has the name "<class> (IoU > <overlap>)".  None where nothing counts.
     """
     table: dict[str, dict[str, Any]] = {}
     for curve in curves:
-        own = curve.min_iou == MIN_IOUS.get(curve.class_name, (curve.min_iou,))[0]
-        name = curve.class_name if own else f"{curve.class_name} (IoU > {curve.min_iou:g})"
-        entry = table.setdefault(name, {"min_iou": curve.min_iou, "counted": {}, "AP40": {}, "AP11": {}})
-        entry["counted"][curve.difficulty] = curve.counted
-        entry["AP40"][curve.difficulty] = curve.ap40 if curve.counted else None
-        entry["AP11"][curve.difficulty] = curve.ap11 if curve.counted else None
-        entry.setdefault("by_score", {})[curve.difficulty] = [
+        class_name, min_iou, difficulty = curve.criterion
+        name = class_name if curve.criterion.is_kittis_own else f"{class_name} (IoU > {min_iou:g})"
+        entry = table.setdefault(name, {"min_iou": min_iou, **{key: {} for key in _BY_DIFFICULTY}})
+        entry["counted"][difficulty.name] = curve.counted
+        entry["AP40"][difficulty.name] = curve.ap40 if curve.counted else None
+        entry["AP11"][difficulty.name] = curve.ap11 if curve.counted else None
+        entry["precision"][difficulty.name] = curve.precision.tolist() if curve.counted else None
+        entry["by_score"][difficulty.name] = [
             {"score": score, "precision": _number(precision), "recall": _number(recall)}
             for score, precision, recall in curve.by_score
         ]
         if curve.ap40_interval and curve.ap11_interval:
-            entry.setdefault("AP40_interval", {})[curve.difficulty] = list(curve.ap40_interval)
-            entry.setdefault("AP11_interval", {})[curve.difficulty] = list(curve.ap11_interval)
+            entry.setdefault("AP40_interval", {})[difficulty.name] = list(curve.ap40_interval)
+            entry.setdefault("AP11_interval", {})[difficulty.name] = list(curve.ap11_interval)
     return table
 
 

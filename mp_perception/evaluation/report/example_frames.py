@@ -1,0 +1,224 @@
+"""The worst and the best frames of an evaluation as pictures: which they are, and what is drawn of them.
+
+They are chosen when all frames have been scored, and predicted once more to be drawn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.data.object_label import IGNORED_REGION
+from mp_perception.data.samples import Sample
+from mp_perception.evaluation.average_precision import MIN_IOUS
+from mp_perception.evaluation.depth_protocols import resize_depth
+from mp_perception.evaluation.figures import Evaluation
+from mp_perception.evaluation.frame_scores import ObjectScores
+from mp_perception.evaluation.scoring import ScoringJob
+from mp_perception.files import write_atomically
+from mp_perception.inference.predictor import Predictor
+from mp_perception.prediction import Detections, Prediction
+from mp_perception.visualization.depth_colors import color_depth
+from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
+
+#: At most so many frames of each kind.
+NUM_FRAMES = 3
+#: Frames of a video that are closer together show the same scene: only one of them is an example.
+MIN_DISTANCE = 10
+#: Pictures are made to fit into this width and height, pixels.
+MAX_PICTURE_SIZE = (960, 640)
+
+#: Relative error at which the error map's colour ends.
+_MAX_ERROR = 0.5
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """title, description: what it shows, short and for those who cannot see it.  pixels: RGB (H, W, 3)."""
+
+    title: str
+    description: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class ExampleFrame:
+    """kind: such as "worst depth".  number: from 1 within its kind.  caption: why it was chosen, in one sentence."""
+
+    kind: str
+    number: int
+    name: str
+    caption: str
+    pictures: tuple[Picture, ...]
+
+
+def example_frames(job: ScoringJob, evaluation: Evaluation, predictor: Predictor | None) -> list[ExampleFrame]:
+    """The frames with the worst depth, the worst detections, and the best depth of an evaluated job.
+
+    predictor: None takes the recorded predictions.
+    """
+    indices = {frame.name: index for index, frame in enumerate(job.data_set.frames)}
+    examples = []
+    for kind, names in choose_frames(evaluation).items():
+        for number, name in enumerate(names, start=1):
+            index = indices[name]
+            sample = job.data_set[index]
+            prediction = job.predict(predictor, index, sample)
+            shown = prediction.detections[prediction.detections.scores >= job.rules.score_threshold]
+            labels = [label for label in job.data_set.labels(index) or [] if label.class_name != IGNORED_REGION]
+            pictures = [draw_objects(sample, shown, [label.box for label in labels])]
+            if kind != WORST_DETECTION:
+                pictures += draw_depth(sample, prediction)
+            caption = f"{_caption(evaluation, kind, name)} Labelled: {_counted(label.class_name for label in labels)}."
+            examples.append(ExampleFrame(kind, number, name, caption, tuple(pictures)))
+    return examples
+
+
+WORST_DEPTH, WORST_DETECTION, BEST_DEPTH = "worst depth", "worst detection", "best depth"
+
+
+def choose_frames(evaluation: Evaluation) -> dict[str, list[str]]:
+    """Kind -> names of frames, the most extreme first; a frame is not both among the worst and the best by depth.
+
+    Depth is ranked by mean relative error, detection by objects missed and false alarms.
+    """
+    errors = {
+        name: score.depth.mean_relative_error
+        for name, score in sorted(evaluation.frames.items())
+        if score.depth is not None and score.depth.mean_relative_error is not None
+    }
+    mistakes = {
+        name: count
+        for name, score in sorted(evaluation.frames.items())
+        if score.objects is not None and (count := sum(_mistakes(evaluation, score.objects)))
+    }
+    order = sorted(evaluation.frames)
+    by_error = sorted(errors, key=lambda name: errors[name])
+    worst = _far_apart(by_error[::-1], order, min(NUM_FRAMES, len(errors) // 2))
+    rest = [name for name in by_error if name not in worst]
+    return {
+        WORST_DEPTH: worst,
+        WORST_DETECTION: _far_apart(sorted(mistakes, key=lambda name: -mistakes[name]), order, NUM_FRAMES),
+        BEST_DEPTH: _far_apart(rest, order, NUM_FRAMES),
+    }
+
+
+def _far_apart(ranking: Sequence[str], order: Sequence[str], count: int) -> list[str]:
+    """The first frames of a ranking that are not close to each other in the order of all frames."""
+    place = {name: i for i, name in enumerate(order)}
+    # Small sets are taken as they are: they would have no second frame.
+    distance = min(MIN_DISTANCE, len(order) // (4 * NUM_FRAMES))
+    chosen: list[str] = []
+    for name in ranking:
+        if len(chosen) < count and all(abs(place[name] - place[other]) >= distance for other in chosen):
+            chosen.append(name)
+    return chosen
+
+
+def _mistakes(evaluation: Evaluation, objects: ObjectScores) -> tuple[int, int]:
+    """Objects missed and false alarms by KITTI's moderate rules, at the smallest overlap that counts."""
+    missed = false_alarms = 0
+    for (class_name, min_iou, difficulty), match in zip(evaluation.rules.criteria, objects.matches, strict=True):
+        if difficulty.name == "moderate" and min_iou == min(MIN_IOUS[class_name]):
+            hits, alarms = match.counts_at(evaluation.rules.score_threshold)
+            missed, false_alarms = missed + match.counted - hits, false_alarms + alarms
+    return missed, false_alarms
+
+
+def _caption(evaluation: Evaluation, kind: str, name: str) -> str:
+    score = evaluation.frames[name]
+    if kind == WORST_DETECTION and score.objects is not None:
+        missed, false_alarms = _mistakes(evaluation, score.objects)
+        return f"Objects missed: {missed}, false alarms: {false_alarms} (KITTI's moderate rules)."
+    assert score.depth is not None
+    return f"Mean relative error {score.depth.mean_relative_error:.3f} over the pixels whose true depth is known."
+
+
+def draw_objects(
+    sample: Sample, detections: Detections, true_boxes: Sequence[tuple[float, float, float, float]]
+) -> Picture:
+    """The camera image with true boxes in white, and detections."""
+    canvas = sample.image.copy()
+    draw_true_boxes(canvas, true_boxes)
+    draw_detections(canvas, detections)
+    counted = _counted(detections.name(i) for i in range(len(detections)))
+    title = "objects: detected in colour, true in white"
+    return Picture(title, f"Camera image with detected objects: {counted}", _fitted(canvas))
+
+
+def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
+    """Predicted depth, true depth and error map of a sample with a depth map."""
+    truth = sample.depth
+    assert truth is not None
+    depth = resize_depth(prediction.network_depth, truth.shape[1], truth.shape[0])
+    error = np.abs(depth - truth) / truth
+    return [
+        Picture(
+            "predicted depth: red is 1 m, blue is 80 m, in logarithmic steps",
+            f"Predicted depth, median {np.nanmedian(depth):.1f} m",
+            _fitted(color_depth(depth, scale_bar=False)),
+        ),
+        Picture(
+            "true depth, where it is known",
+            f"True depth, median {np.nanmedian(truth):.1f} m",
+            _fitted(color_depth(_thickened(truth), scale_bar=False)),
+        ),
+        Picture(
+            f"error: blue is correct, red is wrong by {_MAX_ERROR:.0%} or more",
+            "Relative error where the true depth is known",
+            _fitted(_color_error(_thickened(error))),
+        ),
+    ]
+
+
+def write_examples(folder: Path, examples: Iterable[ExampleFrame]) -> None:
+    """Write <folder>/<kind>_<number>_<name>.jpg of each frame: its pictures below each other."""
+    for example in examples:
+        stacked = np.concatenate([picture.pixels for picture in example.pictures])
+        name = f"{example.kind}_{example.number}_{example.name}".replace("/", "_").replace(" ", "_")
+        write_atomically(folder / f"{name}.jpg", encode_jpeg(stacked))
+
+
+def encode_jpeg(pixels: Pixels) -> bytes:
+    """RGB (H, W, 3) as the bytes of a JPEG file; colours are kept at full resolution, because they are a scale."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, 80]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    assert done
+    return content.tobytes()
+
+
+def _counted(class_names: Iterable[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in Counter(class_names).most_common()) or "none"
+
+
+def _fitted(picture: Pixels) -> Pixels:
+    """A picture (H, W, 3) made small enough."""
+    height, width = picture.shape[:2]
+    factor = min(1.0, MAX_PICTURE_SIZE[0] / width, MAX_PICTURE_SIZE[1] / height)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _color_error(error: NDArray[np.float32]) -> Pixels:
+    levels = np.clip(np.nan_to_num(error, nan=0.0) / _MAX_ERROR, 0, 1) * 255
+    colors = cv2.cvtColor(cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    colors[np.isnan(error)] = 0
+    return np.asarray(colors, dtype=np.uint8)
+
+
+def _thickened(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A sparse map (H, W), NaN where unknown, made visible: an unknown pixel takes the minimum of its neighbours."""
+    largest = np.finfo(np.float32).max
+    known = np.isfinite(values)
+    filled = np.where(known, values, largest).astype(np.float32)
+    thick = np.where(known, values, cv2.erode(filled, np.ones((3, 3), dtype=np.uint8)))
+    return np.where(thick == largest, np.nan, thick).astype(np.float32)

@@ -1,0 +1,101 @@
+"""The report of an evaluation: one HTML file that is complete in itself, to be read, printed and sent on.
+
+The page is templates/report.html; this module prepares what it shows.  Every text is escaped: names of classes and
+files come from data.
+"""
+
+from __future__ import annotations
+
+import base64
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mp_perception.evaluation.report.example_frames import ExampleFrame, Pixels, encode_jpeg
+from mp_perception.evaluation.report.figure_tables import depth_tables, detection_table, latency_table, object_tables
+from mp_perception.evaluation.report.plots import Plot, depth_plots, precision_recall_plots, render
+from mp_perception.evaluation.report.verdict import verdict
+from mp_perception.files import make_folder, write_atomically
+from mp_perception.machine import processor_name
+
+#: Parts of a result that have sections of their own; all others are configuration.
+_FIGURES = ("depth", "objects", "detection", "detection_protocol", "coco", "latency_ms", "frames", "images")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Contents of a report.
+
+    title: what was evaluated on what.  command: the command line.  result: the figures as the JSON has them.
+    """
+
+    title: str
+    command: str
+    result: Mapping[str, Any]
+    examples: Sequence[ExampleFrame]
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the report; the file appears complete or not at all.  Raises UserError if it cannot be written."""
+    make_folder(path.parent)
+    write_atomically(path, render_report(report).encode())
+
+
+def render_report(report: Report) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("mp_perception.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"svg_uri": _svg_uri, "jpeg_uri": _jpeg_uri, "settings": settings_text}
+    result = report.result
+    depth, objects, detection = result["depth"], result["objects"], result["detection"]
+    page = environment.get_template("report.html").render(
+        report=report,
+        result=result,
+        written=datetime.now().astimezone(),
+        untrained=result.get("weights", {}).get("untrained", False),
+        verdict=verdict(result),
+        depth_tables=depth_tables(depth) if depth else [],
+        depth_plots=depth_plots(result),
+        object_tables=object_tables(result) if objects else [],
+        detection_tables=[detection_table(detection, result["coco"])] if detection else [],
+        detection_plots=precision_recall_plots(result),
+        latency_tables=[latency_table(result["latency_ms"])] if result["latency_ms"] else [],
+        configuration={name: value for name, value in result.items() if name not in _FIGURES},
+        machine=f"{processor_name()}, {platform.system()} {platform.machine()}",
+    )
+    # Names of files may have characters that no page may have.
+    return _CONTROL_CHARACTERS.sub("\ufffd", page)
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Nested values as YAML, numbers rounded to four digits."""
+    return yaml.dump(_rounded(values), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _svg_uri(plot: Plot) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(render(plot, 'svg')).decode()}"
+
+
+def _jpeg_uri(pixels: Pixels) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(pixels)).decode()}"
