@@ -1,4 +1,4 @@
-"""KITTI's object data: single images with labels, calibration, and depth maps where they are at hand."""
+"""KITTI's object data: single images with labels, calibration, and depth maps if available."""
 
 from __future__ import annotations
 

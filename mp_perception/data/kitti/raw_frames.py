@@ -1,4 +1,4 @@
-"""Raw drives as samples: images of the left colour camera, labels from tracklets, depth maps where they are at hand."""
+"""Raw drives as samples: images of the left colour camera, labels from tracklets, depth maps if available."""
 
 from __future__ import annotations
 
