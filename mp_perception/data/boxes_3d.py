@@ -1,4 +1,4 @@
-"""Geometry of labelled 3D boxes: corners, which points lie inside, and the surface that a camera sees.
+"""Geometry of labelled 3D boxes: corners, points inside, and the surface that a camera sees.
 
 Boxes are in the label frame (see Box3D).  The axes of the camera's optical frame are parallel to the label frame's:
 label_to_camera, (4, 4), is a translation.
@@ -16,8 +16,8 @@ from mp_perception.geometry import CameraIntrinsics
 
 Floats = NDArray[np.float64]
 
-#: How far outside a labelled box, on all sides, a lidar point may lie and still be the object's, metres: labels are
-#: drawn by hand and points have noise.
+#: Lidar points up to this distance outside a labelled box, metres, count as the object's: labels are drawn by hand and
+#: points have noise.
 LABEL_MARGIN = 0.1
 
 

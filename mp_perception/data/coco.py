@@ -27,7 +27,7 @@ class CocoFolder(FrameSet):
     None takes the only .json file of <root> or <root>/annotations.  Images are in <root>/images, <root>/<split>,
     beside the annotation file, or in <root>.  A frame is named as its image file, without suffix.
     Categories that are classes of the network stay as they are; COCO's own become ours as coco_classes says.  Crowds
-    are ignored regions.  Raises UserError naming the file and the entry that is missing or wrong.
+    are ignored regions.  Errors name the file and the entry.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:

@@ -21,6 +21,7 @@ from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.image_files import read_image
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
+from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 from mp_perception.prediction import Prediction
@@ -82,6 +83,8 @@ class DroppedFrameError(UserError):
 class FrameSet(ABC, Sequence[Sample]):
     """A data set: frames in order of their names; index it for samples.
 
+    A subclass is opened by (root, split, class_names); split: see select_frames.  Opening and indexing raise UserError
+    naming the file that is missing or wrong.
     origin: its name in the registry.  frames: at least one.  class_names: the classes that the samples' labels index.
     labelled: names of the classes that it labels; all others are unknown in its images.
     title, description: what it is, for people and for JSON; set by what opens it.
@@ -267,12 +270,8 @@ def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> lis
     path = next((path for path in (Path(split), named) if path.is_file()), None)
     if path is None:
         raise UserError(f"split '{split}': no such file, and no {named}")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a split file ({error})") from None
     selected: dict[str, Frame] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, "a split file"), start=1):
         name = line.strip()
         if not name:
             continue

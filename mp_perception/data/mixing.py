@@ -19,32 +19,32 @@ from mp_perception.data.samples import Sample
 
 @dataclass(frozen=True)
 class Source:
-    """A data set, and its proportion of the samples relative to the other sources' shares (> 0)."""
+    """A data set, and its weight (> 0): its number of samples is proportional to it."""
 
     data_set: FrameSet
-    share: float = 1.0
+    weight: float = 1.0
 
 
 class MixedSamples:
     """Samples of several sources in a new order each epoch.
 
-    Each source gives its share of samples_per_epoch, rounded to whole samples, in random order; within an epoch all its
+    Each source gives a part of samples_per_epoch in proportion to its weight, in random order; within an epoch all its
     frames are drawn before any of them is drawn again.
     The index is (epoch, position), so that the loading processes need not be told the epoch.
-    Raises ValueError if there are no sources or a share is not positive.
+    Raises ValueError if there are no sources or a weight is not positive.
     """
 
     def __init__(self, sources: Sequence[Source], transform: Transform, samples_per_epoch: int, seed: int = 0) -> None:
-        if not sources or min(source.share for source in sources) <= 0 or samples_per_epoch < 1:
-            raise ValueError("expected at least one source, shares above 0 and at least one sample per epoch")
+        if not sources or min(source.weight for source in sources) <= 0 or samples_per_epoch < 1:
+            raise ValueError("expected at least one source, weights above 0 and at least one sample per epoch")
         self.sources = list(sources)
         self.samples_per_epoch = samples_per_epoch
         self._transform = transform
         self._seed = seed
         self._plan: tuple[int, NDArray[np.int64]] | None = None
-        shares = np.array([source.share for source in self.sources])
+        weights = np.array([source.weight for source in self.sources])
         # Largest remainders: whole numbers that add up.
-        exact = shares / shares.sum() * samples_per_epoch
+        exact = weights / weights.sum() * samples_per_epoch
         self.counts = exact.astype(np.int64)
         missing = samples_per_epoch - self.counts.sum()
         self.counts[np.argsort(-(exact - self.counts), kind="stable")[:missing]] += 1

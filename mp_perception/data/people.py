@@ -20,7 +20,6 @@ class PeopleFolder(FrameSet):
 
     A class counts as labelled if it occurs in one of the label files (see also FrameSet.use_labelled_classes); COCO's
     classes become ours as coco_classes says.
-    split: see select_frames.  Raises UserError naming what is missing or wrong.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:

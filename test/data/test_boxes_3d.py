@@ -1,4 +1,4 @@
-"""3D boxes: corners and membership by hand, the visible surface against rays walked in small steps."""
+"""3D boxes: corners and membership by hand, the visible surface against rays sampled in small steps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ places = st.tuples(st.floats(-15, 15), st.floats(-1, 3), st.floats(8, 60))
 
 
 @given(sizes, places, angles, st.lists(st.floats(0, 1), min_size=3, max_size=3))
-def test_mixtures_of_corners_lie_inside_and_points_beyond_them_do_not(size, place, angle, shares) -> None:
+def test_points_between_corners_are_inside_and_points_beyond_them_are_not(size, place, angle, shares) -> None:
     box = Box3D(place, size, angle)
     corners = box_corners(box)
     a, b, c = shares
@@ -75,7 +75,7 @@ def test_the_surface_of_a_car_ahead_is_its_rear() -> None:
     assert centre_depths([label], shift) == pytest.approx([20.003])
 
 
-def test_no_surface_without_3d_box_beside_the_ray_or_around_the_camera() -> None:
+def test_the_surface_is_unknown_without_3d_box_beside_the_ray_and_around_the_camera() -> None:
     unknown = label_of(None)
     beside = label_of(Box3D((5, 0.7, 20), (1.5, 2, 4), 0))
     around = label_of(Box3D((0, 2, 1), (4, 4, 10), -math.pi / 2))
@@ -85,7 +85,7 @@ def test_no_surface_without_3d_box_beside_the_ray_or_around_the_camera() -> None
 
 
 @given(sizes, places, angles)
-def test_the_surface_is_where_a_walk_along_the_ray_first_meets_the_box(size, place, angle) -> None:
+def test_the_surface_is_where_a_sampled_ray_enters_the_box(size, place, angle) -> None:
     box = Box3D(place, size, angle)
     projected = CAMERA.project(box_corners(box))
     label = label_of(box, (*projected.min(axis=0).tolist(), *projected.max(axis=0).tolist()))

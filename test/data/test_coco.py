@@ -1,4 +1,4 @@
-"""Folders in COCO's format, as users bring them."""
+"""Folders in COCO's format, in the usual layouts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_wrong_entries_are_named(tmp_path: Path, data: object, message: str) -> 
         CocoFolder(write_folder(tmp_path, "mine.json", "images", data))
 
 
-def test_which_file_must_be_clear(tmp_path: Path) -> None:
+def test_an_ambiguous_annotation_file_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, "mine.json", "images", content())
     with pytest.raises(UserError, match="split 'yours': expected one of these files, found none"):
         CocoFolder(tmp_path, "yours")

@@ -1,4 +1,4 @@
-"""COCO's person on a bicycle becomes a Cyclist, and only there."""
+"""COCO's person on a bicycle becomes a Cyclist, and only then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_rider_and_the_bicycle_become_one_cyclist() -> None:
         ((300, 0, 330, 92), "Pedestrian"),
     ],
 )
-def test_who_does_not_ride(box: tuple[float, float, float, float], expected: str) -> None:
+def test_a_person_who_does_not_ride(box: tuple[float, float, float, float], expected: str) -> None:
     assert converted(ObjectLabel("person", box), BICYCLE) == [(expected, box)]
 
 

@@ -1,4 +1,4 @@
-"""Colours, against torchvision's formulas written out."""
+"""Colour transforms against torchvision's formulas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def grey_of(image: np.ndarray) -> np.ndarray:
     return image @ np.array([0.299, 0.587, 0.114])
 
 
-def test_brightness_scales_and_contrast_moves_away_from_the_mean_grey(image: np.ndarray) -> None:
+def test_brightness_scales_and_contrast_scales_differences_from_the_mean_grey(image: np.ndarray) -> None:
     brighter = np.clip(image * 1.2, 0, 255)
     mean = np.clip(np.rint(grey_of(image)) * 1.2, 0, 255).mean()
     expected = np.clip((brighter - mean) * 0.7 + mean, 0, 255)
@@ -38,7 +38,7 @@ def test_brightness_scales_and_contrast_moves_away_from_the_mean_grey(image: np.
     assert np.abs(found - expected).max() < 1.1
 
 
-def test_saturation_moves_away_from_grey(image: np.ndarray) -> None:
+def test_saturation_scales_differences_from_grey(image: np.ndarray) -> None:
     expected = np.clip(1.3 * image - 0.3 * grey_of(image)[..., None], 0, 255)
     assert np.abs(adjust_saturation_and_hue(image, 1.3, 0) - expected).max() < 1.2
 
@@ -76,7 +76,7 @@ def test_degradation_stays_close_and_happens_as_often_as_asked() -> None:
     assert (Degrade(0.0)(sample_of(smooth), np.random.default_rng(0)).image == smooth).all()
 
 
-def test_a_sample_depends_on_its_seed_alone_and_the_old_one_stays(image: np.ndarray) -> None:
+def test_a_sample_depends_on_its_seed_only_and_the_old_one_is_not_changed(image: np.ndarray) -> None:
     before = image.copy()
     jitter = ColorJitter(0.3, 0.3, 0.3, 0.1)
     results = [jitter(sample_of(image), np.random.default_rng(seed)).image for seed in (1, 1, 2)]

@@ -63,7 +63,7 @@ def test_pasted_points_keep_depth_and_height_and_move_sideways_only() -> None:
     assert box[1] - 30.5 == pytest.approx(1.2 * (15 - 30.5), abs=0.6)
 
 
-def test_paste_changes_nothing_outside_its_rectangle_and_hides_what_lies_below() -> None:
+def test_paste_changes_only_its_rectangle_and_hides_what_is_below() -> None:
     donor = cut_out(DONOR, (30, 15, 50, 45))
     height, width = donor.size
     pasted = paste(TARGET, replace(donor, exact=np.array([False])), 58, 10)
@@ -81,7 +81,7 @@ def test_paste_changes_nothing_outside_its_rectangle_and_hides_what_lies_below()
     np.testing.assert_allclose(pasted.boxes, donor.boxes + np.array([58, 10, 58, 10]))
 
 
-def test_a_donor_without_camera_brings_no_depth_and_stands_where_its_height_belongs() -> None:
+def test_a_donor_without_camera_has_no_depth_and_is_placed_by_its_height() -> None:
     """Feet 0.8 to 1.15 of the object's height below the horizon, whatever the height drawn."""
     target = resize(TARGET, 480, 240)
     donor = replace(cut_out(DONOR, (30, 15, 50, 45)), intrinsics=None)

@@ -1,4 +1,4 @@
-"""KITTI depth maps: units, the unknown, and files that are none."""
+"""Depth maps as PNG: units, unknown depth, and refused files."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ def test_stored_value_is_metres_times_256(depth):
     assert stored.tolist() == expected
 
 
-def test_extremes_stay_known_or_are_cut(tmp_path):
+def test_extremes_stay_known_or_are_clipped(tmp_path):
     path = tmp_path / "depth.png"
     write_depth_png(path, np.array([[1e-6, 1e6, -1, np.inf, np.nan, 0]], np.float32))
     read = read_depth_png(path)
@@ -29,7 +29,7 @@ def test_extremes_stay_known_or_are_cut(tmp_path):
     assert np.isnan(read[0, 2:]).all()
 
 
-def test_files_that_are_no_depth_map(tmp_path):
+def test_files_that_are_not_depth_maps(tmp_path):
     path = tmp_path / "depth.png"
     with pytest.raises(UserError, match="found: No such file"):
         read_depth_png(path)

@@ -1,4 +1,4 @@
-"""Images, folders and videos in; names of results out."""
+"""Images, folders and videos, and the names of their results."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_frames_of_videos_are_numbered(tmp_path):
     np.testing.assert_allclose([frame.image.mean() for frame in frames], [20, 120, 220], atol=3)
 
 
-def test_results_that_would_overwrite_each_other(tmp_path, image):
+def test_results_that_would_overwrite_each_other_are_refused(tmp_path, image):
     first, second = write(tmp_path / "one" / "a.png", image), write(tmp_path / "two" / "a.png", image)
     with pytest.raises(UserError, match=r"two/a\.png: its results would overwrite those of .*one/a\.png"):
         find_images_and_videos([first, second])
@@ -74,7 +74,7 @@ def test_results_that_would_overwrite_each_other(tmp_path, image):
         ("broken.mp4", b"not a video", "expected a video, found"),
     ],
 )
-def test_what_is_no_image_is_named(tmp_path, name, content, message):
+def test_a_file_that_is_not_an_image_is_named(tmp_path, name, content, message):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         list(read_images(find_images_and_videos([path])))
 
 
-def test_a_video_that_grows_beyond_the_limit_ends_there(tmp_path, monkeypatch):
+def test_a_video_that_grows_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     frames = [cv2.imencode(".jpg", np.full((h, w, 3), 90, np.uint8))[1].tobytes() for w, h in [(64, 48)] * 30]
     frames.append(cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes())
     path = tmp_path / "growing.avi"
@@ -105,6 +105,6 @@ def test_a_video_that_grows_beyond_the_limit_ends_there(tmp_path, monkeypatch):
         next(images)
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected images or videos in this folder, found none"):
         find_images_and_videos([tmp_path])

@@ -1,4 +1,4 @@
-"""Shares, order and reproducibility of mixed data sets."""
+"""Proportions, order and reproducibility of mixed data sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sources(make_object_set: Callable[..., Path]) -> list[Source]:
     return [Source(few, 1), Source(many, 2)]
 
 
-def test_each_source_gives_its_share_and_goes_through_all_its_frames(sources: list[Source]) -> None:
+def test_each_source_is_drawn_by_its_weight_and_all_its_frames_in_turn(sources: list[Source]) -> None:
     mixed = MixedSamples(sources, plain_recipe((16, 32)), samples_per_epoch=25, seed=5)
     assert len(mixed) == 25
     for epoch in range(4):
@@ -37,7 +37,7 @@ def test_each_source_gives_its_share_and_goes_through_all_its_frames(sources: li
     assert (mixed.plan(0) != mixed.plan(1)).any()
 
 
-def test_a_sample_depends_on_seed_epoch_and_position_alone(sources: list[Source]) -> None:
+def test_a_sample_depends_on_seed_epoch_and_position_only(sources: list[Source]) -> None:
     def fresh(seed: int) -> MixedSamples:
         return MixedSamples(sources, modern_recipe((16, 32)), samples_per_epoch=12, seed=seed)
 
@@ -53,7 +53,7 @@ def test_a_sample_depends_on_seed_epoch_and_position_alone(sources: list[Source]
     assert any((first.image != second.image).any() for first, second in zip(in_order, other, strict=True))
 
 
-def test_nonsense_is_refused(sources: list[Source]) -> None:
+def test_no_sources_weights_or_samples_are_refused(sources: list[Source]) -> None:
     for wrong in ([], [Source(sources[0].data_set, 0)]):
-        with pytest.raises(ValueError, match="shares above 0"):
+        with pytest.raises(ValueError, match="weights above 0"):
             MixedSamples(wrong, plain_recipe((16, 32)), 10)

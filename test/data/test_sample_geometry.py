@@ -169,7 +169,7 @@ def test_zoom_keeps_the_principal_points_row(seed: int, zoom: float) -> None:
     assert abs(tilted.cy - usual) <= 3.2 + 0.5 * zoom + 0.6
 
 
-def test_padding_below_a_margin() -> None:
+def test_padding_above_and_below() -> None:
     sample = make_sample(1, 1.0)
     height, width = sample.size
     padded = pad(sample, width + 3, height + 9, top=4)

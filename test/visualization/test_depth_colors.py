@@ -1,4 +1,4 @@
-"""Depth colours: the scale, the bar, the unknown."""
+"""Depth colours: the scale, the scale bar, unknown depth."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mp_perception.visualization.depth_colors import color_depth
 
 
-def test_unknown_is_black_and_ends_are_cut():
+def test_unknown_is_black_and_ends_are_clipped():
     depth = np.array([[np.nan, 0.5, 1.0, 80.0, 500.0]], dtype=np.float32)
     colors = color_depth(depth, scale_bar=False)[0]
     assert not colors[0].any()
@@ -15,7 +15,7 @@ def test_unknown_is_black_and_ends_are_cut():
     assert (colors[2] != colors[3]).any()
 
 
-def test_near_is_warm_and_far_is_cold():
+def test_near_is_red_and_far_is_blue():
     near, middle, far = color_depth(np.array([[2, 9, 50]], dtype=np.float32), scale_bar=False)[0].tolist()
     assert near[0] > near[2]
     assert middle[1] > max(middle[0], middle[2])

@@ -1,4 +1,4 @@
-"""Overlays: boxes where they belong, labels inside the image."""
+"""Overlays: boxes at their places, labels inside the image."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def prediction(boxes, size=(100, 200), depth=10.0):
     return Prediction(detections, np.ones((size[0] // 2, size[1] // 2), np.float32), size)
 
 
-def test_the_image_itself_stays_and_the_box_is_drawn_in_its_colour():
+def test_the_image_is_not_changed_and_the_box_has_the_colour_of_its_class():
     image = np.zeros((100, 200, 3), np.uint8)
     overlay = draw_overlay(image, prediction([[50, 40, 120, 80]]))
     assert not image.any()
@@ -33,7 +33,7 @@ def test_the_image_itself_stays_and_the_box_is_drawn_in_its_colour():
     assert not overlay[60, 90].any()
 
 
-def test_nothing_to_draw_gives_the_image():
+def test_without_detections_the_overlay_is_the_image():
     image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
     np.testing.assert_array_equal(draw_overlay(image, prediction([])), image)
 
@@ -70,7 +70,7 @@ def test_text_is_readable_on_its_patch():
 
 
 def test_class_names_that_opencv_cannot_draw_become_question_marks():
-    """A lone surrogate ended the process."""
+    """A lone surrogate crashes OpenCV."""
     odd, plain = (
         replace(prediction([[50, 40, 120, 80]]).detections, class_names=(name,)) for name in ("a\ud800", "a?")
     )

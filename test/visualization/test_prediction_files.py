@@ -57,7 +57,7 @@ def test_three_files(prediction, tmp_path):
     assert np.isnan(read_depth_png(tmp_path / "drive" / "7_depth.png")[0, 0])
 
 
-def test_a_folder_that_cannot_be_made(prediction, tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(prediction, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file: cannot be made"):
         write_prediction(tmp_path / "file" / "7", "7.png", np.zeros((48, 64, 3), np.uint8), prediction)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.frame_sets import FrameCamera
+from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -147,16 +148,10 @@ class _CalibrationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            text = path.read_text(encoding="ascii")
-        except FileNotFoundError:
-            raise UserError(f"{path}: missing, expected KITTI calibration") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as KITTI calibration ({error})") from None
-        self._lines: dict[str, tuple[int, list[str]]] = {}
-        for number, line in enumerate(text.splitlines(), start=1):
-            key, *values = line.replace(":", " ", 1).split() or [""]
-            self._lines[key] = number, values
+        self._lines: dict[str, tuple[int, str]] = {}
+        for number, line in enumerate(read_lines(path, "KITTI calibration"), start=1):
+            key, *values = line.replace(":", " ", 1).split(maxsplit=1) or [""]
+            self._lines[key] = number, "".join(values)
 
     def __contains__(self, key: str) -> bool:
         return key in self._lines
@@ -169,16 +164,8 @@ class _CalibrationFile:
         """The (count,) finite numbers of a line."""
         if key not in self:
             raise UserError(f"{self.path}: expected a line '{key}:', found none")
-        _, values = self._lines[key]
-        if len(values) != count:
-            raise self._error(key, f"{count} numbers after '{key}:'", str(len(values)))
-        try:
-            numbers = np.array([float(value) for value in values])
-        except ValueError:
-            raise self._error(key, f"{count} numbers after '{key}:'", repr(" ".join(values)[:60])) from None
-        if not np.isfinite(numbers).all():
-            raise self._error(key, f"finite numbers after '{key}:'", repr(" ".join(values)[:60]))
-        return numbers
+        number, text = self._lines[key]
+        return np.array(parse_numbers(text, count, f"{self.path}:{number}: {key}"))
 
     def projection(self, key: str) -> Matrix:
         """The projection matrix (3, 4) of a rectified camera."""

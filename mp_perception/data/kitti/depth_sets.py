@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, find_frames, select_frames
 from mp_perception.data.kitti.calibration_files import read_calibration, read_raw_calibration
 from mp_perception.data.kitti.depth_layout import PARTS, depth_maps, find_depth_root, find_raw_root
 from mp_perception.data.kitti.raw import IMAGE_SUFFIXES, numbered_files
+from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -31,7 +30,6 @@ class KittiDepth(FrameSet):
 
     root: see find_depth_root and find_raw_root.  split: "train", "val", or see select_frames.
     A frame is named <drive>/image_0C/<10 digits>.
-    Raises UserError naming the file that is missing or wrong.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
@@ -71,7 +69,6 @@ class KittiDepthSelection(FrameSet):
 
     Folders image, groundtruth_depth and intrinsics.  An image is named <drive>_image_<10 digits>_image_0C; the name of
     its map has groundtruth_depth in place of the first image.
-    split: see select_frames.  Raises UserError naming what is missing or wrong.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
@@ -89,13 +86,11 @@ class KittiDepthSelection(FrameSet):
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
         path = self._intrinsics_file(self.frames[index].name)
-        try:
-            values = [float(column) for column in path.read_text(encoding="ascii").split()]
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise UserError(f"{path}:1: expected the nine numbers of a camera matrix ({error})") from None
-        if len(values) != 9 or not np.isfinite(values).all() or values[0] <= 0 or values[4] <= 0:
-            raise UserError(f"{path}:1: expected the nine numbers of a camera matrix, found {len(values)}")
-        return FrameCamera(CameraIntrinsics(values[0], values[4], values[2], values[5], width, height))
+        text = " ".join(read_lines(path, "a camera matrix"))
+        fx, _, cx, _, fy, cy, *_ = parse_numbers(text, 9, f"{path}:1: camera matrix")
+        if min(fx, fy) <= 0:
+            raise UserError(f"{path}:1: expected focal lengths above 0, found {fx:g} and {fy:g}")
+        return FrameCamera(CameraIntrinsics(fx, fy, cx, cy, width, height))
 
     def _intrinsics_file(self, name: str) -> Path:
         return self.folder / "intrinsics" / f"{name}.txt"
@@ -104,8 +99,7 @@ class KittiDepthSelection(FrameSet):
 class KittiStereo(FrameSet):
     """Frames of KITTI's stereo 2015 data in <root>/training: image_2/NNNNNN_10 with a map in depth_2 (16-bit PNG).
 
-    The size of an image tells its camera.  split: see select_frames.
-    Raises UserError naming the file that is missing or wrong.
+    The size of an image tells its camera.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
@@ -123,10 +117,7 @@ class KittiStereo(FrameSet):
 
 
 class KittiOdometry(FrameSet):
-    """Frames of <root>/sequences/SS: image_2 with a map in depth_2 (16-bit PNG), and calib.txt, named SS/FFFFFF.
-
-    split: see select_frames.  Raises UserError naming the file that is missing or wrong.
-    """
+    """Frames of <root>/sequences/SS: image_2 with a map in depth_2 (16-bit PNG), and calib.txt, named SS/FFFFFF."""
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
         folder = root / "sequences"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mp_perception.classes import KITTI_TYPES
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
+from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
 from mp_perception.prediction import Detections
@@ -31,12 +32,7 @@ def parse_label_line(line: str, where: str) -> ObjectLabel:
     columns = line.split()
     if len(columns) not in (15, 16):
         raise UserError(f"{where}: expected 15 columns (16 with a score), found {len(columns)}")
-    try:
-        values = [float(column) for column in columns[1:]]
-    except ValueError:
-        raise UserError(f"{where}: expected numbers after the type, found {line.strip()[:80]!r}") from None
-    if not all(math.isfinite(value) for value in values):
-        raise UserError(f"{where}: expected finite numbers, found {line.strip()[:80]!r}")
+    values = parse_numbers(" ".join(columns[1:]), len(columns) - 1, where)
     truncation, occlusion, _, left, top, right, bottom, height, width, length, x, y, z, rotation_y = values[:14]
     if not (truncation == -1 or 0 <= truncation <= 1):
         raise UserError(f"{where}: expected a truncation of 0..1 (-1 unknown), found {truncation:g}")
@@ -56,17 +52,8 @@ def parse_label_line(line: str, where: str) -> ObjectLabel:
 
 def read_labels(path: Path) -> list[ObjectLabel]:
     """The labels of one image; an empty file is an image without objects.  Raises UserError naming file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing, expected a KITTI label file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as KITTI labels ({error})") from None
-    return [
-        parse_label_line(line, f"{path}:{number}")
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip()
-    ]
+    lines = enumerate(read_lines(path, "KITTI labels"), start=1)
+    return [parse_label_line(line, f"{path}:{number}") for number, line in lines if line.strip()]
 
 
 def format_label_line(label: ObjectLabel, format_number: Callable[[float], str] = "{:.2f}".format) -> str:

@@ -1,4 +1,4 @@
-"""KITTI's object data: single images with labels, calibration, and depth maps where they are at hand."""
+"""KITTI's object data: single images with labels, calibration, and depth maps if available."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from mp_perception.errors import UserError
 
 
 class KittiObjects(FrameSet):
-    """Frames of <root>/training: image_2, label_2, calib, and depth_2 (16-bit PNG) for frames with a depth map.
-
-    split: see select_frames.  Raises UserError naming the file that is missing or wrong.
-    """
+    """Frames of <root>/training: image_2, label_2, calib, and depth_2 (16-bit PNG) for frames with a depth map."""
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
+from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -157,11 +158,10 @@ def _midnight_ns(drive_name: str) -> int:
 
 
 def _read_timestamps(path: Path) -> list[int]:
+    lines = read_lines(path, "time stamps")
+    while lines and not lines[-1].strip():
+        lines.pop()
     stamps = []
-    try:
-        lines = path.read_text(encoding="ascii").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as time stamps ({error})") from None
     for number, line in enumerate(lines, start=1):
         try:
             seconds, fraction = _STAMP.fullmatch(line.strip()).groups(default="")  # type: ignore[union-attr]

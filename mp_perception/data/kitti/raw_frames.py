@@ -1,4 +1,4 @@
-"""Raw drives as samples: images of the left colour camera, labels from tracklets, depth maps where they are at hand."""
+"""Raw drives as samples: images of the left colour camera, labels from tracklets, depth maps if available."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class KittiRaw(FrameSet):
     root: a drive's folder (..._sync), a date's, or one with dates (see find_raw_root).
     Labels come from the drive's tracklet_labels.xml, or from label_02/ (synthetic drives); a drive without either is
     not labelled.  Depth maps: see find_depth_root and depth_maps.
-    A frame is named <drive>/<10 digits>.  split: see select_frames.
-    Raises UserError naming the file that is missing or wrong.
+    A frame is named <drive>/<10 digits>.
     """
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:

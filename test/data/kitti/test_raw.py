@@ -1,4 +1,4 @@
-"""Raw drives: frames, stamps, and what is refused."""
+"""Raw drives: frames, stamps, labels, depth maps, and refused input."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from mp_perception.data.depth_png import write_depth_png
+from mp_perception.data.kitti.projected_scans import projection_tasks
 from mp_perception.data.kitti.raw import RawDrive, read_scan
+from mp_perception.data.kitti.raw_frames import KittiRaw
+from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.errors import UserError
 
 MakeDrive = Callable[..., Path]
@@ -42,7 +47,7 @@ def test_missing_stamps_mean_ten_hertz(make_raw_drive: MakeDrive) -> None:
     assert stamps[0] == 1316995200 * 10**9  # midnight of the drive's date: a stamp of zero would mean "no stamp"
 
 
-def test_a_short_file_of_stamps_goes_on_at_ten_hertz(make_raw_drive: MakeDrive) -> None:
+def test_a_short_file_of_stamps_continues_at_ten_hertz(make_raw_drive: MakeDrive) -> None:
     folder = make_raw_drive(num_frames=5)
     stamps = [frame.stamp_ns - SECONDS * 10**9 for frame in RawDrive(folder).frames]
     assert stamps == [345808896, 449188864, 552435968, 652435968, 752435968]
@@ -78,7 +83,7 @@ def test_missing_files_are_named(make_raw_drive: MakeDrive) -> None:
         RawDrive(folder)
 
 
-def test_what_is_no_drive_is_refused(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_drive_is_refused(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
     folder = make_raw_drive()
     with pytest.raises(UserError, match="nowhere: no such folder"):
         RawDrive(tmp_path / "nowhere")
@@ -109,3 +114,43 @@ def test_a_scan_is_checked(tmp_path: Path) -> None:
     path.write_bytes(points.tobytes())
     with pytest.raises(UserError, match=r"0000000000.bin: expected finite coordinates, found 1 points"):
         read_scan(path)
+
+
+def test_raw_frames_have_depth_maps_and_labels_if_the_drive_has(make_raw_drive: MakeDrive) -> None:
+    drive = make_raw_drive()
+    maps = drive.parent.parent / "depth" / "train" / drive.name / "proj_depth" / "groundtruth" / "image_02"
+    maps.mkdir(parents=True)
+    write_depth_png(maps / "0000000001.png", np.full((32, 64), 11, np.float32))
+    for root in (drive, drive.parent, drive.parent.parent):
+        frames = KittiRaw(root)
+        assert [frame.name for frame in frames.frames] == [f"{drive.name}/{number:010d}" for number in range(3)]
+        assert [frame.depth is not None for frame in frames.frames] == [False, True, False]
+        assert not frames[0].labelled_classes.any()
+    (drive / "label_02").mkdir()
+    for number in range(3):
+        (drive / "label_02" / f"{number:010d}.txt").write_text(
+            "Car 0.00 0 0 10 5 30 25 1.5 1.6 3.7 1.0 1.0 12.0 0\n" * number
+        )
+    assert [len(sample.boxes) for sample in KittiRaw(drive)] == [0, 1, 2]
+    with pytest.raises(UserError, match="expected raw drives"):
+        KittiRaw(drive / "image_02")
+
+
+def test_scans_are_projected_into_the_official_layout(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
+    folder = make_raw_drive()
+    points = np.random.default_rng(0).uniform([5, -3, -1, 0], [30, 3, 1, 1], (200, 4)).astype(np.float32)
+    points.tofile(folder / "velodyne_points" / "data" / "0000000001.bin")
+    drive = RawDrive(folder)
+    tasks = projection_tasks(drive, tmp_path / "depth")
+    maps = tmp_path / "depth" / "train" / drive.name / "proj_depth" / "velodyne_raw"
+    assert list(tasks) == [maps / f"image_0{camera}" / "0000000001.png" for camera in (2, 3)]
+    for camera, (path, task) in zip((2, 3), tasks.items(), strict=True):
+        path.parent.mkdir(parents=True)
+        task()
+        calibration = drive.calibration
+        expected = project_to_depth_map(
+            read_scan(drive.frames[1].scan), calibration.velo_to_camera(camera), calibration.intrinsics(camera, 64, 32)
+        )
+        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 256
+        np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1 / 256)
+        assert (found > 0).sum() > 50

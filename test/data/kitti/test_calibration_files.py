@@ -1,4 +1,4 @@
-"""Calibration against numbers worked out by hand, and what is refused."""
+"""Calibration against numbers computed by hand, and refused input."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def calibration_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_camera_2_lies_six_centimetres_left_of_camera_0(calibration_file: Path) -> None:
+def test_camera_2_is_six_centimetres_left_of_camera_0(calibration_file: Path) -> None:
     shift = read_calibration(calibration_file).camera_0_to_camera(2)
     # t_z = 0.002745884; t_x = (44.85728 - 609.5593 * t_z) / 721.5377; t_y = (0.2163791 - 172.854 * t_z) / 721.5377
     assert shift[:3, 3] == pytest.approx([0.05984927, -0.00035793, 0.002745884], abs=1e-7)
     assert np.array_equal(shift[:3, :3], np.eye(3))
 
 
-def test_a_scanner_point_goes_where_kittis_formula_puts_it(calibration_file: Path) -> None:
+def test_a_lidar_point_is_projected_as_by_kittis_formula(calibration_file: Path) -> None:
     calibration = read_calibration(calibration_file)
     # 10 m ahead, 1 m left, 0.5 m up of the scanner -> camera 0: (-1, -0.6, 9.7) -> + (0.06, -0.0004, 0.0027)
     in_camera_2 = calibration.velo_to_camera(2) @ [10, 1, 0.5, 1]
@@ -54,7 +54,7 @@ def test_intrinsics_are_those_of_the_projection_matrix(calibration_file: Path) -
     assert found == CameraIntrinsics(721.5377, 721.5377, 609.5593, 172.854, 1224, 370)
 
 
-def test_raw_calibration_composes_rectification_and_scanner(tmp_path: Path) -> None:
+def test_raw_calibration_composes_rectification_and_lidar(tmp_path: Path) -> None:
     # The rectification turns by 90 degrees about z, so that a forgotten or transposed one shows.
     (tmp_path / "calib_cam_to_cam.txt").write_text(
         "S_rect_02: 64 32\nR_rect_00: 0 -1 0 1 0 0 0 0 1\nP_rect_02: 50 0 31 5 0 50 15 0 0 0 1 0\n"
@@ -74,7 +74,7 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
         read_raw_calibration(tmp_path).intrinsics(2, 65, 32)
 
 
-def test_a_scanner_without_place_is_named(tmp_path: Path) -> None:
+def test_a_missing_lidar_transform_is_named(tmp_path: Path) -> None:
     (tmp_path / "calib_cam_to_cam.txt").write_text(
         "R_rect_00: 1 0 0 0 1 0 0 0 1\nP_rect_02: 50 0 31 5 0 50 15 0 0 0 1 0\n"
     )
@@ -85,9 +85,9 @@ def test_a_scanner_without_place_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("P2: 721.5377 ", "P2: ", r"000000.txt:3: expected 12 numbers after 'P2:', found 11"),
-        ("P2: 721.5377", "P2: x", r"000000.txt:3: expected 12 numbers"),
-        ("P2: 721.5377", "P2: nan", r"000000.txt:3: expected finite numbers"),
+        ("P2: 721.5377 ", "P2: ", r"000000.txt:3: P2: expected 12 finite numbers, found '0 609"),
+        ("P2: 721.5377", "P2: x", r"000000.txt:3: P2: expected 12 finite numbers, found 'x 0"),
+        ("P2: 721.5377", "P2: nan", r"000000.txt:3: P2: expected 12 finite numbers, found 'nan"),
         ("P2: 721.5377", "P2: -721.5377", r"000000.txt:3: expected the projection matrix"),
         ("R0_rect: 1 0 0", "R0_rect: 2 0 0", r"000000.txt:5: expected a rotation matrix"),
         ("R0_rect: 1 0 0", "R0_rect: -1 0 0", r"000000.txt:5: expected a rotation matrix"),

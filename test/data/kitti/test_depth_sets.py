@@ -1,4 +1,4 @@
-"""The depth data's official layout, the selection, and raw drives with what lies beside them."""
+"""Data sets with depth maps: the official layout of the depth data, the selection, odometry, stereo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.depth_sets import KittiDepth, KittiDepthSelection
-from mp_perception.data.kitti.projected_scans import projection_tasks
-from mp_perception.data.kitti.raw import RawDrive, read_scan
-from mp_perception.data.kitti.raw_frames import KittiRaw
-from mp_perception.data.lidar_projection import project_to_depth_map
+from mp_perception.data.kitti.depth_sets import KittiDepth, KittiDepthSelection, KittiOdometry, KittiStereo
 from mp_perception.errors import UserError
 
 MakeDrive = Callable[..., Path]
@@ -24,6 +20,16 @@ def write_map(root: Path, drive: str, kind: str, camera: int, number: int, metre
     folder = root / part / drive / "proj_depth" / kind / f"image_0{camera}"
     folder.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / f"{number:010d}.png"), np.full((32, 64), metres * 256, np.uint16))
+
+
+def write_image(path: Path, width: int = 64, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
+
+
+def write_depth(path: Path, width: int = 64, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((height, width), 2560, np.uint16))
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def drive(make_raw_drive: MakeDrive) -> Path:
     return folder
 
 
-def test_the_ground_truth_comes_before_the_scans(drive: Path) -> None:
+def test_ground_truth_is_preferred_to_single_scans(drive: Path) -> None:
     frames = KittiDepth(drive.parent.parent)
     assert [frame.name for frame in frames.frames] == [
         f"{drive.name}/image_02/0000000001",
@@ -51,7 +57,7 @@ def test_the_ground_truth_comes_before_the_scans(drive: Path) -> None:
     )
 
 
-def test_parts_and_files_of_names_are_splits(drive: Path, tmp_path: Path) -> None:
+def test_splits_are_parts_or_files_of_names(drive: Path, tmp_path: Path) -> None:
     root = drive.parent.parent
     with pytest.raises(UserError, match="expected depth maps of val, found none"):
         KittiDepth(root, "val")
@@ -72,7 +78,7 @@ def test_what_is_missing_is_named(drive: Path) -> None:
         KittiDepth(root)
 
 
-def test_the_selection_has_its_own_names(tmp_path: Path) -> None:
+def test_the_selection_pairs_images_with_maps_by_its_own_names(tmp_path: Path) -> None:
     folder = tmp_path / "depth_selection" / "val_selection_cropped"
     for kind in ("image", "groundtruth_depth", "intrinsics"):
         (folder / kind).mkdir(parents=True)
@@ -88,51 +94,43 @@ def test_the_selection_has_its_own_names(tmp_path: Path) -> None:
         assert (camera.fx, camera.fy, camera.cx, camera.cy) == (721.5, 721.6, 596.5, 149.8)
         assert (sample.depth == 2).all()
     intrinsics.write_text("721.5 0.0")
-    with pytest.raises(UserError, match="image_02.txt:1: expected the nine numbers"):
+    with pytest.raises(UserError, match="image_02.txt:1: camera matrix: expected 9 finite numbers"):
         list(KittiDepthSelection(tmp_path))
     depth.unlink()
     with pytest.raises(UserError, match="groundtruth_depth_0000000005_image_02.png: missing"):
         KittiDepthSelection(tmp_path)
 
 
-def test_raw_drives_take_depth_from_beside_them_and_labels_where_they_are(drive: Path) -> None:
-    for root in (drive, drive.parent, drive.parent.parent):
-        frames = KittiRaw(root)
-        assert [frame.name for frame in frames.frames] == [f"{drive.name}/{number:010d}" for number in range(3)]
-        assert [frame.depth is not None for frame in frames.frames] == [False, True, False]
-        assert not frames[0].labelled_classes.any()
-    (drive / "label_02").mkdir()
+def test_odometry_has_the_frames_with_depth(tmp_path: Path) -> None:
+    sequence = tmp_path / "sequences" / "04"
     for number in range(3):
-        (drive / "label_02" / f"{number:010d}.txt").write_text(
-            "Car 0.00 0 0 10 5 30 25 1.5 1.6 3.7 1.0 1.0 12.0 0\n" * number
-        )
-    assert [len(sample.boxes) for sample in KittiRaw(drive)] == [0, 1, 2]
-    with pytest.raises(UserError, match="expected raw drives"):
-        KittiRaw(drive / "image_02")
+        write_image(sequence / "image_2" / f"{number:06d}.jpg")
+    write_depth(sequence / "depth_2" / "000001.png")
+    (sequence / "calib.txt").write_text("P2: 50 0 31 3 0 50 15 0 0 0 1 0\nTr: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n")
+    (sample,) = KittiOdometry(tmp_path)
+    assert (sample.name, len(sample.boxes), sample.intrinsics.fx) == ("04/000001", 0, 50)
+    assert not sample.labelled_classes.any()
+    assert (sample.depth == 10).all()
+    (sequence / "depth_2" / "000001.png").unlink()
+    with pytest.raises(UserError, match="SS/depth_2: expected depth maps"):
+        KittiOdometry(tmp_path)
 
 
-def test_scans_are_projected_into_the_official_layout(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
-    folder = make_raw_drive()
-    points = np.random.default_rng(0).uniform([5, -3, -1, 0], [30, 3, 1, 1], (200, 4)).astype(np.float32)
-    points.tofile(folder / "velodyne_points" / "data" / "0000000001.bin")
-    drive = RawDrive(folder)
-    tasks = projection_tasks(drive, tmp_path / "depth")
-    maps = tmp_path / "depth" / "train" / drive.name / "proj_depth" / "velodyne_raw"
-    assert list(tasks) == [maps / f"image_0{camera}" / "0000000001.png" for camera in (2, 3)]
-    for camera, (path, task) in zip((2, 3), tasks.items(), strict=True):
-        path.parent.mkdir(parents=True)
-        task()
-        calibration = drive.calibration
-        expected = project_to_depth_map(
-            read_scan(drive.frames[1].scan), calibration.velo_to_camera(camera), calibration.intrinsics(camera, 64, 32)
-        )
-        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 256
-        np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1 / 256)
-        assert (found > 0).sum() > 50
+def test_the_size_of_a_stereo_image_tells_its_camera(tmp_path: Path) -> None:
+    training = tmp_path / "training"
+    write_image(training / "image_2" / "000001_10.png", 1241, 376)
+    write_depth(training / "depth_2" / "000001_10.png", 1241, 376)
+    write_image(training / "image_2" / "000001_11.png", 1241, 376)
+    (sample,) = KittiStereo(tmp_path)
+    assert (sample.name, sample.intrinsics.fx, sample.intrinsics.cx) == ("000001_10", 718.856, 607.1928)
+    write_image(training / "image_2" / "000002_10.png")
+    write_depth(training / "depth_2" / "000002_10.png")
+    with pytest.raises(UserError, match="000002_10.png: expected an image of KITTI's sizes .*, found 64x32"):
+        list(KittiStereo(tmp_path))
 
 
 @pytest.mark.shared_data
-def test_the_shared_depth_frames_are_all_there(shared_data: Path) -> None:
+def test_real_depth_maps_have_thousands_of_measurements(shared_data: Path) -> None:
     frames = KittiDepth(shared_data / "kitti")
     kinds = {frame.depth.parts[-3] for frame in frames.frames}
     assert kinds == {"groundtruth", "velodyne_raw"}

@@ -1,4 +1,4 @@
-"""Tracking, odometry and stereo frames."""
+"""Tracking data: labels and calibration of sequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.kitti.depth_sets import KittiOdometry, KittiStereo
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.errors import UserError
 
@@ -30,11 +29,6 @@ def write_image(path: Path, width: int = 64, height: int = 32) -> None:
     cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
 
 
-def write_depth(path: Path, width: int = 64, height: int = 32) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((height, width), 2560, np.uint16))
-
-
 @pytest.fixture
 def tracking(tmp_path: Path) -> Path:
     training = tmp_path / "training"
@@ -46,12 +40,12 @@ def tracking(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_tracking_labels_go_to_their_frames(tracking: Path) -> None:
+def test_labels_are_assigned_to_their_frames(tracking: Path) -> None:
     frames = KittiTracking(tracking)
     assert [frame.name for frame in frames.frames] == ["0000/000000", "0000/000001", "0000/000002"]
     samples = list(frames)
     assert [sample.boxes.tolist() for sample in samples] == [[[10, 5, 30, 25]], [], [[12, 5, 32, 25]]]
-    # DontCare, and a sitting person beside the class Pedestrian
+    # an ignored region, and a sitting person, which is a neighbour of the class Pedestrian
     assert [sample.ignored.tolist() for sample in samples] == [[[40, 5, 50, 25]], [], [[20, 5, 30, 25]]]
     assert samples[0].intrinsics.cx == 31
     assert samples[0].object_depths[0] == pytest.approx(12 - 0.8)
@@ -72,41 +66,13 @@ def test_wrong_tracking_files_are_named(tracking: Path, number: str) -> None:
     ("old", "new", "message"),
     [
         ("P2: 50", "P4: 50", "0000.txt: expected a line 'P2:'"),
-        ("P2: 50", "P2: fifty", "0000.txt:2: expected 12 numbers after 'P2:', found 'fifty"),
+        ("P2: 50", "P2: fifty", "0000.txt:2: P2: expected 12 finite numbers, found 'fifty"),
         ("P2: 50", "P2: -50", "0000.txt:2: expected the projection matrix"),
         ("R_rect 1", "R_rect 2", "0000.txt:3: expected a rotation matrix"),
-        ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: expected finite numbers after 'Tr_velo_cam:'"),
+        ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: Tr_velo_cam: expected 12 finite numbers"),
     ],
 )
 def test_wrong_sequence_calibration_is_named(tracking: Path, old: str, new: str, message: str) -> None:
     (tracking / "training" / "calib" / "0000.txt").write_text(CALIBRATION.replace(old, new))
     with pytest.raises(UserError, match=message):
         KittiTracking(tracking)[0]
-
-
-def test_odometry_takes_the_frames_with_depth(tmp_path: Path) -> None:
-    sequence = tmp_path / "sequences" / "04"
-    for number in range(3):
-        write_image(sequence / "image_2" / f"{number:06d}.jpg")
-    write_depth(sequence / "depth_2" / "000001.png")
-    (sequence / "calib.txt").write_text("P2: 50 0 31 3 0 50 15 0 0 0 1 0\nTr: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n")
-    (sample,) = KittiOdometry(tmp_path)
-    assert (sample.name, len(sample.boxes), sample.intrinsics.fx) == ("04/000001", 0, 50)
-    assert not sample.labelled_classes.any()
-    assert (sample.depth == 10).all()
-    (sequence / "depth_2" / "000001.png").unlink()
-    with pytest.raises(UserError, match="SS/depth_2: expected depth maps"):
-        KittiOdometry(tmp_path)
-
-
-def test_stereo_knows_the_camera_by_the_images_size(tmp_path: Path) -> None:
-    training = tmp_path / "training"
-    write_image(training / "image_2" / "000001_10.png", 1241, 376)
-    write_depth(training / "depth_2" / "000001_10.png", 1241, 376)
-    write_image(training / "image_2" / "000001_11.png", 1241, 376)
-    (sample,) = KittiStereo(tmp_path)
-    assert (sample.name, sample.intrinsics.fx, sample.intrinsics.cx) == ("000001_10", 718.856, 607.1928)
-    write_image(training / "image_2" / "000002_10.png")
-    write_depth(training / "depth_2" / "000002_10.png")
-    with pytest.raises(UserError, match="000002_10.png: expected an image of KITTI's sizes .*, found 64x32"):
-        list(KittiStereo(tmp_path))
