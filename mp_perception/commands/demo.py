@@ -82,8 +82,7 @@ def _synthetic_drive(folder: Path, num_frames: int) -> RawDrive:
     from mp_perception.machine import available_cores
     from mp_perception.synthetic.drive import write_raw_drive
 
-    written = write_raw_drive(folder, num_frames, seed=8, workers=available_cores())
-    return RawDrive(written.folder)
+    return RawDrive(write_raw_drive(folder, num_frames, seed=8, workers=available_cores()))
 
 
 def empty_folder(folder: Path, drive: Path | None) -> None:

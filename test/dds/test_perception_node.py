@@ -19,10 +19,14 @@ FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    """An active node with a small input; at threshold 0 its network detects objects in noise."""
+    """An active node with a small input; at threshold 0 its network detects objects in noise.
+
+    Its subscription is reliable, because a busy machine may lose best-effort images.
+    """
     process, robot = start_node(
         "/front", "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0", "-p", "max_detections:=20",
         "-p", "diagnostics_period:=0.2", "-p", "max_age:=5.0",
+        "-p", "qos_overrides./front/image.subscription.reliability:=reliable",
     )  # fmt: skip
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "active: looking at /front/image" in process.text(), "active node", 60)

@@ -32,7 +32,10 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    process, robot = start_node("/resources", "-p", "runtime:=openvino", "-p", "max_age:=10.0")
+    process, robot = start_node(
+        "/resources", "-p", "runtime:=openvino", "-p", "max_age:=10.0",
+        "-p", "qos_overrides./resources/image.subscription.reliability:=reliable",
+    )  # fmt: skip
     robot.subscribe(Detection2DArray, "detections")
     robot.subscribe(Image, "depth/image", 1)
     robot.wait(lambda: "active: looking at /resources/image" in process.text(), "active node", 60)

@@ -36,8 +36,8 @@ OUTPUTS = {"/detections", "/depth/image", "/label_info"}
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drive")
-    written = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(320, 96))
-    write_raw_drive(RawDrive(written.folder), folder / "street")
+    drive = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(320, 96))
+    write_raw_drive(RawDrive(drive), folder / "street")
     return folder / "street"
 
 

@@ -19,7 +19,7 @@ from mp_perception.benchmark.node.robot import Robot, robot_around
 from mp_perception.benchmark.tables import Cell, Table
 from mp_perception.errors import UserError
 from mp_perception.ros.diagnostics import STAGES
-from mp_perception.ros.replay_session import last_line, node_process, session_environment
+from mp_perception.ros.node_process import NodeProcess, session_environment
 
 _NAMESPACE = "/mp_perception_benchmark"
 #: Seconds of images before anything counts.
@@ -38,21 +38,19 @@ def measure_node(weights: Path, precision: str, rate: float, seconds: float, log
     """
     os.environ.update(session_environment())
     parameters = {"weights": weights, "precision": precision, "diagnostics_period": _DIAGNOSTICS_PERIOD}
-    arguments = ["-r", f"__ns:={_NAMESPACE}"]
-    arguments += [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
     with (
         robot_around(_NAMESPACE) as robot,
-        node_process(log_folder, "perception_node", [], arguments=arguments) as node,
+        NodeProcess("perception_node", log_folder, remappings={"__ns": _NAMESPACE}, parameters=parameters) as node,
     ):
         try:
             robot.wait_until_active()
-            process = psutil.Process(node.pid)
+            process = psutil.Process(node.process.pid)
             robot.stream("node: warm up", rate, _WARM_UP)
             phases = {"alone": _measure_phase("alone", robot, process, rate, seconds)}
             with _busy_process():
                 phases["beside a busy process"] = _measure_phase("busy", robot, process, rate, seconds)
         except (UserError, psutil.NoSuchProcess) as error:
-            raise UserError(f"{error}; perception_node: {last_line(log_folder, 'perception_node')}") from error
+            raise UserError(f"{error}; perception_node: {node.last_line()}") from error
     values = robot.values
     return Table(
         f"Node over DDS, {rate:g} Hz: {values['runtime']} {values['precision']}, threads: {values['threads']}, "
