@@ -35,10 +35,11 @@ test-all: environment  ## run all tests: make test, then those marked `extended`
 test-fast: environment  ## run the tests that are neither slow nor extended and do not need DDS
 	.venv/bin/python -m pytest -m "not slow and not dds and not extended"
 
-lint: environment  ## check format, style and types
+lint: environment  ## check format, style, types and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
 fuzz: environment  ## fuzz every parser of files and messages (SECONDS= for each)
 	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS))
