@@ -19,6 +19,8 @@ Floats = NDArray[np.floating]
 #: Stride of the network's depth map.  An image's share of the network's input ends on a multiple of it, so that the
 #: depth map can be cut to the image exactly.
 DEPTH_STRIDE = 2
+#: The core of a box, where the depth of its object is measured and learned, as a fraction of its width and height.
+CORE_FRACTION = 0.5
 
 
 @dataclass(frozen=True)

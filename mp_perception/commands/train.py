@@ -30,7 +30,7 @@ def train(
     from mp_perception.errors import UserError
     from mp_perception.progress import console
     from mp_perception.training.configuration import read_configuration
-    from mp_perception.training.run import train as run_training
+    from mp_perception.training.trainer import train as run_training
 
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"unknown device '{device}': expected auto, cpu or cuda")

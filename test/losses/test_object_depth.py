@@ -7,8 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp_perception.inference import object_depth
-from mp_perception.losses import depth
 from mp_perception.losses.depth import object_depth_loss
 
 NO_BOXES, NO_DEPTHS = torch.zeros(0, 4), torch.zeros(0)
@@ -113,10 +111,6 @@ def test_half_precision_is_measured_in_single_precision():
     loss = object_depth_loss(prediction, [torch.tensor([[2.0, 2, 12, 18]])], [torch.tensor([20.0])])
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(math.log(2), rel=1e-6)
-
-
-def test_it_trains_where_inference_measures():
-    assert depth.CORE_SHARE == object_depth.CORE_FRACTION
 
 
 def test_wrong_shapes_are_refused():

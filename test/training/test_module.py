@@ -1,4 +1,4 @@
-"""The training step: each branch learns from the images that have its label, and what goes wrong is said."""
+"""The training step: each branch learns from the images with its labels; errors are reported."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from mp_perception.training.configuration import (
     TrainingConfiguration,
 )
 from mp_perception.training.module import MultiTaskTraining, network_of, start_network
-from mp_perception.training.run import usable_precision
+from mp_perception.training.trainer import usable_precision
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 NETWORK = NetworkConfiguration(input_size=(64, 96), focal_length=100.0)
@@ -49,7 +49,7 @@ def training(**parts) -> MultiTaskTraining:
 
 
 def total(module: MultiTaskTraining, samples: Batch) -> torch.Tensor:
-    return module.weighting(module.task_losses(module(samples.images), samples))
+    return module.weighting(module.task_losses(module.network(samples.images), samples))
 
 
 def has_gradient(part: torch.nn.Module) -> bool:
@@ -81,7 +81,7 @@ def test_some_steps_on_one_batch_lower_every_loss():
 
 
 def losses(module: MultiTaskTraining, samples: Batch) -> dict[str, torch.Tensor]:
-    found = module.task_losses(module(samples.images), samples)
+    found = module.task_losses(module.network(samples.images), samples)
     return {name: loss.detach() for name, loss in found.items() if loss is not None}
 
 
@@ -112,7 +112,7 @@ def test_frozen_batch_norm_keeps_its_statistics():
     module.train()
     module.on_train_epoch_start()
     before = {name: value.clone() for name, value in module.network.backbone.named_buffers()}
-    module(batch().images)
+    module.network(batch().images)
     for name, value in module.network.backbone.named_buffers():
         torch.testing.assert_close(value, before[name], msg=name)
 
@@ -125,7 +125,7 @@ def test_frozen_layers_stay_as_they_are():
     assert frozen
     assert all(name.startswith("backbone.features.") and int(name.split(".")[2]) <= 3 for name in frozen)
     before = {name: value.clone() for name, value in module.network.state_dict().items()}
-    module(batch().images)
+    module.network(batch().images)
     moved = {
         name.split(".")[2]
         for name, value in module.network.backbone.state_dict(prefix="backbone.").items()
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_parts():
         module.training_step(batch(), 0)
 
 
-def test_a_training_goes_on_from_a_checkpoint_with_its_network(tmp_path):
+def test_a_training_continues_from_a_checkpoint_with_its_network(tmp_path):
     first = training()
     path = tmp_path / "first.safetensors"
     first.network.description = replace(first.network.description, depth_error=0.5, metrics={"d1": 0.9})
@@ -158,7 +158,7 @@ def test_a_training_goes_on_from_a_checkpoint_with_its_network(tmp_path):
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])
-def test_bf16_is_not_imitated_by_a_processor_without_it(monkeypatch, capsys, has_bf16):
+def test_bf16_is_not_emulated_by_a_processor_without_it(monkeypatch, capsys, has_bf16):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
     assert usable_precision("bf16-mixed", "cpu") == ("bf16-mixed" if has_bf16 else "32-true")
     assert ("no bf16 arithmetic" in capsys.readouterr().err) is not has_bf16
