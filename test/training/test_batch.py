@@ -64,14 +64,14 @@ def test_twice_the_focal_length_looks_half_as_far():
     assert batch.depth[0][batch.depth[0].isfinite()].unique().tolist() == [4]
 
 
-def test_the_predictor_undoes_it():
+def test_the_predictor_inverts_it():
     """Depth for focal length f0, times f / f0 as inference.predictor multiplies, is the sample's depth again."""
     focal, training = 317.0, 369.4
     batch = collate([labelled(focal)], training)
     np.testing.assert_allclose(batch.object_depths[0] * focal / training, [8], rtol=1e-6)
 
 
-def test_without_intrinsics_there_is_no_depth():
+def test_without_intrinsics_depth_is_omitted():
     batch = collate([replace(labelled(), intrinsics=None)], 200.0)
     assert not batch.depth.isfinite().any()
     assert not batch.object_depths[0].isfinite().any()
