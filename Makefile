@@ -7,7 +7,7 @@ PYTHON ?= python3.11
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-fast lint docs fuzz soak crash-consistency release-check clean
+.PHONY: help environment demo test test-all test-fast lint docs fuzz soak crash-consistency release-check clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,17 +19,27 @@ environment:  ## build .venv: ROS 2, requirements, message packages, this packag
 demo: environment  ## run a drive through the node over DDS into demo_output (DRIVE=, WEIGHTS=)
 	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-test: environment  ## run all tests, those without DDS in JOBS= processes
-	.venv/bin/python -m pytest -m "not dds" --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10
-	.venv/bin/python -m pytest -m dds --durations=10
+# Tests that talk over DDS run one at a time. Every group runs, also after a failure in the one before.
+test: environment  ## run the tests of five minutes, those without DDS in JOBS= processes
+	@failed=0; \
+	.venv/bin/python -m pytest -m "not dds and not extended" --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10 || failed=1; \
+	.venv/bin/python -m pytest -m "dds and not extended" --durations=10 || failed=1; \
+	exit $$failed
 
-test-fast: environment  ## run the tests that are neither slow nor need DDS
-	.venv/bin/python -m pytest -m "not slow and not dds"
+test-all: environment  ## run all tests: make test, then those marked `extended`
+	@failed=0; \
+	$(MAKE) test || failed=1; \
+	.venv/bin/python -m pytest -m extended --durations=10 || failed=1; \
+	exit $$failed
 
-lint: environment  ## check format, style and types
+test-fast: environment  ## run the tests that are neither slow nor extended and do not need DDS
+	.venv/bin/python -m pytest -m "not slow and not dds and not extended"
+
+lint: environment  ## check format, style, types and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
 fuzz: environment  ## fuzz every parser of files and messages (SECONDS= for each)
 	.venv/bin/python -m reliability.fuzzing $(if $(SECONDS),--seconds $(SECONDS))

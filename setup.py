@@ -6,6 +6,48 @@ from setuptools import find_packages, setup
 
 NAME = "mp_perception"
 
+#: Libraries for `predict`, bags and evaluation without ROS and PyTorch.  Ranges begin with the version that is tested
+#: (environment/requirements.txt) and end before the next major version; cv-bridge does not work with NumPy 2.3.
+RUNTIME = [
+    "av~=18.1",
+    "defusedxml~=0.7",
+    "lz4~=4.4",
+    "mcap~=1.6",
+    "numpy~=2.2.6",
+    "onnxruntime~=1.32",
+    "opencv-python-headless~=4.14",
+    "openvino>=2026.4",
+    "pillow~=13.0",
+    "psutil~=7.2",
+    "PyYAML~=6.0",
+    "rich~=15.0",
+    "rosbags~=0.11.9",
+    "scipy~=1.17",
+    "typer~=0.29.2",
+    "zstandard~=0.25",
+]
+TRAINING = [
+    "jsonargparse~=4.53",
+    "lightning~=2.6",
+    "onnx~=1.23",
+    "onnxscript~=0.7.2",
+    "pycocotools~=2.0",
+    "safetensors~=0.8",
+    "tensorboard~=2.21",
+    "torch~=2.14",
+    "torchmetrics~=1.9",
+    "torchvision~=0.29",
+]
+EXTRAS = {
+    "runtime": RUNTIME,
+    "training": [*RUNTIME, *TRAINING],
+    "reports": [*RUNTIME, "Jinja2~=3.1", "matplotlib~=3.11"],
+    "cluster": ["distributed>=2026.8"],
+    "rerun": ["rerun-sdk~=0.41"],
+    "peers": ["ultralytics"],
+    "test": ["html5lib~=1.1", "hypothesis~=6.170", "pytest~=9.2", "pytest-timeout~=2.4", "pytest-xdist~=3.8"],
+}
+
 
 def share_files() -> list[tuple[str, list[str]]]:
     """(folder under the prefix, files) of everything that is not Python, subfolders kept."""
@@ -21,14 +63,15 @@ setup(
     name=NAME,
     version="0.1.0",
     description="Objects and their distance from one camera: a multitask perception network as a ROS 2 node.",
-    license="Apache-2.0",
+    # The code; the weights, which are trained on KITTI.
+    license="Apache-2.0 AND CC-BY-NC-SA-3.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={f"{NAME}.evaluation.report": ["templates/*"]},
+    package_data={NAME: ["py.typed"], f"{NAME}.evaluation.report": ["templates/*"]},
     data_files=share_files(),
-    # What is needed lies in package.xml (rosdep) and in environment/requirements.txt (pip), not here: a ROS
-    # installation has its own versions, and an executable must not refuse them.
+    # package.xml (rosdep) and the extras name the libraries, not install_requires: a ROS installation brings its own
+    # versions, and pip must not replace them.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"], "cluster": ["distributed"], "peers": ["ultralytics"], "rerun": ["rerun-sdk"]},
+    extras_require=EXTRAS,
     zip_safe=False,
     entry_points={
         "console_scripts": [

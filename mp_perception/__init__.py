@@ -1,6 +1,6 @@
 """mp_perception: objects and their distance from one camera, with one network.
 
-`Predictor` is the way in: `Predictor.load().predict(image)`.
+`Predictor` is the entry point: `Predictor.load().predict(image)`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mp_perception.inference.predictor import PredictionSettings, Predictor
 
-# Two engines report to their makers over the network and leave an id in the user's folder: OpenVINO whenever it is
-# imported, unless its package for that cannot be; ONNX Runtime (from 1.29 on), unless this variable is set before it is
-# imported.  A robot's node speaks to nobody but its DDS peers.
+# Two inference engines send telemetry and write an id to the user's home folder: OpenVINO at import, unless its package
+# for that cannot be imported; ONNX Runtime (since 1.29), unless this variable is set before its import.  A node on a
+# robot must communicate with its DDS peers only.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -23,7 +23,7 @@ __all__ = ["PredictionSettings", "Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when first used, so that a command that needs none of them starts without OpenCV."""
+    """Import the public names at first use, so that commands that do not need them start without OpenCV."""
     if name in __all__:
         from mp_perception.inference import predictor
 

@@ -1,6 +1,6 @@
-"""The object classes of the street: their names, colours and categories.
+"""Object classes of street scenes: names, colours and categories.
 
-A network's own classes stand in its checkpoint; the names below are those of our weights and of KITTI's labels.
+A checkpoint lists the classes of its network; the names below are those of the default weights and of KITTI's labels.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import colorsys
 import zlib
 
-#: The classes our own weights detect.  The others of KITTI are neighbours of these or too rare to learn.
+#: The classes of the default weights.  KITTI's other classes are similar to these or too rare to learn.
 DEFAULT_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 
-#: All types a KITTI label line can name (KITTI object devkit, readme.txt).
+#: All types of KITTI's label files (KITTI object devkit, readme.txt).
 KITTI_TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
 
 #: The paper's categories (Table 3): category -> classes.
@@ -29,10 +29,15 @@ _COLORS = {
 
 
 def class_color(name: str) -> tuple[int, int, int]:
-    """RGB colour 0..255 of a class; a class we do not know gets one of its own, the same in every process."""
+    """RGB colour 0..255 of a class; for other classes a colour computed from the name.
+
+    Example:
+        >>> class_color("Car")
+        (66, 165, 245)
+    """
     if name in _COLORS:
         return _COLORS[name]
-    # A message's bytes that are no UTF-8 arrive as lone surrogates, which have no encoding of their own.
+    # Bytes of a message that are not UTF-8 arrive as lone surrogates, which cannot be encoded otherwise.
     hue = zlib.crc32(name.encode(errors="surrogatepass")) % 360 / 360
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)

@@ -1,9 +1,33 @@
-"""The one kind of error that is meant for the user; anything else that escapes is a bug of ours."""
+"""The one kind of error that is meant for the user; anything else that escapes is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right: a file, an option, a message.
+    """Something that the user can correct: a file, an option, a message.
 
     The text is one line that names the thing, what was expected and what was found.  Commands print it and exit
-    with code 2; the node logs it (throttled) and goes on with the next frame.
+    with code 2; the node logs it (throttled) and continues with the next frame.
     """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not one of the known names of its kind.
+
+    Example:
+        >>> unknown_name("decoder", "u-net", ["bilinear", "unet"])
+        UserError("unknown decoder 'u-net': expected one of bilinear, unet")
+    """
+    return UserError(f"unknown {kind} '{name}': expected one of {', '.join(known)}")
+
+
+def one_line(error: BaseException) -> str:
+    """The text of a library's error without line breaks; the name of its type where it has no text.
+
+    Example:
+        >>> one_line(ValueError("bad header\\n  at byte 3"))
+        'bad header at byte 3'
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What other packages add, found by their entry points: backbones, data sets, runtimes (docs/extending.md)."""
+"""Backbones, data sets and runtimes of other packages, found by their entry points (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from mp_perception.errors import UserError
 
 
 def extension_names(kind: str) -> list[str]:
-    """Names that packages register for a kind (backbones, data_sets, runtimes), sorted; nothing is imported."""
+    """Sorted names that packages register for a kind (backbones, data_sets, runtimes), without importing them."""
     return sorted(_entry_points(kind))
 
 
 def load_extension(kind: str, name: str) -> object | None:
-    """What the entry point of that name stands for, or None if nobody registers it.
+    """The object of the entry point with that name, or None if no package registers it.
 
     Raises UserError if it cannot be imported.
     """
@@ -22,7 +22,7 @@ def load_extension(kind: str, name: str) -> object | None:
         return None
     try:
         loaded: object = point.load()
-    except Exception as error:  # whatever the other package's module raises
+    except Exception as error:  # any error of the other package's module
         package = point.dist.name if point.dist else "an installed package"
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"{package}: extension '{name}' ({point.value}) cannot be loaded: {reason}") from error

@@ -1,7 +1,7 @@
-"""Files and folders: where ours lie, and results that are complete or absent.
+"""Files and folders: those of the installation, and results that are complete or absent.
 
 A result is written beside its target under a hidden name and renamed at the end, so a run that fails or is killed
-leaves the old result, or nothing.
+leaves the old result or none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mp_perception.errors import UserError
 def share_folder() -> Path:
     """The folder that holds package.xml, config/, launch/ and weights/.
 
-    In a checkout (or an editable or symlink install) that is its top; installed by pip or colcon it is
-    `<prefix>/share/mp_perception`.  No environment variable is needed.
+    This is the top folder of a checkout (also of an editable or symlink installation), and
+    `<prefix>/share/mp_perception` of an installation by pip or colcon.
 
     Raises:
         FileNotFoundError: the installation is incomplete.
@@ -33,7 +33,7 @@ def share_folder() -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents where they do not exist.
+    """Create a folder and its parents if they do not exist.
 
     Raises:
         UserError: the folder cannot be created.
@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UserError(f"{folder}: cannot be created: {error.strerror}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -54,9 +54,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def complete_file(path: Path) -> Iterator[Path]:
     """A file that appears under its name at the end of the block, or not at all if the block raises.
 
-    Yields the path to write to meanwhile, with the same suffix.  The folder is created if it does not exist.  A
-    symbolic link is followed; what is neither a regular file nor absent (a device, a FIFO) is written through, not
-    replaced.  A block that writes nothing leaves the target as it is.
+    Yields the path to write to, with the same suffix.  The folder is created if it does not exist.  A symbolic link is
+    followed; a device or FIFO is written to instead of being replaced.  A block that writes nothing leaves the target
+    unchanged.
 
     Raises:
         UserError: the block or the renaming raised an OSError, e.g. a full disk.
@@ -78,7 +78,7 @@ def complete_file(path: Path) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 temporary.replace(target)
         finally:
-            # Where nothing can be written nothing can be removed either; the first failure is the one to report.
+            # If writing failed, removal may fail too; the first error is the one to report.
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -89,10 +89,10 @@ def complete_file(path: Path) -> Iterator[Path]:
 def complete_folder(path: Path) -> Iterator[Path]:
     """A new folder that appears under its name at the end of the block, or not at all if the block raises.
 
-    Yields the folder to write to meanwhile.
+    Yields the folder to write to.
 
     Raises:
-        UserError: something other than an empty folder has the name already, or the block raised an OSError.
+        UserError: the path exists and is not an empty folder, or the block raised an OSError.
     """
     check_new_folder(path)
     target = path.resolve()
@@ -110,14 +110,14 @@ def complete_folder(path: Path) -> Iterator[Path]:
 
 
 def check_new_folder(path: Path) -> None:
-    """Raises UserError if `complete_folder(path)` cannot succeed: better before a long run than after it."""
+    """Raises UserError if `complete_folder(path)` cannot succeed; call it before a long run."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path}: expected no such folder or an empty one, found something there")
+        raise UserError(f"{path}: expected a new or empty folder, found something there")
     check_can_be_written(path)
 
 
 def check_can_be_written(path: Path) -> None:
-    """Raises UserError if a file or folder of this name cannot be created: better before a long run than after it."""
+    """Raises UserError if a file or folder of this name cannot be created; call it before a long run."""
     parent = path.absolute().parent
     while not parent.exists():
         parent = parent.parent
@@ -126,5 +126,5 @@ def check_can_be_written(path: Path) -> None:
 
 
 def _temporary_name(path: Path) -> Path:
-    """The hidden name beside a target that this process writes under."""
+    """The hidden name beside a target to which this process writes."""
     return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")

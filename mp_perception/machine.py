@@ -1,4 +1,4 @@
-"""What this machine is and has installed: cores, processor, versions of libraries."""
+"""Properties of this machine: CPU cores, processor name, versions of libraries."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 
 def available_cores() -> int:
-    """CPU cores this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def spare_cores() -> int:
-    """CPU threads for a network where nobody names a number: all cores but one, which is left to the rest."""
+    """Default number of CPU threads of a network: all cores but one, which is left to other processes."""
     return max(1, available_cores() - 1)
 
 
 def processor_name() -> str:
-    """The processor's model as the system names it."""
+    """The processor's model name as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def processor_name() -> str:
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """Versions by name of those libraries that are installed as packages."""
+    """Versions by name of the given libraries, as far as they are installed."""
     versions = {}
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""What a network says about one image: plain NumPy, no torch, no ROS.
+"""The prediction of a network for one image: plain NumPy, without torch or ROS.
 
 `Prediction` is the central type: commands write it, the node publishes it, evaluation scores it.
 """
@@ -18,16 +18,33 @@ from numpy.typing import NDArray
 class Detections:
     """N objects in one image, highest score first.
 
-    boxes: (N, 4) float32 x1 y1 x2 y2, pixels of the input image, edges continuous (pixel i covers [i, i + 1)).
-    scores: (N,) float32, 0..1.
-    labels: (N,) int64, indices into class_names.
-    depth: (N,) float32 metres along the optical axis, NaN where the box holds no valid depth.
-    depth_spread: (N,) float32 metres, one standard deviation of depth: spread in the object and the network's error,
-    NaN likewise.
-    valid_share: (N,) float32, 0..1: share of the box's core whose depth is valid.
-    position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x and
-    y are NaN without intrinsics.
-    class_names: the network's classes; the background is not among them.
+    Attributes:
+        boxes: (N, 4) float32 x1 y1 x2 y2, pixels of the input image, edges continuous (pixel i covers [i, i + 1)).
+        scores: (N,) float32, 0..1.
+        labels: (N,) int64, indices into class_names.
+        depth: (N,) float32 metres along the optical axis, NaN if the box holds no valid depth.
+        depth_spread: (N,) float32 metres, standard deviation of depth: variation in the object and the network's
+            error; NaN where depth is NaN.
+        valid_share: (N,) float32, fraction of the box's core with valid depth.
+        position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
+            and y are NaN without intrinsics.
+        class_names: The network's classes, without the background.
+
+    Example:
+        >>> import numpy as np
+        >>> detections = Detections(
+        ...     boxes=np.array([[10, 20, 50, 60], [30, 30, 90, 70]], np.float32),
+        ...     scores=np.array([0.9, 0.4], np.float32),
+        ...     labels=np.array([0, 1]),
+        ...     depth=np.array([12.5, np.nan], np.float32),
+        ...     depth_spread=np.array([0.5, np.nan], np.float32),
+        ...     valid_share=np.array([1.0, 0.0], np.float32),
+        ...     position=np.full((2, 3), np.nan, np.float32),
+        ...     class_names=("Car", "Pedestrian"),
+        ... )
+        >>> near = detections[detections.depth < 20]
+        >>> len(near), near.name(0)
+        (1, 'Car')
     """
 
     boxes: NDArray[np.float32]
@@ -43,7 +60,7 @@ class Detections:
         return len(self.boxes)
 
     def __getitem__(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Detections:
-        """The detections that a mask, indices or a slice select."""
+        """The detections selected by a mask, indices or a slice."""
         arrays = {f.name: getattr(self, f.name)[selection] for f in fields(self) if f.name != "class_names"}
         return Detections(**arrays, class_names=self.class_names)
 
@@ -56,10 +73,11 @@ class Detections:
 class Prediction:
     """Objects and depth of one image.
 
-    detections: see `Detections`.
-    network_depth: (h, w) float32 metres at the network's own resolution, cut to the image; NaN where invalid.
-    image_size: (height, width) of the input image, pixels.
-    timings: milliseconds by stage ("preprocess", "inference", "postprocess").
+    Attributes:
+        detections: The objects.
+        network_depth: (h, w) float32 metres at the network's resolution, cropped to the image; NaN where invalid.
+        image_size: (height, width) of the input image, pixels.
+        timings: Milliseconds by stage ("preprocess", "inference", "postprocess").
     """
 
     detections: Detections
@@ -69,7 +87,7 @@ class Prediction:
 
     @cached_property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) float32 metres at the input image's resolution, NaN where invalid; computed when first asked for."""
+        """(H, W) float32 metres at the input image's resolution, NaN where invalid; computed at first use."""
         height, width = self.image_size
         enlarged = cv2.resize(self.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(enlarged, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Progress bars and messages: one look for all commands."""
+"""Progress bars and messages of all commands."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Item = TypeVar("Item")
 
-# Texts are shown as they are: paths and names come from users, and rich would read their brackets as styles.
-#: Where commands print results.
+# No markup: rich would interpret brackets in paths and names as styles.
+#: For results.
 console = Console(markup=False, highlight=False)
-#: Where commands print progress, warnings and errors, so that results can be piped.
+#: For progress, warnings and errors, so that results can be piped.
 error_console = Console(stderr=True, markup=False, highlight=False)
 
 
 def warn(text: str) -> None:
-    """One line that the user should know, on standard error."""
+    """Print a warning of one line to standard error."""
     error_console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """The same items, with a bar that shows count, time gone and time left on standard error.
+    """The same items, with a progress bar (count, elapsed and remaining time) on standard error.
 
-    total: number of items, where len(items) cannot tell.  Without a terminal nothing is drawn.
+    total: number of items, if len(items) is not available.  The bar is drawn on terminals only.
     """
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -13,6 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+# Before PyTorch is imported, also in child processes: with a thread per core in each of several processes, OpenMP's
+# threads wait for each other so long that a training step takes twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from reliability.domain import own_domain
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -33,7 +33,7 @@ def test_folders_of_a_file_are_created(tmp_path: Path) -> None:
         ("folder", "Is a directory"),
     ],
 )
-def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path, name: str, reason: str) -> None:
+def test_a_file_that_cannot_be_written_is_a_user_error(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=rf"^{tmp_path / name}: cannot be written: {reason}$"):
@@ -41,11 +41,11 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path, name: str, r
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="file/below: cannot be made: Not a directory$"):
+    with pytest.raises(UserError, match="file/below: cannot be created: Not a directory$"):
         make_folder(tmp_path / "file" / "below")
 
 
@@ -78,13 +78,13 @@ def test_a_device_is_written_through(tmp_path: Path) -> None:
     assert fifo.is_fifo()
 
 
-def test_a_folder_appears_whole(tmp_path: Path) -> None:
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "plots"
     with complete_folder(folder) as temporary:
         (temporary / "a.svg").write_bytes(b"")
         assert not folder.exists()
     assert [path.name for path in folder.iterdir()] == ["a.svg"]
-    with pytest.raises(UserError, match=r"plots: expected no such folder or an empty one, found something there$"):
+    with pytest.raises(UserError, match=r"plots: expected a new or empty folder, found something there$"):
         complete_folder(folder).__enter__()
 
 

@@ -45,7 +45,7 @@ def test_pixel_rays_go_through_pixel_centres():
 
 
 @pytest.mark.parametrize("bad", [{"fx": 0}, {"fy": -1}, {"cx": float("nan")}, {"width": 0}])
-def test_impossible_cameras_are_refused(bad):
+def test_invalid_cameras_are_refused(bad):
     values = {"fx": 1, "fy": 1, "cx": 0, "cy": 0, "width": 2, "height": 2} | bad
     with pytest.raises(ValueError, match="must be"):
         CameraIntrinsics(**values)
@@ -59,7 +59,7 @@ def test_box_arithmetic_by_hand():
     assert clip_boxes(np.array([[-3.0, 1, 99, 99]]), 10, 5).tolist() == [[0, 1, 10, 5]]
 
 
-def test_iou_equals_torchvisions():
+def test_iou_equals_that_of_torchvision():
     random = np.random.default_rng(3)
     corners = random.uniform(0, 100, (2, 40, 2, 2))
     first, second = np.concatenate([corners.min(axis=2), corners.max(axis=2)], axis=-1)

@@ -144,21 +144,21 @@ def external_violations(entries: list[Import]) -> list[str]:
     return violations
 
 
-def test_every_room_has_a_rule() -> None:
+def test_every_package_has_a_rule() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
     assert "network" in rooms
     assert rooms - set(ALLOWED) == set()
 
 
-def test_rooms_import_only_what_they_may() -> None:
+def test_packages_import_only_what_they_may() -> None:
     assert room_violations(all_imports()) == []
 
 
-def test_torch_and_ros_stay_in_their_rooms() -> None:
+def test_torch_and_ros_are_imported_in_their_packages_only() -> None:
     assert external_violations(all_imports()) == []
 
 
-def test_commands_and_the_package_itself_import_rooms_inside_functions_only() -> None:
+def test_commands_and_the_package_itself_import_packages_inside_functions_only() -> None:
     violations = [
         str(entry)
         for entry in all_imports()
@@ -199,7 +199,7 @@ def test_permitted_import_is_left_alone(file: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["import torch", "from rclpy.node import Node", "from sensor_msgs.msg import Image"])
-def test_torch_and_ros_are_seen_outside_their_rooms(code: str) -> None:
+def test_torch_and_ros_are_seen_outside_their_packages(code: str) -> None:
     assert len(external_violations(list(imports_of(ast.parse(code), "bags/reading.py")))) == 1
 
 

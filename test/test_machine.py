@@ -9,15 +9,15 @@ from mp_perception.evaluation.result_files import describe_versions
 from mp_perception.machine import available_cores, library_versions, processor_name, spare_cores
 
 
-def test_versions_are_those_of_what_is_installed() -> None:
+def test_versions_are_those_of_the_installed_libraries() -> None:
     assert library_versions(("numpy", "no-such-library")) == {"numpy": np.__version__}
 
 
-def test_the_versions_beside_figures_name_what_runs_networks() -> None:
+def test_the_versions_beside_figures_include_the_runtimes() -> None:
     assert {"numpy", "openvino", "onnxruntime", "mp_perception", "python"} <= describe_versions().keys()
 
 
-def test_one_core_is_left_to_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_stays_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= spare_cores() <= available_cores()
     for cores, spare in ((1, 1), (2, 1), (8, 7)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)))

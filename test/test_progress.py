@@ -20,5 +20,5 @@ def test_a_warning_stays_on_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_tracking_gives_the_same_items() -> None:
+def test_tracking_yields_the_same_items() -> None:
     assert list(track(iter("abc"), "[/b]", total=3)) == ["a", "b", "c"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import split_weights
+from mp_perception.commands.network_options import Checkpoint, JsonFile, split_weights
 
 
 class Section(StrEnum):
@@ -29,9 +29,7 @@ class NodePrecision(StrEnum):
 
 def benchmark(
     sections: Annotated[list[Section] | None, typer.Argument(help="What to measure; default: all sections.")] = None,
-    weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
-    ] = "mobilenet_v2",
+    weights: Checkpoint = "mobilenet_v2",
     rounds: Annotated[
         int, typer.Option(min=1, max=10_000, help="runtimes, peers: rounds; each competitor runs once per round.")
     ] = 20,
@@ -48,7 +46,7 @@ def benchmark(
     node_precision: Annotated[
         NodePrecision, typer.Option(help="node: arithmetic of the network; auto is the node's own choice.")
     ] = NodePrecision.auto,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file, too.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Measure how fast the network and the node are on this machine. Takes some minutes and prints Markdown tables.
 

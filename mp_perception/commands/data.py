@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
+from mp_perception.commands.network_options import Workers
 
-Workers = Annotated[int, typer.Option(min=0, max=256, help="Number of processes; 0: one per core.")]
+app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
 
 
 @app.command("complete-depth")

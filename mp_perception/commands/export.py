@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.network_options import split_weights
+from mp_perception.commands.network_options import Checkpoint, DatasetRoot, split_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,9 +32,7 @@ def export(
     out: Annotated[
         Path, typer.Argument(help="Model to write: NAME.onnx (ONNX) or NAME.xml (OpenVINO, with NAME.bin).")
     ],
-    weights: Annotated[
-        str, typer.Option(help="A checkpoint (.safetensors), or a backbone for its default weights.")
-    ] = "mobilenet_v2",
+    weights: Checkpoint = "mobilenet_v2",
     precision: Annotated[
         ModelPrecision,
         typer.Option(help="fp32; fp16: half the size, for GPUs; int8: a quarter of the size, needs --dataset."),
@@ -46,7 +44,7 @@ def export(
     dataset: Annotated[
         str | None, typer.Option(help="Data set for calibration and comparison; names as in `evaluate`.")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    root: DatasetRoot = None,
     split: Annotated[str | None, typer.Option(help="Split of these frames; default: all images.")] = None,
     frames: Annotated[
         int, typer.Option(min=1, max=10_000, help="Maximum number of frames, evenly distributed over the split.")

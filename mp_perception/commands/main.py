@@ -14,7 +14,7 @@ from mp_perception.errors import UserError
 from mp_perception.progress import error_console
 
 app = typer.Typer(
-    help="Objects and their distance from one camera: predict, train, evaluate, export, benchmark, replay, make data.",
+    help="Detect objects and estimate their distance from one camera; train, evaluate, export and benchmark networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

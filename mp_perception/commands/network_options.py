@@ -11,6 +11,7 @@ import typer
 Weights = Annotated[
     str, typer.Option(help="Weights file (.safetensors, .onnx or .xml), or a backbone name for its default weights.")
 ]
+Checkpoint = Annotated[str, typer.Option(help="Checkpoint (.safetensors), or a backbone name for its default weights.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 RuntimeName = Annotated[
     str, typer.Option(help="Inference engine: auto, openvino, onnxruntime or torch; auto: chosen by the weights file.")

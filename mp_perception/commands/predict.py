@@ -12,6 +12,7 @@ from mp_perception.commands.network_options import (
     NumThreads,
     PrecisionName,
     RuntimeName,
+    ScoreThreshold,
     Weights,
     split_weights,
 )
@@ -28,9 +29,7 @@ def predict(
         tuple[float, float, float, float] | None,
         typer.Option(help="Camera FX FY CX CY, pixels of the images: needed for 3D positions and metric depth."),
     ] = None,
-    score_threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Minimum score of a detection; default: the checkpoint's.")
-    ] = None,
+    score_threshold: ScoreThreshold = None,
     device: Device = "auto",
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mp_perception.commands.network_options import Workers
+
 
 class Layout(StrEnum):
     """How the data lie on disk."""
@@ -24,9 +26,7 @@ def synthetic(
     frames: Annotated[int, typer.Option(min=1, max=100_000, help="Number of frames.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     size: Annotated[str, typer.Option(help="Image size WIDTHxHEIGHT, pixels; KITTI's field of view.")] = "1242x375",
-    workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that draw; 0: as many as there are cores.")
-    ] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Make street scenes with exact depth, boxes and laser scans.
 

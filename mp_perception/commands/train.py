@@ -1,4 +1,4 @@
-"""`mp_perception train`: KITTI folders (or your own) into weights."""
+"""`mp_perception train`: train a network on data sets and write its weights."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ def train(
     config: Annotated[Path, typer.Option(help="Configuration (YAML), such as config/train/kitti_mobilenet_v2.yaml.")],
     out: Annotated[Path, typer.Option(help="Folder for weights and logs.")] = Path("training"),
     data_root: Annotated[
-        Path, typer.Option(help="Folder that the data sets' folders in the configuration start from.")
+        Path, typer.Option(help="Folder to which relative paths in the configuration refer.")
     ] = Path(),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped training in OUT ended.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training in OUT.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train the network on one or several data sets, each of which may label only boxes, only depth, or some classes.
+    """Train a network on one or more data sets, each of which may label only boxes, only depth, or some classes.
 
-    OUT gets best.safetensors and last.safetensors (for predict, evaluate and the node), validation.jsonl (a line of
-    figures per epoch), last.ckpt (to resume from) and tensorboard/.
+    Writes to OUT: best.safetensors and last.safetensors (for predict, evaluate and the node), validation.jsonl (one
+    line of figures per epoch), curve.png, last.ckpt (for --resume) and tensorboard/.
 
-    Any value of the configuration can be changed behind the options: --optimisation.epochs=10 --data.batch_size=4
+    Any value of the configuration can be overridden: --optimisation.epochs=10 --data.batch_size=4
 
-    On several processes: torchrun --nproc_per_node=2 -m mp_perception.commands.main train --config ...
+    Example: mp_perception train --config config/train/kitti_mobilenet_v2.yaml --data-root ../data
+
+    Several processes: torchrun --nproc_per_node=2 -m mp_perception.commands.main train --config ...
     """
     from mp_perception.errors import UserError
     from mp_perception.progress import console
     from mp_perception.training.configuration import read_configuration
-    from mp_perception.training.run import train as run_training
+    from mp_perception.training.trainer import train as run_training
 
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"unknown device '{device}': expected auto, cpu or cuda")

@@ -1,4 +1,4 @@
-"""`mp_perception weights`: whether the weights files are those of the model card."""
+"""`mp_perception weights`: compare weights files with their model card."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def weights() -> None:
 @app.command()
 def verify(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder of weights and their README.md; default: those of the package.")
+        Path | None, typer.Argument(help="Folder with weights files and README.md; default: those of the package.")
     ] = None,
 ) -> None:
-    """Compare every weights file's SHA-256 with the model card beside it; exit code 2 if one differs or is unknown.
+    """Compare the SHA-256 of every weights file with the model card beside it; exit code 2 for any difference.
 
     Example: mp_perception weights verify
     """
@@ -30,4 +30,4 @@ def verify(
     from mp_perception.progress import console
 
     for name, digest in verify_weights(folder or share_folder() / "weights").items():
-        console.print(f"{name}: {digest}, as stated", soft_wrap=True)
+        console.print(f"{name}: {digest}, as in the model card", soft_wrap=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-#: Width and height of the core, as a fraction of those of the box.
-CORE_FRACTION = 0.5
+from mp_perception.geometry import CORE_FRACTION
+
 #: The whole box is used if fewer pixels of the core are valid.
 MIN_CORE_PIXELS = 4
 

@@ -1,19 +1,19 @@
-"""Losses of the detection branch: the paper's equations (3) and (4), and the focal loss beside the hard negatives.
+"""Losses of the detection branch: the paper's equations (3) and (4), and the focal loss as an alternative to (3).
 
-Both parts are sums over default boxes divided by the number of positives (those matched with an object) in the batch,
-as in SSD; unknown default boxes take no part.
+All are sums over default boxes divided by the number of positives (boxes matched with an object) in the batch, as in
+SSD; unknown default boxes do not count.
 
-Partial labels.  A data set that does not label a class leaves its objects unmarked: background there means
-"background or one of the unlabelled classes".  With logits z, 0 the background, L the classes that the image's data
-set labels and U the others, a default box costs
+Partial labels.  In a data set that does not label a class, background means "background or an unlabelled class".  With
+logits z, 0 the background, L the classes that the image's data set labels and U the others, the loss of a default box
+is
 
     positive of class c in L:   -log( exp z_c / (exp z_0 + sum_L exp z_l) )
     background:                 -log( (exp z_0 + sum_U exp z_u) / (exp z_0 + sum_U exp z_u + sum_L exp z_l) )
 
-where z_u counts as a constant.  So a class learns from the sets that label it and from no other; a default box that
-the network takes for an unlabelled class is not pushed towards the background; and where all classes are labelled
-both are the usual cross entropy.  (The positives leave U out altogether, because a set without a class often counts
-its objects to another one, such as vans to cars.)  An image with no labelled class takes no part.
+where z_u is treated as a constant.  So a class learns only from the sets that label it, a default box that the network
+classifies as an unlabelled class is not pushed towards the background, and both are the usual cross entropy where all
+classes are labelled.  (Positives exclude U because a set without a class often assigns its objects to another one, such
+as vans to cars.)  An image without labelled classes does not count.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mp_perception.errors import UserError
+from mp_perception.errors import unknown_name
 from mp_perception.network.matching import MatchedTargets
 
 #: Background default boxes per positive (SSD, section 2.2).
 NEGATIVES_PER_POSITIVE = 3
-#: Lin et al. 2017, section 5.1: weight of positives (the background has the rest) and exponent.
+#: Weight of positives (1 - weight for the background) and exponent (Lin et al. 2017, section 5.1).
 _FOCAL_ALPHA = 0.25
 _FOCAL_GAMMA = 2.0
 
@@ -40,7 +40,7 @@ ClassificationLoss = Callable[[Tensor, MatchedTargets, Tensor], Tensor]
 def hard_negatives_loss(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> Tensor:
     """The paper's equation (3): cross entropy over positives and, per image, three times as many background boxes.
 
-    Those with the greatest loss are chosen; an image without objects contributes nothing, as in SSD.
+    The background boxes with the highest loss are selected; an image without objects does not contribute, as in SSD.
     class_logits: (B, N, 1 + C).  labelled: (B, C) bool, the classes that the image's data set labels.
     Returns a scalar; 0 without positives.  Raises ValueError for wrong shapes or an object of an unlabelled class.
     """
@@ -58,9 +58,9 @@ def hard_negatives_loss(class_logits: Tensor, targets: MatchedTargets, labelled:
 def focal_loss(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> Tensor:
     """Focal loss (Lin et al. 2017) on the softmax: weight * (1 - q)^2 * -log q over all known default boxes.
 
-    q is the probability whose logarithm the module's equations take; the weight is 0.25 for positives and 0.75 for
-    the background.  Images without objects teach here too.
-    Arguments, errors as `hard_negatives_loss`; without positives the sum is divided by 1.
+    q is the probability in the logarithm of the module's equations; the weight is 0.25 for positives and 0.75 for the
+    background.  Images without objects contribute too.
+    Arguments and errors as in `hard_negatives_loss`; without positives the sum is divided by 1.
     """
     positive, background = _roles(class_logits, targets, labelled)
     positive_losses = _positive_losses(class_logits, targets.classes, labelled, positive)
@@ -76,15 +76,14 @@ CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {"hard_negatives": hard_n
 def find_classification_loss(name: str) -> ClassificationLoss:
     """A registered classification loss; raises UserError that lists the known names."""
     if name not in CLASSIFICATION_LOSSES:
-        known = ", ".join(sorted(CLASSIFICATION_LOSSES))
-        raise UserError(f"unknown classification loss '{name}': expected one of {known}")
+        raise unknown_name("classification loss", name, sorted(CLASSIFICATION_LOSSES))
     return CLASSIFICATION_LOSSES[name]
 
 
 def smooth_l1_loss(box_offsets: Tensor, targets: MatchedTargets) -> Tensor:
     """The paper's equation (4): smooth L1 of the four offsets (B, N, 4) of the positives, summed over the four.
 
-    Positives whose outline is unknown (NaN) take no part.
+    Positives without exact boxes (NaN) do not count.
     Returns a scalar; 0 without positives.  Raises ValueError for wrong shapes.
     """
     if box_offsets.shape != targets.offsets.shape:
@@ -96,7 +95,7 @@ def smooth_l1_loss(box_offsets: Tensor, targets: MatchedTargets) -> Tensor:
 
 
 def _roles(class_logits: Tensor, targets: MatchedTargets, labelled: Tensor) -> tuple[Tensor, Tensor]:
-    """Which default boxes (B, N) are positives, and which are known to hold no labelled class."""
+    """Masks (B, N) of the positives, and of the default boxes that are known to hold no object of a labelled class."""
     if class_logits.ndim != 3 or class_logits.shape[:2] != targets.classes.shape:
         shape = tuple(targets.classes.shape)
         raise ValueError(
@@ -123,9 +122,9 @@ def _positive_losses(class_logits: Tensor, classes: Tensor, labelled: Tensor, po
 
 
 def _background_losses(class_logits: Tensor, labelled: Tensor) -> Tensor:
-    """The loss (B, N) that each default box would have as background; 0 in images without a labelled class.
+    """The loss (B, N) of each default box as background; 0 in images without a labelled class.
 
-    -log(b / (b + l)) = softplus(log l - log b), exact to the last digit where the loss is small.
+    -log(b / (b + l)) = softplus(log l - log b), which is precise where the loss is small.
     """
     logits = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
     takes_part = functional.pad(labelled, (1, 0), value=True)[:, None]

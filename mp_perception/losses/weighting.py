@@ -1,7 +1,6 @@
-"""How the losses of several tasks become one: fixed weights, or weights learned from each task's uncertainty.
+"""The sum of the losses of several tasks, with fixed weights or weights learned from each task's uncertainty.
 
-Losses come as a dictionary by task.  A task without labels in a batch is None or absent: it adds nothing, and nothing
-that belongs to it learns.
+Losses are dictionaries by task.  A task without labels in a batch is None or absent and does not contribute.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class FixedWeights(nn.Module):
 class UncertaintyWeights(nn.Module):
     """Weights learned from homoscedastic uncertainty (Kendall et al. 2018, section 3).
 
-    With s = log sigma^2 of a task, its loss L enters as exp(-s) L / 2 + s / 2 if it is a regression (eq. 7) and as
-    exp(-s) L + s / 2 if it is a classification (eq. 10).  The total can be negative.
-    regressions, classifications: the tasks.  All s begin at 0.
+    With s = log sigma^2 of a task, initially 0, its loss L contributes exp(-s) L / 2 + s / 2 for a regression (eq. 7)
+    and exp(-s) L + s / 2 for a classification (eq. 10).  The total can be negative.
+    regressions, classifications: names of the tasks.
     Raises ValueError for a task named twice.
     """
 
@@ -46,8 +45,8 @@ class UncertaintyWeights(nn.Module):
         if len(set(names)) != len(names):
             raise ValueError(f"expected every task once, found {names}")
         self.factors = dict.fromkeys(regressions, 0.5) | dict.fromkeys(classifications, 1.0)
-        # One parameter per task, not one for all: without a gradient (not a gradient of 0) the optimiser leaves the
-        # parameter of a missing task alone, its momentum and its weight decay included.
+        # One parameter per task: the optimiser skips a parameter without a gradient, its momentum and weight decay
+        # included, but not one with a gradient of 0.
         self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
 
     def forward(self, losses: Mapping[str, Tensor | None]) -> Tensor:
@@ -60,7 +59,7 @@ class UncertaintyWeights(nn.Module):
 
 
 def _present(losses: Mapping[str, Tensor | None], known: Collection[str]) -> dict[str, Tensor]:
-    """The losses that are there; raises ValueError for unknown names, or if none is there."""
+    """The losses that are not None; raises ValueError for unknown names, or if all are None."""
     unknown = sorted(set(losses) - set(known))
     if unknown:
         raise ValueError(f"expected losses of {', '.join(sorted(known))}, found {', '.join(unknown)}")

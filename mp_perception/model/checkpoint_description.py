@@ -1,7 +1,7 @@
-"""What a checkpoint is: everything needed to build its network and to read its outputs.  NumPy-free, torch-free.
+"""The description of a checkpoint: everything needed to build its network and to interpret its outputs.
 
-It travels as JSON in the metadata of a safetensors file and of an exported model.  Reading treats that JSON as
-untrusted: every value is checked and bounded before anything is built from it.
+It is stored as JSON in the metadata of a safetensors file or an exported model.  The reader treats this JSON as
+untrusted: it checks and bounds every value before anything is built from it.  Needs neither NumPy nor torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from mp_perception.errors import UserError
 from mp_perception.extensions import extension_names
 
-#: Version of the JSON below; a reader refuses versions it does not know.
+#: Version of the JSON format; other versions are refused.
 FORMAT_VERSION = 1
-#: Names of our backbones, known without importing torch; `network.backbones` registers one class for each.
+#: The backbones of this package, available without importing torch; `network.backbones` registers their classes.
 BACKBONE_NAMES = ("mobilenet_v2", "resnet50")
 
 #: The network input's height and width are multiples of this, the stride of a backbone's last feature map.
@@ -29,16 +29,16 @@ _MAX_SHAPES = 64
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Names of all backbones: ours, and those of other installed packages."""
+    """Names of all backbones: of this package and of installed extensions."""
     return (*BACKBONE_NAMES, *extension_names("backbones"))
 
 
 @dataclass(frozen=True)
 class DetectionLevel:
-    """One feature map with an SSD head on it.
+    """One feature map with an SSD head.
 
     stride: pixels of the network's input per cell of the map (a power of two).
-    source: "backbone" or "decoder" (the map of that stride), or "extra" (SSD's additional maps, stride above 32).
+    source: "backbone" or "decoder" (their map of this stride), or "extra" (SSD's additional maps, stride above 32).
     shapes: (width, height) of the default boxes at every cell, pixels of the network's input.
     """
 
@@ -58,10 +58,10 @@ class CheckpointDescription:
     pixel_mean, pixel_std: RGB, in units of 8-bit pixels (0..255); the network normalises its input itself.
     depth_range: (minimum, maximum) depth, metres.
     depth_bound: "logarithmic" (depth is bounded to depth_range) or "none" (the paper's unbounded last layer).
-    training_focal_length: pixels of the network's input, or None if the depth knows no camera.
-    score_threshold: the score above which detections are worth showing.
-    depth_error: relative error of an object's depth, one standard deviation, beyond the spread inside its box.
-    metrics: figures of this checkpoint by name, for people.
+    training_focal_length: pixels of the network's input, or None if depth does not depend on the camera.
+    score_threshold: default minimum score of detections.
+    depth_error: relative error of an object's depth, one standard deviation, in addition to the variation in its box.
+    metrics: figures of this checkpoint by name, for information only.
     """
 
     backbone: str
@@ -102,19 +102,18 @@ class CheckpointDescription:
         _require(0 <= self.depth_error <= 10, "a depth_error of 0 to 10", self.depth_error)
 
     def with_input_size(self, height: int, width: int) -> CheckpointDescription:
-        """The same network for another input size; depth and default boxes keep their units (pixels, metres)."""
+        """The same network for another input size; default boxes (pixels) and depth (metres) do not change."""
         return replace(self, input_size=(height, width))
 
     def to_json(self) -> str:
-        """JSON text that `from_json` reads back to an equal description."""
+        """The JSON text from which `from_json` makes an equal description."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> CheckpointDescription:
-        """The description in `text`, fully checked.
+        """The description in `text`.
 
-        origin: file name for the message.  Raises UserError with one line if anything is missing, unknown or out of
-        bounds.
+        origin: file name for the message.  Raises UserError if a value is missing, unknown or out of bounds.
         """
         try:
             values = json.loads(text)
@@ -139,7 +138,7 @@ def check_input_size(size: tuple[int, int]) -> None:
 
 
 def _check_level(level: DetectionLevel) -> None:
-    """Raises ValueError unless the level is a map that a network of ours can have."""
+    """Raises ValueError unless a network can have such a level."""
     stride = level.stride
     _require(2 <= stride <= 1024 and stride & (stride - 1) == 0, "a stride that is a power of two", stride)
     _require(level.source in ("backbone", "decoder", "extra"), "source backbone, decoder or extra", level.source)
@@ -207,7 +206,7 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         depth_bound=_text(values["depth_bound"], "depth_bound"),
         training_focal_length=None if focal is None else _numbers([focal], 1, "training_focal_length")[0],
         score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
-        # The first checkpoints have none.
+        # The first checkpoints lack this value.
         depth_error=_numbers([values.get("depth_error", 0.0)], 1, "depth_error")[0],
         metrics=metrics,
     )

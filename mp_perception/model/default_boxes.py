@@ -1,8 +1,8 @@
-"""Default boxes of the detection heads (SSD, Liu et al. 2016): where they lie and how offsets become boxes.
+"""Default boxes of the detection heads (SSD, Liu et al. 2016), and the decoding of offsets into boxes.
 
-NumPy only, so that exported models need no torch.  Boxes are x1 y1 x2 y2 in pixels of the network's input, edges
-continuous.  The order is that of the network's outputs: level after level, row after row, cell after cell, and
-within a cell the level's shapes.  A shape is given in pixels, so a square default box is square at any input size.
+NumPy only, because exported models run without torch.  Boxes are x1 y1 x2 y2 in pixels of the network's input, edges
+continuous.  They are ordered like the network's outputs: by level, row, column and shape.  Shapes are in pixels, so a
+square default box is square at any input size.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 
 from mp_perception.model.checkpoint_description import DetectionLevel
 
-#: SSD's variances: offsets of the centre are divided by the first, logarithms of the size by the second.
+#: SSD's variances, by which the offsets of the centre and the logarithms of the size are divided.
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
-#: Largest change of a side that offsets can ask for, so that an untrained network cannot overflow.
+#: Maximum of the logarithm of a side's change, so that an untrained network does not overflow.
 MAX_SIZE_CHANGE = math.log(1000.0 / 16)
 
 
 def ssd_shapes(size: float, next_size: float, aspect_ratios: Sequence[float] = (2.0, 0.5)) -> list[tuple[float, float]]:
-    """SSD's shapes (width, height) for a level of `size` pixels below one of `next_size`.
+    """SSD's shapes (width, height) for a level of `size` pixels whose next coarser level has `next_size`.
 
     A square of `size`, a square of the geometric mean of both, and one box of area size^2 per ratio width / height.
+
+    Example:
+        >>> ssd_shapes(20, 45, aspect_ratios=[4.0])
+        [(20, 20), (30.0, 30.0), (40.0, 10.0)]
     """
     between = math.sqrt(size * next_size)
     shapes = [(size, size), (between, between)]
@@ -41,7 +45,7 @@ def map_size(input_size: tuple[int, int], stride: int) -> tuple[int, int]:
 def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[int, int]) -> NDArray[np.float32]:
     """All default boxes (N, 4) of a network with these levels for input_size (height, width).
 
-    They are not cut at the image's border: a cut box would no longer have its level's shape.
+    Boxes that extend beyond the image are not clipped, because a clipped box would not have its level's shape.
     """
     boxes = []
     for level in levels:

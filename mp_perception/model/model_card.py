@@ -1,4 +1,4 @@
-"""The model card of weights files (weights/README.md): which files it names, and whether they are the ones it names."""
+"""The model card of weights files (weights/README.md), and the comparison of the files with it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _HASH = re.compile(r"\| SHA-256 \| `([0-9a-f]{64})` \|")
 
 
 def stated_hashes(card: Path) -> dict[str, str]:
-    """File name -> SHA-256 of a model card: a heading `## NAME`, and below it a row `| SHA-256 | `...` |`.
+    """File name -> SHA-256 in a model card: a heading `## NAME` and below it a row `| SHA-256 | `...` |`.
 
-    Raises UserError if the card is missing, or names a file without its hash.
+    Raises UserError if the card is missing or lists a file without its hash.
     """
     try:
         lines = card.read_text(encoding="utf-8").splitlines()
@@ -40,9 +40,9 @@ def stated_hashes(card: Path) -> dict[str, str]:
 
 
 def verify_weights(folder: Path) -> dict[str, str]:
-    """File name -> SHA-256 of all weights files in a folder, each of which is what the folder's model card states.
+    """File name -> SHA-256 of all weights files in a folder, after comparison with the folder's model card.
 
-    Raises UserError for the first that is missing, unknown to the card, or another one.
+    Raises UserError for the first file that is missing, not in the card, or different.
     """
     card = folder / CARD_NAME
     stated = stated_hashes(card)

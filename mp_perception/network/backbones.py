@@ -1,4 +1,4 @@
-"""Backbones: image in, five feature maps out (strides 2 to 32).  A new one is one class and its registration."""
+"""Backbones: image in, five feature maps out (strides 2 to 32).  A new backbone is one class and its registration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.extensions import extension_names, load_extension
 
 STRIDES = (2, 4, 8, 16, 32)
@@ -32,24 +32,32 @@ CENTRED_NORMALISATION = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.
 
 
 class BackboneFeatures(nn.Module, ABC):
-    """What all backbones have in common."""
+    """Base class of all backbones."""
 
     @abstractmethod
+    def stages(self) -> list[list[nn.Module]]:
+        """For each of STRIDES the layers that compute its map from the map before, or the first from the image."""
+
     def forward(self, image: Tensor) -> list[Tensor]:
-        """A normalised image (B, 3, H, W) -> five maps, finest first; map i is (B, channels[i], H / s, W / s), s of
-        STRIDES."""
+        """Normalised images (B, 3, H, W) -> five maps (B, channels[i], H / STRIDES[i], W / STRIDES[i])."""
+        maps = []
+        for stage in self.stages():
+            for layer in stage:
+                image = layer(image)
+            maps.append(image)
+        return maps
 
-    @abstractmethod
     def layers(self, stride: int) -> list[nn.Module]:
-        """The layers that the map of a stride (one of STRIDES) needs, first to last."""
+        """All layers that the map of a stride (one of STRIDES) depends on, first to last."""
+        return [layer for stage in self.stages()[: STRIDES.index(stride) + 1] for layer in stage]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A registered backbone: how to build it, and what its maps are.
+    """A registered backbone.
 
-    build: makes the module without pretrained weights.  channels: of the maps of STRIDES.
-    normalisation: of the input its usual weights were trained with.
+    build: creates the module without pretrained weights.  channels: of the maps of STRIDES.
+    normalisation: of the input that its pretrained weights expect.
     """
 
     name: str
@@ -64,7 +72,7 @@ BACKBONES: dict[str, Backbone] = {}
 def register_backbone(
     name: str, channels: tuple[int, int, int, int, int], normalisation: Normalisation
 ) -> Callable[[type[BackboneFeatures]], type[BackboneFeatures]]:
-    """Class decorator: makes a backbone known by name."""
+    """Class decorator that registers a backbone."""
 
     def register(module: type[BackboneFeatures]) -> type[BackboneFeatures]:
         BACKBONES[name] = Backbone(name, module, channels, normalisation)
@@ -74,17 +82,12 @@ def register_backbone(
 
 
 def find_backbone(name: str) -> Backbone:
-    """The registered backbone, ours or an extension's; raises UserError that lists the known names."""
+    """A backbone of this package or of an extension; raises UserError that lists the known names."""
     if name not in BACKBONES:
         load_extension("backbones", name)
     if name not in BACKBONES:
-        known = sorted({*BACKBONES, *extension_names("backbones")})
-        raise UserError(f"unknown backbone '{name}': expected one of {', '.join(known)}")
+        raise unknown_name("backbone", name, sorted({*BACKBONES, *extension_names("backbones")}))
     return BACKBONES[name]
-
-
-#: MobileNetV2's last block of each of STRIDES.
-_LAST_BLOCKS = (1, 3, 6, 13, 17)
 
 
 @register_backbone("mobilenet_v2", channels=(16, 24, 32, 96, 320), normalisation=CENTRED_NORMALISATION)
@@ -95,18 +98,10 @@ class MobileNetV2Features(BackboneFeatures):
         super().__init__()
         self.features = torchvision.models.mobilenet_v2(weights=None).features[:18]
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> maps after the last block of each stride."""
-        maps = []
-        for number, block in enumerate(self.features):
-            image = block(image)
-            if number in _LAST_BLOCKS:
-                maps.append(image)
-        return maps
-
-    def layers(self, stride: int) -> list[nn.Module]:
+    def stages(self) -> list[list[nn.Module]]:
         """See BackboneFeatures."""
-        return list(self.features[: _LAST_BLOCKS[STRIDES.index(stride)] + 1])
+        blocks = list(self.features)
+        return [blocks[:2], blocks[2:4], blocks[4:7], blocks[7:14], blocks[14:]]
 
 
 @register_backbone("resnet50", channels=(64, 256, 512, 1024, 2048), normalisation=IMAGENET_NORMALISATION)
@@ -121,25 +116,17 @@ class ResNet50Features(BackboneFeatures):
         self.layer1, self.layer2 = network.layer1, network.layer2
         self.layer3, self.layer4 = network.layer3, network.layer4
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> maps after the stem and the four residual stages."""
-        stride2 = self.stem(image)
-        stride4 = self.layer1(self.maxpool(stride2))
-        stride8 = self.layer2(stride4)
-        stride16 = self.layer3(stride8)
-        return [stride2, stride4, stride8, stride16, self.layer4(stride16)]
-
-    def layers(self, stride: int) -> list[nn.Module]:
+    def stages(self) -> list[list[nn.Module]]:
         """See BackboneFeatures."""
-        return [self.stem, self.layer1, self.layer2, self.layer3, self.layer4][: STRIDES.index(stride) + 1]
+        return [[self.stem], [self.maxpool, self.layer1], [self.layer2], [self.layer3], [self.layer4]]
 
 
 def load_backbone_weights(name: str, module: nn.Module, source: str) -> Normalisation:
-    """Load ImageNet weights into a backbone and return the input normalisation that belongs to them.
+    """Load ImageNet weights into a backbone; returns the input normalisation that they expect.
 
-    source: "torchvision" (downloads once; for training, never at run time) or a safetensors file whose names are
-    those of torchvision's `mobilenet_v2().features` or `resnet50()`; its metadata entry "input" tells whether pixels
-    went in as -1..1.  Layers after the last feature map are left out.
+    source: "torchvision" (downloads once; for training only) or a safetensors file with the tensor names of
+    torchvision's `mobilenet_v2().features` or `resnet50()`; its metadata entry "input" tells whether pixels were
+    scaled to -1..1.  Layers after the last feature map are ignored.
     Raises UserError if the file is missing, unreadable or of another network.
     """
     if source == "torchvision":
@@ -169,7 +156,7 @@ def _read_weights_file(path: Path, default: Normalisation) -> tuple[dict[str, Te
 
 
 def _our_name(backbone: str, key: str) -> str:
-    """Name of a torchvision tensor in our module."""
+    """Name in our module of a tensor that torchvision names `key`."""
     if backbone == "mobilenet_v2":
         return key if key.startswith("features.") else f"features.{key}"
     for old, new in (("conv1.", "stem.0."), ("bn1.", "stem.1.")):

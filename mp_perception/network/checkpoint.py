@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file that holds a network's tensors and, in its metadata, its description.
 
-Nothing else is needed to build the network, and nothing in the file is ever executed.
+The file is sufficient to build the network, and nothing in it is ever executed.
 """
 
 from __future__ import annotations
@@ -11,28 +11,27 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.files import write_atomically
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.network.faster_rcnn import FASTER_RCNN, FasterRcnnNetwork
 from mp_perception.network.multitask import MultiTaskNetwork
 
-#: Metadata entry that holds the description; a safetensors file without it is not ours.
+#: Metadata entry that holds the description.
 METADATA_KEY = "mp_perception"
-#: What a checkpoint may hold.
 Network = MultiTaskNetwork | FasterRcnnNetwork
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def build_network(description: CheckpointDescription) -> Network:
-    """The network of a description, with random weights.  Raises UserError for what no network of ours can have."""
+    """The network of a description, with random weights.  Raises UserError for names or levels that do not exist."""
     return (FasterRcnnNetwork if description.head == FASTER_RCNN else MultiTaskNetwork)(description)
 
 
 def write_checkpoint(path: Path, network: Network, dtype: torch.dtype = torch.float32) -> None:
-    """Write a network to `path`; the old file stays until the new one is complete.
+    """Write a network to `path`; an old file stays until the new one is complete.
 
-    dtype: of the floating point tensors in the file (float16 halves it); whole numbers keep theirs.
+    dtype: of the floating-point tensors in the file (float16 halves its size); integer tensors keep theirs.
     Raises UserError if the file cannot be written.
     """
     tensors = {
@@ -45,7 +44,7 @@ def write_checkpoint(path: Path, network: Network, dtype: torch.dtype = torch.fl
 def read_description(path: Path) -> CheckpointDescription:
     """The description in a checkpoint, without its tensors.
 
-    Raises UserError with one line for a missing, truncated, pickled or foreign file.
+    Raises UserError for a missing, truncated, pickled or foreign file.
     """
     try:
         with path.open("rb") as file:
@@ -57,7 +56,7 @@ def read_description(path: Path) -> CheckpointDescription:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: expected a safetensors checkpoint, found: {_one_line(error)}") from error
+        raise UserError(f"{path}: expected a safetensors checkpoint, found: {one_line(error)}") from error
     if METADATA_KEY not in metadata:
         raise UserError(f"{path}: expected a checkpoint of mp_perception, found a safetensors file of something else")
     return CheckpointDescription.from_json(metadata[METADATA_KEY], str(path))
@@ -66,7 +65,7 @@ def read_description(path: Path) -> CheckpointDescription:
 def read_checkpoint(path: Path) -> Network:
     """The network in a checkpoint, float32, in evaluation mode.
 
-    Raises UserError with one line for a file that `read_description` refuses or whose tensors do not fit.
+    Raises UserError for a file that `read_description` refuses or whose tensors do not fit.
     """
     network = build_network(read_description(path))
     wanted = network.state_dict()
@@ -81,7 +80,3 @@ def read_checkpoint(path: Path) -> Network:
             raise UserError(f"{path}: expected only tensors of a {network.description.backbone}, found '{unknown[0]}'")
         network.load_state_dict({name: file.get_tensor(name).to(value.dtype) for name, value in wanted.items()})
     return network.eval()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

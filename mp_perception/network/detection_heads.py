@@ -6,19 +6,20 @@ import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
 
-from mp_perception.errors import UserError
+from mp_perception.errors import unknown_name
 
-#: Share of default boxes that a fresh head takes for an object; a uniform start would drown training in false alarms
-#: (focal loss, Lin et al. 2017, section 4.1).
-PRIOR_OBJECT_SHARE = 0.01
+#: Initial probability that a default box is an object; with a uniform start the many background boxes would dominate
+#: the first steps (focal loss, Lin et al. 2017, section 4.1).
+PRIOR_OBJECT_PROBABILITY = 0.01
 
 
 class DetectionHead(nn.Module):
-    """Predictions of one level: one branch for classes, one for offsets.
+    """The predictions of one level: one branch for classes, one for box offsets.
 
-    make_branch(inputs, outputs): the layers between a map of `inputs` channels and `outputs` values per cell.
-    num_logits: classes and the background (logit 0).  num_shapes: default boxes per cell.
+    make_branch(inputs, outputs): layers from a map of `inputs` channels to `outputs` values per cell.
+    num_logits: classes plus background (logit 0).  num_shapes: default boxes per cell.
     """
 
     def __init__(
@@ -33,20 +34,17 @@ class DetectionHead(nn.Module):
         assert last.bias is not None
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        num_classes = num_logits - 1
-        background = math.log((1 - PRIOR_OBJECT_SHARE) / PRIOR_OBJECT_SHARE * num_classes)
+        background = math.log((1 - PRIOR_OBJECT_PROBABILITY) / PRIOR_OBJECT_PROBABILITY * (num_logits - 1))
         last.bias.data.view(num_shapes, num_logits)[:, 0] = background
 
     def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) -> logits (B, h * w * shapes, num_logits), offsets (B, h * w * shapes, 4)."""
-        return (
-            _boxes_last(self.classification(feature_map), self.num_logits),
-            _boxes_last(self.regression(feature_map), 4),
-        )
+        logits, offsets = self.classification(feature_map), self.regression(feature_map)
+        return _boxes_last(logits, self.num_logits), _boxes_last(offsets, 4)
 
 
 def _boxes_last(values: Tensor, per_box: int) -> Tensor:
-    """(B, shapes * per_box, h, w) -> (B, h * w * shapes, per_box), the order of `default_boxes`."""
+    """(B, shapes * per_box, h, w) -> (B, h * w * shapes, per_box), in the order of `default_boxes`."""
     return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, per_box)
 
 
@@ -57,12 +55,8 @@ def _plain(inputs: int, outputs: int) -> nn.Sequential:
 
 def _depthwise(inputs: int, outputs: int) -> nn.Sequential:
     """SSDLite's predictor (Sandler et al. 2018): 3x3 depthwise, batch norm, ReLU6, 1x1."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, kernel_size=3, padding=1, groups=inputs, bias=False),
-        nn.BatchNorm2d(inputs),
-        nn.ReLU6(inplace=True),
-        nn.Conv2d(inputs, outputs, kernel_size=1),
-    )
+    depthwise = Conv2dNormActivation(inputs, inputs, groups=inputs, activation_layer=nn.ReLU6)
+    return nn.Sequential(*depthwise, nn.Conv2d(inputs, outputs, kernel_size=1))
 
 
 #: Kinds of heads by name.
@@ -72,20 +66,13 @@ DETECTION_HEADS: dict[str, Callable[[int, int], nn.Sequential]] = {"plain": _pla
 def build_detection_head(name: str, inputs: int, num_shapes: int, num_logits: int) -> DetectionHead:
     """A new head of a registered kind; raises UserError that lists the known names."""
     if name not in DETECTION_HEADS:
-        raise UserError(f"unknown head '{name}': expected one of {', '.join(sorted(DETECTION_HEADS))}")
+        raise unknown_name("head", name, sorted(DETECTION_HEADS))
     return DetectionHead(DETECTION_HEADS[name], inputs, num_shapes, num_logits)
 
 
 class ExtraMap(nn.Sequential):
-    """SSD's extra level: 1x1 to half of `outputs` channels, then 3x3 of stride 2; halves the map, rounding up."""
+    """SSD's extra level: 1x1 to `outputs` / 2 channels, then 3x3 of stride 2; halves the map's size, rounding up."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        middle = outputs // 2
-        super().__init__(
-            nn.Conv2d(inputs, middle, kernel_size=1, bias=False),
-            nn.BatchNorm2d(middle),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(middle, outputs, kernel_size=3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
+        reduction = Conv2dNormActivation(inputs, outputs // 2, kernel_size=1)
+        super().__init__(*reduction, *Conv2dNormActivation(outputs // 2, outputs, stride=2))

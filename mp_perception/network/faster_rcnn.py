@@ -1,7 +1,7 @@
-"""torchvision's Faster R-CNN on one of our backbones: the two-stage detector that the SSD branch is measured against.
+"""torchvision's Faster R-CNN on one of our backbones: the two-stage detector with which the SSD branch is compared.
 
-It answers as a MultiTaskNetwork does, so that everything that runs, trains and scores ours does the same with it: its
-detections are numbered, and number k is written as offsets of default box k.  It has no depth.
+It returns what a MultiTaskNetwork returns, so that the same code runs, trains and scores it: detection k is written as
+the offsets of default box k.  It does not estimate depth.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ FASTER_RCNN = "faster_rcnn"
 _PYRAMID_CHANNELS = 128
 #: Anchor heights and widths per pyramid level, pixels: strides 4 to 64, a quarter of torchvision's for 640x192.
 _ANCHOR_SIZES = ((8,), (16,), (32,), (64,), (128,))
-#: The logarithm of a probability that is as good as none.
+#: The logarithm of a negligible probability.
 _NEVER = -30.0
 
 
 class FasterRcnnNetwork(nn.Module):
     """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) over strides 4 to 64.
 
-    The description's levels give the numbered boxes: one level of stride 32 with one shape gives 120 at 640x192,
-    which is the greatest number of detections.  Raises UserError if the decoder is not "none".
+    The description's levels give the default boxes and so the maximum number of detections: one level of stride 32
+    with one shape gives 120 at 640x192.  Raises UserError if the decoder is not "none".
     """
 
-    numbered_boxes: Tensor
+    default_boxes: Tensor
 
     def __init__(self, description: CheckpointDescription) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class FasterRcnnNetwork(nn.Module):
             raise UserError(f"head '{FASTER_RCNN}': expected decoder 'none', found '{description.decoder}'")
         self.description = description
         boxes = torch.from_numpy(generate_default_boxes(description.levels, description.input_size))
-        self.register_buffer("numbered_boxes", boxes, persistent=False)
+        self.register_buffer("default_boxes", boxes, persistent=False)
         height, width = description.input_size
         self.detector = FasterRCNN(
             _Pyramid(description.backbone),
             num_classes=1 + len(description.class_names),
-            # Images come at the network's input size already and stay so.
+            # Images already have the network's input size.
             min_size=height,
             max_size=width,
             image_mean=list(description.pixel_mean),
@@ -66,14 +66,14 @@ class FasterRcnnNetwork(nn.Module):
 
     @property
     def backbone(self) -> BackboneFeatures:
-        """The shared kind of backbone, for its weights."""
+        """The backbone, for its pretrained weights."""
         pyramid: _Pyramid = self.detector.backbone
         return pyramid.features
 
     def forward(self, images: Tensor) -> NetworkOutputs:
-        """Pixels (B, 3, H, W), RGB, 0..255 -> NetworkOutputs; depth is NaN.  For evaluation mode.
+        """Pixels (B, 3, H, W), RGB, 0..255 -> NetworkOutputs; depth is NaN.  In evaluation mode only.
 
-        Raises UserError for images of another size than the description's.
+        Raises UserError if the images do not have the description's size.
         """
         if tuple(images.shape[2:]) != tuple(self.description.input_size):
             (height, width), found = self.description.input_size, images.shape
@@ -85,26 +85,26 @@ class FasterRcnnNetwork(nn.Module):
         return NetworkOutputs(torch.stack(logits), torch.stack(offsets), depth)
 
     def losses(self, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[str, Tensor]:
-        """torchvision's four losses for pixels (B, 3, H, W) and, per image, boxes (M, 4) and labels (M,) from 0."""
+        """torchvision's four losses for pixels (B, 3, H, W) and, per image, boxes (M, 4) and labels (M,) 0..C-1."""
         targets = [{"boxes": b.float(), "labels": n.long() + 1} for b, n in zip(boxes, labels, strict=True)]
         losses: dict[str, Tensor] = self.detector(list(images.float()), targets)
         return losses
 
     def _as_outputs(self, found: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits (N, 1 + classes) whose softmax gives the scores, and offsets (N, 4), of one image's detections."""
+        """The detections of one image as logits (N, 1 + C), whose softmax gives the scores, and offsets (N, 4)."""
         count, num_logits = len(found["scores"]), 1 + len(self.description.class_names)
-        logits = self.numbered_boxes.new_full((len(self.numbered_boxes), num_logits), _NEVER)
+        logits = self.default_boxes.new_full((len(self.default_boxes), num_logits), _NEVER)
         logits[:, 0] = 0.0
         scores = found["scores"].clamp(1e-6, 1 - 1e-6)
         logits[:count, 0] = torch.log1p(-scores)
         logits[torch.arange(count), found["labels"]] = scores.log()
-        offsets = torch.zeros_like(self.numbered_boxes)
-        offsets[:count] = encode_offsets(found["boxes"], self.numbered_boxes[:count])
+        offsets = torch.zeros_like(self.default_boxes)
+        offsets[:count] = encode_offsets(found["boxes"], self.default_boxes[:count])
         return logits, offsets
 
 
 class _Pyramid(nn.Module):
-    """A backbone and the feature pyramid over its maps of strides 4 to 32, and their pooled last."""
+    """A backbone, the feature pyramid over its maps of strides 4 to 32, and a pooled map of stride 64."""
 
     def __init__(self, backbone: str) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class _Pyramid(nn.Module):
         self.out_channels = _PYRAMID_CHANNELS
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """(B, 3, H, W) -> maps of strides 4 to 64 under the names that torchvision's region pooling knows."""
+        """(B, 3, H, W) -> maps of strides 4 to 64 by the names that torchvision's region pooling expects."""
         maps = OrderedDict((str(i), feature_map) for i, feature_map in enumerate(self.features(images)[1:]))
         pyramid: OrderedDict[str, Tensor] = self.pyramid(maps)
         return pyramid

@@ -1,4 +1,4 @@
-"""Which default box answers for which labelled object (SSD, Liu et al. 2016, section 2.2), and what it should predict.
+"""Matching of default boxes with labelled objects (SSD, Liu et al. 2016, section 2.2), and the resulting targets.
 
 Used by the detection losses.  Boxes are x1 y1 x2 y2 in pixels of the network's input, edges continuous; the default
 boxes are those of `default_boxes.generate_default_boxes`, as a tensor.
@@ -15,19 +15,18 @@ from torchvision.ops import box_area, box_iou
 
 from mp_perception.model.default_boxes import CENTRE_VARIANCE, SIZE_VARIANCE
 
-#: A default box that overlaps an object more than this (intersection over union) answers for it.
+#: A default box is matched with an object if their intersection over union is above this.
 IOU_THRESHOLD = 0.5
-#: A background default box of which more than this share lies in one ignore region is unknown.  Overlaps that would
-#: make it answer for an object lie above this share too, because a union is never smaller than the box itself.
-IGNORED_SHARE = 0.5
+#: A background default box is unknown if more than this fraction of its area lies in one ignored region.
+IGNORED_FRACTION = 0.5
 
 
 class MatchedTargets(NamedTuple):
-    """What N default boxes should predict in B images.
+    """Targets of N default boxes in B images.
 
-    classes: (B, N) int64, 0 background, 1..C the labels + 1.
-    offsets: (B, N, 4) encoded box of the matched object, NaN where that is not exact; 0 where the class is 0.
-    unknown: (B, N) bool, neither object nor surely background; never true where the class is above 0.
+    classes: (B, N) int64, 0 for background, else label + 1.
+    offsets: (B, N, 4) encoded box of the matched object, NaN where that box is not exact; 0 for background.
+    unknown: (B, N) bool, whether a default box that is not matched may still hold an object.
     """
 
     classes: Tensor
@@ -52,13 +51,14 @@ def match_default_boxes(
 ) -> MatchedTargets:
     """Match default boxes (N, 4) with the objects of B images.
 
+    Every object is matched with the default box that overlaps it most, in order of decreasing overlap, so that no two
+    objects share one (an object that overlaps no free default box is not matched).  Each remaining default box is
+    matched with the object that it overlaps most, if by more than IOU_THRESHOLD.  The others are background, or
+    unknown where more than IGNORED_FRACTION of their area lies in an ignored region.
+
     boxes, labels: per image (M, 4) and (M,) integers 0..C-1; M may differ and may be 0.
-    ignored: per image (K, 4) regions in which background proves nothing: unknown objects, objects of neighbour classes.
-    exact: per image (M,) bool, whose boxes teach offsets; all without.
-    Every object gets the default box that overlaps it most, and no two objects the same one: the pair with the
-    greatest overlap of all is served first.  (Only an object that overlaps no free default box, such as one outside
-    the image, gets none.)  Each other default box answers for the object that it overlaps most, if more than
-    IOU_THRESHOLD; the rest is background, or unknown where more than IGNORED_SHARE of it lies in an ignored region.
+    ignored: per image (K, 4) regions that may hold objects: unlabelled objects, and objects of similar classes.
+    exact: per image (M,) bool, which boxes are targets of the offsets; default: all.
     Raises ValueError for wrong shapes, boxes that are not finite or have no area, negative labels.
     """
     if default_boxes.ndim != 2 or default_boxes.shape[1] != 4:
@@ -72,25 +72,18 @@ def match_default_boxes(
         _check_boxes(image_ignored, f"ignored regions of image {i}")
         if image_labels.shape != image_boxes.shape[:1] or (image_labels < 0).any():
             raise ValueError(f"image {i}: expected {len(image_boxes)} labels from 0, found {image_labels.tolist()}")
-        # What is not exact is matched as it is, but teaches no offsets.
+        # An inexact box is matched like others, but its offsets are no target.
         wanted_boxes = image_boxes.to(default_boxes)
         if exact is not None:
             wanted_boxes = torch.where(exact[i][:, None].to(wanted_boxes.device), wanted_boxes, torch.nan)
-        images.append(
-            _match_image(
-                default_boxes,
-                image_boxes.to(default_boxes),
-                wanted_boxes,
-                image_labels,
-                image_ignored.to(default_boxes),
-            )
-        )
+        image_boxes, image_ignored = image_boxes.to(default_boxes), image_ignored.to(default_boxes)
+        images.append(_match_image(default_boxes, image_boxes, wanted_boxes, image_labels, image_ignored))
     classes, offsets, unknown = zip(*images, strict=True)
     return MatchedTargets(torch.stack(classes), torch.stack(offsets), torch.stack(unknown))
 
 
 def _check_boxes(boxes: Tensor, name: str) -> None:
-    """Raises ValueError unless boxes are (n, 4), finite, with positive sides."""
+    """Raises ValueError unless boxes are (n, 4) and finite with positive sides."""
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name}: expected (n, 4), found {tuple(boxes.shape)}")
     sound = boxes.isfinite().all(dim=1) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
@@ -121,8 +114,8 @@ def _match_image(
 def _best_pairs(overlaps: Tensor) -> list[tuple[int, int]]:
     """Pairs (object, default box) from overlaps (M, N), each object and each default box at most once.
 
-    SSD's bipartite matching: again and again the greatest overlap among objects and default boxes that are free.  Of
-    the default boxes at most M - 1 can be taken by others, so the M best of each object are enough.
+    SSD's bipartite matching: repeatedly the maximum overlap among unmatched objects and default boxes.  Other objects
+    take at most M - 1 default boxes, so the M best of each object are sufficient.
     """
     num_objects, num_default_boxes = overlaps.shape
     best = overlaps.topk(min(num_objects, num_default_boxes), dim=1)
@@ -141,9 +134,9 @@ def _best_pairs(overlaps: Tensor) -> list[tuple[int, int]]:
 
 
 def _lies_in(default_boxes: Tensor, regions: Tensor) -> Tensor:
-    """(N,) whether more than IGNORED_SHARE of a default box's own area lies in one of regions (K, 4)."""
+    """(N,) whether more than IGNORED_FRACTION of a default box's area lies in one of regions (K, 4)."""
     left_top = torch.maximum(default_boxes[None, :, :2], regions[:, None, :2])
     right_bottom = torch.minimum(default_boxes[None, :, 2:], regions[:, None, 2:])
     sides = (right_bottom - left_top).clamp(min=0)
     areas: Tensor = box_area(default_boxes)
-    return (sides[..., 0] * sides[..., 1] > IGNORED_SHARE * areas).any(dim=0)
+    return (sides[..., 0] * sides[..., 1] > IGNORED_FRACTION * areas).any(dim=0)

@@ -1,4 +1,4 @@
-"""The network: one backbone pass shared by the detection branch and the depth branch."""
+"""The network: one backbone whose maps the detection branch and the depth branch share."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from torch import Tensor, nn
 
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.errors import UserError
-from mp_perception.model.checkpoint_description import INPUT_SIZE_MULTIPLE, CheckpointDescription, DetectionLevel
+from mp_perception.model.checkpoint_description import CheckpointDescription, DetectionLevel
 from mp_perception.model.default_boxes import ssd_shapes
 from mp_perception.network.backbones import STRIDES, find_backbone
 from mp_perception.network.depth_decoders import DECODER_STRIDES, build_depth_decoder
 from mp_perception.network.detection_heads import ExtraMap, build_detection_head
 
-#: Channels of SSD's extra maps.
+#: SSD's extra maps: strides and channels.
+EXTRA_STRIDES = (64, 128, 256, 512, 1024)
 EXTRA_CHANNELS = 256
-#: Side of the square default boxes per stride, in multiples of the stride: objects of 16 pixels upwards.
+#: Side of a level's square default boxes, in multiples of its stride.
 _SIZE_IN_STRIDES = 2.5
 
 
 class NetworkOutputs(NamedTuple):
     """Raw outputs for B images.
 
-    class_logits: (B, N, 1 + classes), logit 0 is the background; N default boxes in the order of `default_boxes`.
-    box_offsets: (B, N, 4), relative to the default boxes.
+    class_logits: (B, N, 1 + C) for N default boxes in the order of `default_boxes`; logit 0 is the background.
+    box_offsets: (B, N, 4) relative to the default boxes.
     depth: (B, 1, H / 2, W / 2) metres.
     """
 
@@ -36,10 +37,10 @@ class NetworkOutputs(NamedTuple):
 
 
 class MultiTaskNetwork(nn.Module):
-    """Backbone, depth decoder and SSD heads as a description says.
+    """Backbone, depth decoder and SSD heads of a description.
 
-    `forward` holds no data-dependent Python, so it can be traced and exported.
-    Raises UserError for names that no registry knows or levels that the network does not have.
+    `forward` has no data-dependent control flow, so it can be traced and exported.
+    Raises UserError for names that are not registered or levels that the network does not have.
     """
 
     pixel_mean: Tensor
@@ -54,15 +55,14 @@ class MultiTaskNetwork(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(description.pixel_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(description.pixel_std).view(1, 3, 1, 1), persistent=False)
 
-        channels = {("backbone", stride): count for stride, count in zip(STRIDES, backbone.channels, strict=True)}
-        channels |= {("decoder", s): count for s, count in zip(DECODER_STRIDES, self.decoder.channels, strict=True)}
-        coarsest = description.levels[-1].stride
-        extra_strides = [2**i for i in range(6, int(math.log2(coarsest)) + 1)]
-        self.extra_maps = nn.ModuleList()
-        inputs = backbone.channels[-1]
-        for stride in extra_strides:
-            self.extra_maps.append(ExtraMap(inputs, EXTRA_CHANNELS))
-            channels["extra", stride] = inputs = EXTRA_CHANNELS
+        extra_strides = [stride for stride in EXTRA_STRIDES if stride <= description.levels[-1].stride]
+        extra_channels = [EXTRA_CHANNELS] * len(extra_strides)
+        extra_inputs = [backbone.channels[-1], *extra_channels][: len(extra_strides)]
+        self.extra_maps = nn.ModuleList(ExtraMap(inputs, EXTRA_CHANNELS) for inputs in extra_inputs)
+        # Source and stride of every map, in the order in which `forward` computes them.
+        strides_of = {"backbone": STRIDES, "decoder": DECODER_STRIDES, "extra": extra_strides}
+        self._maps = [(source, stride) for source, strides in strides_of.items() for stride in strides]
+        channels = dict(zip(self._maps, [*backbone.channels, *self.decoder.channels, *extra_channels], strict=True))
         for level in description.levels:
             if (level.source, level.stride) not in channels:
                 raise UserError(f"no {level.source} feature map of stride {level.stride} in {description.backbone}")
@@ -80,15 +80,13 @@ class MultiTaskNetwork(nn.Module):
         """Pixels (B, 3, H, W), RGB, 0..255 (uint8 or float), H and W multiples of 32 -> NetworkOutputs."""
         maps = self.backbone((images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std)
         raw_depth, decoded = self.decoder(maps)
-        by_level = {("backbone", stride): feature_map for stride, feature_map in zip(STRIDES, maps, strict=True)}
-        by_level |= {("decoder", stride): decoded[i] for i, stride in enumerate(DECODER_STRIDES)}
-        current = maps[-1]
-        for i, extra in enumerate(self.extra_maps):
-            current = extra(current)
-            by_level["extra", 2 * INPUT_SIZE_MULTIPLE * 2**i] = current
+        extra = [maps[-1]]
+        for layer in self.extra_maps:
+            extra.append(layer(extra[-1]))
+        by_source = dict(zip(self._maps, [*maps, *decoded, *extra[1:]], strict=True))
+        levels = self.description.levels
         predictions = [
-            head(by_level[level.source, level.stride])
-            for head, level in zip(self.heads, self.description.levels, strict=True)
+            head(by_source[level.source, level.stride]) for head, level in zip(self.heads, levels, strict=True)
         ]
         return NetworkOutputs(
             class_logits=torch.cat([logits for logits, _ in predictions], dim=1),
@@ -97,10 +95,10 @@ class MultiTaskNetwork(nn.Module):
         )
 
     def bound_depth(self, raw: Tensor) -> Tensor:
-        """The last layer's output as metres.
+        """The last layer's output in metres.
 
-        "logarithmic": a sigmoid between the logarithms of the depth range, so that equal steps are equal ratios;
-        without parameters, so that the paper's counts stay.  "none": unchanged, as the paper has it.
+        "logarithmic": a sigmoid between the logarithms of the depth range, so that equal steps are equal ratios.
+        "none": unchanged, as in the paper.
         """
         if self.description.depth_bound == "none":
             return raw
@@ -116,10 +114,10 @@ def describe_network(
     class_names: tuple[str, ...] = DEFAULT_CLASSES,
     input_size: tuple[int, int] = (192, 640),
 ) -> CheckpointDescription:
-    """A network by its usual choices: levels at strides 8, 16, 32, ... whose maps come from `sources`.
+    """The description of a network with detection levels at strides 8, 16, 32, ...
 
-    Default boxes are squares of 2.5 strides and SSD's shapes around them.
-    Raises UserError for an unknown backbone, ValueError for anything else out of bounds.
+    sources: of the levels' maps.  Default boxes are squares of 2.5 strides and the other shapes of SSD.
+    Raises UserError for an unknown backbone, ValueError for other invalid values.
     """
     normalisation = find_backbone(backbone).normalisation
     levels = tuple(

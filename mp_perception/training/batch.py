@@ -1,9 +1,9 @@
-"""Samples of one step as tensors."""
+"""The samples of one training step as tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ class Batch:
     """B samples of one size.
 
     images: (B, 3, H, W) uint8.
-    depth: (B, 1, H / 2, W / 2) metres as a camera of the training focal length would have them, NaN where unknown.
+    depth: (B, 1, H / 2, W / 2) metres for a camera of the training focal length, NaN where unknown.
     boxes, labels, object_depths, exact: per image (M, 4) pixels of the network's input, (M,) int64, (M,) metres
-    likewise, (M,) bool as in Sample.
+    as above, (M,) bool as in Sample.
     ignored: per image (K, 4) regions whose objects are unknown.
-    labelled_classes: (B, C) bool, classes that the image's data set labels.  origins: where the samples come from.
+    labelled_classes: (B, C) bool, the classes that the image's data set labels.  origins: of the samples, for messages.
     """
 
     images: Tensor
@@ -35,26 +35,14 @@ class Batch:
     labelled_classes: Tensor
     origins: list[str]
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
-        """The same on another device (Lightning calls this)."""
-
-        def moved(value: object) -> object:
-            if isinstance(value, Tensor):
-                return value.to(device, non_blocking=non_blocking)
-            if isinstance(value, list) and value and isinstance(value[0], Tensor):
-                return [tensor.to(device, non_blocking=non_blocking) for tensor in value]
-            return value
-
-        return Batch(**{field.name: moved(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
-
 
 def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
     """Samples of one size as a Batch.
 
-    training_focal_length: pixels of the network's input.  An object seen through a lens twice as long looks as if it
-    were half as far away, and the network cannot know the lens; so depth is multiplied by training_focal_length over
-    the sample's own.  The predictor multiplies by the inverse, and depth is metric for any camera.  Depth of a sample
-    without intrinsics is left out.
+    An object seen through a lens of twice the focal length looks as if it were half as far away, and the network
+    does not know the lens.  So depth is multiplied by training_focal_length (pixels of the network's input) over the
+    sample's focal length; the predictor multiplies by the inverse, which makes depth metric for any camera.  The
+    depth of samples without intrinsics is omitted.
     """
     height, width = samples[0].size
     depth = np.full((len(samples), 1, height // 2, width // 2), np.nan, dtype=np.float32)

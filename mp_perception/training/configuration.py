@@ -1,6 +1,6 @@
-"""What a training is made of, as typed values: read from a YAML file, with single values changed on the command line.
+"""The configuration of a training: a YAML file whose values can be overridden on the command line.
 
-Every field has a default that works, so a file names only what it decides.
+Every field has a usable default, so a file contains only what differs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.model.checkpoint_description import DetectionLevel
 
 
@@ -25,14 +25,14 @@ class NetworkConfiguration:
     """The network to train.
 
     backbone, decoder, head: names in the registries of `network`.
-    backbone_weights: "torchvision", a safetensors file (its path may start from the data's folder), or None for a
-    random start.
-    initial_weights: a checkpoint to go on from, for a training on one's own data, or None.  The network is then the
-    checkpoint's (`network_of`), whatever else is said here.
-    levels: feature maps with detection heads and their default boxes; empty takes describe_network's.
-    input_size: height and width, pixels.  depth_range: metres.  depth_bound: "logarithmic" or "none".
-    focal_length: pixels of the network's input; depth is learned as a camera of this focal length would have it, and
-    scaled to other cameras at inference.  The default is KITTI's at an input of 640x192.
+    backbone_weights: "torchvision", a safetensors file (absolute or relative to the data root), or None for random
+    weights.
+    initial_weights: a checkpoint from which to continue with other data, or None.  The network is then that of the
+    checkpoint and all other values here are ignored.
+    levels: feature maps with detection heads and their default boxes; empty for those of describe_network.
+    input_size: (height, width), pixels.  depth_range: (minimum, maximum), metres.
+    focal_length: pixels of the network's input.  Depth is learned for a camera of this focal length and scaled to
+    other cameras at inference.  The default is KITTI's at an input of 640x192.
     """
 
     backbone: str = "mobilenet_v2"
@@ -52,13 +52,12 @@ class NetworkConfiguration:
 class DataSource:
     """One data set.
 
-    dataset: a name that `mp_perception evaluate --dataset` knows.  root: its folder.  split: a split file or name.
-    share: how often its samples are drawn, relative to the other sources' shares.
-    depth: folder of other depth maps by the frames' names, such as `mp_perception data complete-depth` fills.
+    dataset: a name as for `mp_perception evaluate --dataset`.  root: its folder.  split: a split file or name.
+    share: relative frequency of its samples.
+    depth: folder with other depth maps, named like the frames, such as those of `mp_perception data complete-depth`.
     donates: whether its objects of rare classes may be pasted into other images.
-    labelled: the classes that are labelled in it; empty takes what the set says itself.
-    inexact: classes whose boxes are drawn otherwise than the network shall draw them: they teach what is there, but
-    not its outline.
+    labelled: the classes that are labelled in it; empty for those that the set itself names.
+    inexact: classes whose boxes follow other conventions: they are targets of classification, but not of the offsets.
     """
 
     dataset: str
@@ -73,11 +72,11 @@ class DataSource:
 
 @dataclass(frozen=True)
 class DataConfiguration:
-    """Where samples come from.
+    """The samples.
 
     batch_size: images per optimiser step, over all processes.  workers: loading processes per training process.
-    samples_per_epoch: drawn anew each epoch.  augmentation: "paper" (flip, channel permutation, brightness and
-    contrast), "modern" (and scale, crop, colour, copy-paste), or "none".
+    samples_per_epoch: drawn anew in each epoch.  augmentation: "paper" (flip, channel permutation, brightness and
+    contrast), "modern" (also scale, crop, colour, copy-paste), or "none".
     """
 
     training: list[DataSource] = field(default_factory=list)
@@ -90,11 +89,11 @@ class DataConfiguration:
 
 @dataclass(frozen=True)
 class LossConfiguration:
-    """What is minimised.
+    """The loss.
 
     depth, classification: names in the registries of `losses`.
-    Weights are those of the sum; with `learned` they are found by homoscedastic uncertainty instead.
-    object_depth_weight: of the weak target from labelled objects.
+    learned: whether the tasks' weights are learned from homoscedastic uncertainty; the fixed weights are then ignored.
+    object_depth_weight: of the weak depth target from labelled objects.
     """
 
     depth: str = "log_l1"
@@ -108,17 +107,17 @@ class LossConfiguration:
 
 @dataclass(frozen=True)
 class OptimisationConfiguration:
-    """How it is minimised.
+    """The optimiser.
 
-    schedule: "step" (times 0.9 every 500 steps, the paper's) or "cosine" (linear warm-up, then down to zero).
-    warm_up: share of the epochs' steps.  gradient_clip: largest norm, 0 for none.
-    average_decay: of the weights' exponential moving average, which is what is validated and kept; 0 for none.
-    frozen_stride: the backbone's layers up to the map of this stride (2, 4, 8, ...) stay as they are; 0 trains all.
-    freeze_batch_norm: the whole backbone keeps its running statistics.  precision: as Lightning names it;
-    bf16 on a processor without it becomes fp32.
-    activation_checkpointing: compute the backbone's activations again in the backward pass, which saves memory.
-    images_per_update: task ("depth", "detection") -> labelled images after which the parameters of its own are
-    updated (UberNet's asynchronous updates); empty updates all of them at every step.
+    schedule: "step" (times 0.9 every 500 steps, as in the paper) or "cosine" (linear warm-up, then down to zero).
+    warm_up: fraction of all steps.  gradient_clip: maximum norm, 0 for none.
+    average_decay: of the exponential moving average of the weights, which is validated and written; 0 for none.
+    frozen_stride: the backbone's layers up to the map of this stride are not trained; 0 trains all.
+    freeze_batch_norm: the whole backbone keeps its running statistics.
+    activation_checkpointing: saves memory by computing the backbone's activations again in the backward pass.
+    images_per_update: task ("depth", "detection") -> labelled images per update of the task's own parameters
+    (UberNet's asynchronous updates); empty updates them at every step.
+    precision: by Lightning's names; on a processor without bf16 arithmetic bf16-mixed becomes 32-true.
     """
 
     optimiser: Literal["adam", "adamw"] = "adamw"
@@ -138,7 +137,7 @@ class OptimisationConfiguration:
 
 @dataclass(frozen=True)
 class TrainingConfiguration:
-    """Everything a training depends on, beside the data themselves.  seed: of weights, samples and transforms."""
+    """Everything that a training depends on except the data.  seed: of weights, samples and transforms."""
 
     network: NetworkConfiguration = field(default_factory=NetworkConfiguration)
     data: DataConfiguration = field(default_factory=DataConfiguration)
@@ -150,24 +149,20 @@ class TrainingConfiguration:
 def read_configuration(path: Path, overrides: Sequence[str] = ()) -> TrainingConfiguration:
     """The configuration in a YAML file.
 
-    overrides: such as "--optimisation.epochs=10".  Raises UserError in one line for a file that is missing or no
-    YAML, an unknown name or a value of the wrong type.
+    overrides: such as "--optimisation.epochs=10".  Raises UserError for a missing or invalid file, an unknown name or
+    a value of the wrong type.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainingConfiguration)
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: expected a YAML file, found: {_one_line(error)}") from error
+        raise UserError(f"{path}: expected a YAML file, found: {one_line(error)}") from error
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             given = parser.parse_object(values or {})
             changed = parser.parse_args(list(overrides), namespace=given)
             built: Namespace = parser.instantiate(changed)
     except Exception as error:
-        raise UserError(f"{path}: {_one_line(error)}") from error
+        raise UserError(f"{path}: {one_line(error)}") from error
     return TrainingConfiguration(**vars(built))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Loaders for training: mixed samples by (epoch, position), the same whatever the number of processes and workers."""
+"""Loaders for training.  Samples depend on (epoch, position) only, not on the number of processes and workers."""
 
 from __future__ import annotations
 
@@ -22,45 +22,40 @@ from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import DataSource, TrainingConfiguration
 from mp_perception.training.processes import num_processes, process_number
 
-#: Classes that copy-paste multiplies, because KITTI's drives hold few of them.
+#: Classes that copy-paste adds, because KITTI's drives hold few objects of them.
 RARE_CLASSES = ("Pedestrian", "Cyclist")
 
 
 class EpochPositions(Sampler[tuple[int, int]]):
-    """(epoch, position) keys of one process: of each batch of all processes it takes a part of its own.
+    """The (epoch, position) keys of one process: its part of every batch.
 
-    batch_size: over all processes, a multiple of their number; batches that would not be full are left out.
+    batch_size: over all processes, a multiple of their number; an incomplete last batch is dropped.
     """
 
     def __init__(self, num_samples: int, batch_size: int) -> None:
         self.epoch = 0
-        self._per_process = batch_size // num_processes()
+        self.per_process = batch_size // num_processes()
         self._num_batches = num_samples // batch_size
         self._batch_size = batch_size
 
-    @property
-    def per_process(self) -> int:
-        """Samples of a batch in this process."""
-        return self._per_process
-
     def set_epoch(self, epoch: int) -> None:
-        """Lightning says which epoch comes."""
+        """Select the epoch (Lightning calls this)."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self._num_batches * self._per_process
+        return self._num_batches * self.per_process
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for batch in range(self._num_batches):
-            start = batch * self._batch_size + process_number() * self._per_process
-            yield from ((self.epoch, position) for position in range(start, start + self._per_process))
+            start = batch * self._batch_size + process_number() * self.per_process
+            yield from ((self.epoch, position) for position in range(start, start + self.per_process))
 
 
 class TrainingData(lightning.LightningDataModule):
-    """Opens the data sets of a configuration.
+    """The data sets of a configuration.
 
-    root: folder that relative roots of data sources start from.
-    Raises UserError for a data set that is missing or wrong, or without any to train on.
+    root: folder to which relative paths of data sources refer.
+    Raises UserError for a data set that is missing or invalid, or if there is none to train on.
     """
 
     def __init__(self, configuration: TrainingConfiguration, root: Path) -> None:
@@ -95,11 +90,11 @@ class TrainingData(lightning.LightningDataModule):
         return data_set
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of this process."""
+        """The batches of this process."""
         data = self._configuration.data
         positions = EpochPositions(len(self.samples), data.batch_size)
         return DataLoader(
-            self.samples,  # type: ignore[arg-type]  # indexed by (epoch, position)
+            self.samples,  # type: ignore[arg-type]  # its index is (epoch, position)
             batch_size=positions.per_process,
             sampler=positions,
             num_workers=data.workers,
@@ -111,12 +106,12 @@ class TrainingData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[FrameSet]:
-        """Whole data sets, one per step: the evaluation divides their images over the processes itself."""
+        """Whole data sets, one per step: the validation distributes their images over the processes itself."""
         return DataLoader(self.validation_sets, batch_size=None, collate_fn=lambda data_set: data_set)  # type: ignore[arg-type]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """A batch moves as a whole; a data set stays."""
-        return batch.to(device) if isinstance(batch, Batch) else batch
+        """Batches as usual; a data set stays as it is (Lightning would read all of it as a sequence)."""
+        return batch if isinstance(batch, FrameSet) else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _transform(self, donating: list[FrameSet]) -> Transform:
         input_size = self._configuration.network.input_size
@@ -130,6 +125,6 @@ class TrainingData(lightning.LightningDataModule):
 
 
 def _one_thread(worker: int) -> None:
-    """Loading processes must not compete with the training for the cores."""
+    """Loading processes must not compete with the training for CPU cores."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -31,12 +31,14 @@ from mp_perception.training.configuration import NetworkConfiguration, TrainingC
 from mp_perception.training.output_calibration import OutputCalibration, calibrate_outputs
 from mp_perception.training.processes import gather, indices_of_process
 
-#: The paper's schedule: the rate is multiplied by this every so many steps.
+#: The paper's schedule: the learning rate is multiplied by this factor every so many steps.
 _STEP_FACTOR, _STEP_LENGTH = 0.9, 500
+#: The names of the losses; LossConfiguration has a weight for each.
+TASKS = ("depth", "classification", "localisation", "object_depth")
 
 
 class MultiTaskTraining(lightning.LightningModule):
-    """Trains a MultiTaskNetwork as a configuration says."""
+    """Trains the network of a configuration."""
 
     default_boxes: Tensor
     calibration: OutputCalibration
@@ -44,7 +46,7 @@ class MultiTaskTraining(lightning.LightningModule):
     def __init__(self, configuration: TrainingConfiguration) -> None:
         super().__init__()
         self.configuration = configuration
-        # Channels last is the faster layout for convolutions, on CPUs and GPUs.
+        # Channels last is the faster memory layout for convolutions, on CPUs and GPUs.
         self.network = start_network(configuration.network).to(memory_format=torch.channels_last)
         for layer in self._frozen_layers():
             layer.requires_grad_(False)
@@ -54,31 +56,19 @@ class MultiTaskTraining(lightning.LightningModule):
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
         self.weighting: nn.Module = (
-            UncertaintyWeights(["depth", "localisation", "object_depth"], ["classification"])
+            UncertaintyWeights([task for task in TASKS if task != "classification"], ["classification"])
             if losses.learned
-            else FixedWeights(
-                {
-                    "depth": losses.depth_weight,
-                    "classification": losses.classification_weight,
-                    "localisation": losses.localisation_weight,
-                    "object_depth": losses.object_depth_weight,
-                }
-            )
+            else FixedWeights({task: getattr(losses, f"{task}_weight") for task in TASKS})
         )
         if configuration.optimisation.activation_checkpointing:
             _recompute_activations(self.network)
 
-    def forward(self, images: Tensor) -> NetworkOutputs:
-        """See MultiTaskNetwork.forward."""
-        outputs: NetworkOutputs = self.network(images)
-        return outputs
-
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The weighted sum of what the batch has labels for.  Raises UserError with the parts if it is not finite."""
+        """The total loss of a batch.  Raises UserError with its parts if it is not finite."""
         return self.total_loss(self.task_losses(self.network(batch.images), batch), batch)
 
     def total_loss(self, losses: dict[str, Tensor | None], batch: Batch) -> Tensor:
-        """The weighted sum, logged with its parts.  Raises UserError if it is not finite."""
+        """The weighted sum of the losses, logged with its parts.  Raises UserError if it is not finite."""
         total: Tensor = self.weighting(losses)
         parts = {name: float(loss.detach()) for name, loss in losses.items() if loss is not None}
         if not math.isfinite(float(total.detach())):
@@ -88,8 +78,8 @@ class MultiTaskTraining(lightning.LightningModule):
         return total
 
     def task_losses(self, outputs: NetworkOutputs, batch: Batch) -> dict[str, Tensor | None]:
-        """Loss by task; None where the batch has no label of it."""
-        losses: dict[str, Tensor | None] = dict.fromkeys(("depth", "classification", "localisation", "object_depth"))
+        """Loss by task; None where the batch has no labels of the task."""
+        losses: dict[str, Tensor | None] = dict.fromkeys(TASKS)
         if batch.depth.isfinite().any():
             losses["depth"] = self._depth_loss(outputs.depth.float(), batch.depth)
         if batch.labelled_classes.any():
@@ -103,7 +93,7 @@ class MultiTaskTraining(lightning.LightningModule):
         return losses
 
     def validation_step(self, data_set: FrameSet, batch_index: int) -> None:
-        """One step is one data set, scored as `mp_perception evaluate` scores it."""
+        """Score one data set as `mp_perception evaluate` does."""
         predictor = Predictor(TorchRuntime.around(self.network))
         evaluation, *others = gather(evaluate(predictor, data_set, indices=indices_of_process(len(data_set))))
         for other in others:
@@ -115,17 +105,17 @@ class MultiTaskTraining(lightning.LightningModule):
         self.log_dict({f"{name}/{figure}": value for figure, value in figures.items()}, batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the epoch before."""
+        """Discard the figures of the previous epoch."""
         self._validated: list[dict[str, float]] = []
         self.calibration = OutputCalibration()
 
     def on_validation_epoch_end(self) -> None:
-        """One number to choose by: the mean of all shares (d1, average precisions) of all validation sets."""
+        """Log the score that selects the best epoch: the mean of d1 and average precisions of all validation sets."""
         values = [value for figures in self._validated for name, value in figures.items() if name != "rmse"]
         self.log("validation/score", sum(values) / max(1, len(values)), prog_bar=True, batch_size=1)
 
     def on_train_epoch_start(self) -> None:
-        """Keep the running statistics of what is frozen."""
+        """Keep the running statistics of frozen batch norms."""
         for layer in (
             [self.network.backbone] if self.configuration.optimisation.freeze_batch_norm else self._frozen_layers()
         ):
@@ -138,7 +128,7 @@ class MultiTaskTraining(lightning.LightningModule):
         return self.network.backbone.layers(stride) if stride else []
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and schedule of the configuration; normalisation and biases do not decay."""
+        """Optimiser and schedule of the configuration, without weight decay of normalisation and biases."""
         optimisation = self.configuration.optimisation
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
@@ -153,7 +143,7 @@ class MultiTaskTraining(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int, num_steps: int) -> float:
-        """Learning rate at a step, as a share of the configured one."""
+        """Learning rate at a step, as a fraction of the configured one."""
         optimisation = self.configuration.optimisation
         if optimisation.schedule == "step":
             return float(_STEP_FACTOR ** (step // _STEP_LENGTH))
@@ -164,7 +154,7 @@ class MultiTaskTraining(lightning.LightningModule):
 
 
 def network_of(path: Path) -> NetworkConfiguration:
-    """The configuration of a checkpoint's network.  Raises UserError if it cannot be read."""
+    """The configuration of a checkpoint's network.  Raises UserError if the file cannot be read."""
     found = read_checkpoint(path).description
     return NetworkConfiguration(
         backbone=found.backbone,
@@ -181,9 +171,9 @@ def network_of(path: Path) -> NetworkConfiguration:
 
 
 def start_network(configuration: NetworkConfiguration) -> Network:
-    """A fresh network with its backbone's weights, or the one of the initial weights.
+    """The network before training: that of the initial weights, or a new one with its backbone's weights.
 
-    Raises UserError for names or files that do not exist.
+    Raises UserError for unknown names or missing files.
     """
     if configuration.initial_weights:
         network = read_checkpoint(Path(configuration.initial_weights))
@@ -219,6 +209,6 @@ def start_network(configuration: NetworkConfiguration) -> Network:
 
 
 def _recompute_activations(network: Network) -> None:
-    """Trade time for memory: the backbone's activations are computed again in the backward pass."""
+    """Save memory at the cost of time: compute the backbone's activations again in the backward pass."""
     forward = network.backbone.forward
     network.backbone.forward = lambda image: checkpoint(forward, image, use_reentrant=False)  # type: ignore[method-assign]

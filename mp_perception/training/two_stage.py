@@ -1,4 +1,4 @@
-"""The training step of the two-stage detector that our network is measured against."""
+"""The training step of the two-stage detector with which our network is compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mp_perception.training.batch import Batch
 from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.module import MultiTaskTraining
 
-#: torchvision's names of the losses.
+#: The losses by torchvision's names.
 LOSSES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
 
 
@@ -27,8 +27,8 @@ class TwoStageTraining(MultiTaskTraining):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum of torchvision's losses.
 
-        Raises UserError for a batch in which a class is not labelled, which Faster R-CNN would take for background,
-        and for a loss that is not finite.
+        Raises UserError for a batch with an unlabelled class, which Faster R-CNN would learn as background, and for a
+        loss that is not finite.
         """
         if not bool(batch.labelled_classes.all()):
             raise UserError(f"head 'faster_rcnn': expected data sets that label all classes, found {batch.origins}")

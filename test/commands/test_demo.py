@@ -39,6 +39,6 @@ def test_what_is_the_users_stays(tmp_path: Path, taken: tuple[str, ...], message
 
 def test_a_file_in_the_way_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UserError, match="out: cannot be made: File exists$"):
+    with pytest.raises(UserError, match="out: cannot be created: File exists$"):
         empty_folder(tmp_path / "out", None)
     assert (tmp_path / "out").read_text() == "mine"

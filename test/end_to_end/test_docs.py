@@ -1,4 +1,4 @@
-"""The documentation as a site, and the code on its pages as far as nothing else runs it."""
+"""The documentation as a site, and the code on its pages that no other test runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Resources(HTMLParser):
 
 
 @pytest.mark.slow
-def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_site_builds_strictly_and_loads_nothing_from_other_sites(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
         cwd=CHECKOUT,
@@ -44,7 +44,11 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     pages = sorted(tmp_path.rglob("*.html"))
-    assert {path.stem for path in DOCS.glob("*.md")} <= {path.stem for path in pages}
+    names = {page.relative_to(tmp_path).with_suffix("").as_posix() for page in pages}
+    assert {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")} <= names
+    interface = (tmp_path / "api" / "prediction.html").read_text()
+    for name in ("Predictor", "Prediction", "Detections", "CameraIntrinsics"):
+        assert f'.{name}"' in interface
     for page in pages:
         parser = Resources()
         parser.feed(page.read_text())
@@ -52,9 +56,10 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
         assert [address for address in parser.found if "://" in address] == [], page
 
 
-def test_every_page_is_in_the_site_s_menu() -> None:
+def test_every_page_is_in_the_menu() -> None:
     menu = (CHECKOUT / "mkdocs.yml").read_text()
-    assert [path.name for path in DOCS.glob("*.md") if f": {path.name}" not in menu] == []
+    pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
+    assert [page for page in pages if f": {page}" not in menu] == []
 
 
 def test_training_configurations_on_the_pages_are_valid(tmp_path: Path) -> None:
@@ -67,7 +72,7 @@ def test_training_configurations_on_the_pages_are_valid(tmp_path: Path) -> None:
         assert configuration.network.initial_weights or configuration.network.class_names[0] == "Forklift"
 
 
-def test_launch_files_on_the_pages_describe_what_there_is() -> None:
+def test_launch_files_on_the_pages_use_existing_arguments() -> None:
     pytest.importorskip("launch_ros", reason="launch is not on PyPI")
     blocks = re.findall(r"```python\n# (\w+\.launch\.py)\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
     assert [name for name, _ in blocks] == ["robot.launch.py", "point_cloud.launch.py"]
@@ -82,7 +87,7 @@ def test_launch_files_on_the_pages_describe_what_there_is() -> None:
         assert f'_argument("{argument}"' in declared
 
 
-def test_the_costmap_listens_to_a_topic_of_the_node() -> None:
+def test_the_costmap_subscribes_to_a_topic_of_the_node() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
     layer = yaml.safe_load(text)["local_costmap"]["local_costmap"]["ros__parameters"]["obstacle_layer"]
     topic = layer[layer["observation_sources"]]["topic"].rsplit("/", 1)[1]

@@ -1,4 +1,4 @@
-"""What README.md and docs/ tell a newcomer to type: run, or, where it needs a ROS installation, checked."""
+"""The commands in README.md and docs/: run, or checked where they need a ROS installation."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
 #: Programs that a ROS installation brings; tests elsewhere cover colcon and, where launch is, the launch file.
 ROS_PROGRAMS = ("rosdep", "colcon", "ros2", "rviz2", "source")
 
@@ -38,8 +38,8 @@ def test_make_targets_exist(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_ros_commands_name_what_there_is(document):
-    """Files and launch arguments in lines that need ROS."""
+def test_ros_commands_name_existing_files_and_arguments(document):
+    """Files and launch arguments in commands that need ROS."""
     for command in commands(document):
         for share in re.findall(r"share/mp_perception/(\S+)", command):
             assert (CHECKOUT / share).is_file(), command
@@ -50,7 +50,7 @@ def test_ros_commands_name_what_there_is(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document):
+def test_links_have_targets(document):
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if "://" not in target:
             assert (document.parent / target).exists(), target

@@ -1,4 +1,4 @@
-"""Depth losses: by hand, against loops over pixels, against automatic differentiation, and with hardly any targets."""
+"""Depth losses: by hand, against loops over pixels, against automatic differentiation, and with few targets."""
 
 import math
 
@@ -26,7 +26,7 @@ NAN = math.nan
 
 
 def random_maps(seed: int, shape: tuple[int, ...], invalid: float = 0.1) -> tuple[Tensor, Tensor]:
-    """Prediction and target in double precision, 1..80 m, a share of the target unknown."""
+    """Prediction and target in double precision, 1..80 m, a fraction of the target unknown."""
     generator = torch.Generator().manual_seed(seed)
     prediction = 1 + 79 * torch.rand(shape, generator=generator, dtype=torch.float64)
     target = 1 + 79 * torch.rand(shape, generator=generator, dtype=torch.float64)
@@ -35,7 +35,7 @@ def random_maps(seed: int, shape: tuple[int, ...], invalid: float = 0.1) -> tupl
 
 
 def loop_gradient(prediction: np.ndarray, target: np.ndarray) -> float:
-    """Equation (2) as it reads, maps (B, H, W)."""
+    """Equation (2) written out, maps (B, H, W)."""
     sobel = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
 
     def magnitude(depth: np.ndarray, y: int, x: int) -> float | None:
@@ -143,7 +143,7 @@ def test_log_l1_by_hand():
     assert float(log_l1_loss(torch.tensor([[[[20.0, 1, 10]]]]), target)) == pytest.approx(math.log(8) / 2)
 
 
-def test_log_l1_counts_images_alike_however_many_pixels_they_know():
+def test_log_l1_weighs_images_equally_at_any_number_of_valid_pixels():
     dense, sparse, unknown = [20.0] * 4, [10.0, NAN, NAN, NAN], [NAN] * 4
     target = torch.tensor([dense, sparse, unknown])[:, None, None]
     prediction = torch.tensor([[20.0] * 4, [80.0, 1, 1, 1], [5.0] * 4])[:, None, None]
@@ -160,7 +160,7 @@ def test_dense_depth_agrees_with_loops(invalid):
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES)
-def test_a_perfect_prediction_costs_nothing(loss):
+def test_the_loss_of_a_perfect_prediction_is_zero(loss):
     _, target = random_maps(3, (2, 1, 12, 14))
     assert float(loss(target.nan_to_num(7), target)) == pytest.approx(0, abs=1e-9)
 
@@ -207,7 +207,7 @@ def test_loss_and_gradient_are_finite_for_any_shape_and_depth(shape, invalid, sc
 
 @pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_predictions_that_are_not_positive_stay_finite(loss):
-    """The paper's network can give them."""
+    """The paper's network can predict them."""
     prediction = torch.tensor([[[[-3.0, 0.0], [2.0, -1e9]]]], requires_grad=True)
     value = loss(prediction, torch.full((1, 1, 2, 2), 5.0))
     value.backward()

@@ -46,7 +46,7 @@ def random_case(seed: int, shape: tuple[int, int, int]) -> tuple[Tensor, Matched
 
 
 def probability(logits: list[float], label: int, labelled: list[bool]) -> float:
-    """The probability q of one default box's label, as the module's equations read."""
+    """The probability q of one default box's label, from the module's equations."""
     background = math.exp(logits[0])
     known = sum(math.exp(z) for z, is_labelled in zip(logits[1:], labelled, strict=True) if is_labelled)
     hidden = sum(math.exp(z) for z, is_labelled in zip(logits[1:], labelled, strict=True) if not is_labelled)
@@ -86,7 +86,7 @@ def test_classification_agrees_with_loops(seed, shape):
 
 
 def test_three_hard_negatives_by_hand():
-    """One positive and five background boxes: the three surest of an object count, the unknown one does not."""
+    """One positive and five background boxes: those with the three highest scores count, the unknown one not."""
     logits = torch.zeros(1, 7, 2)
     logits[0, :, 1] = torch.tensor([1.0, 3.0, -2.0, 2.0, 0.0, -1.0, 9.0])
     targets = make_targets(torch.tensor([[1, 0, 0, 0, 0, 0, 0]]), torch.tensor([[False] * 6 + [True]]))
@@ -104,7 +104,7 @@ def test_with_all_classes_labelled_it_is_cross_entropy():
 
 
 @pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES.values())
-def test_unlabelled_classes_learn_nothing(loss):
+def test_unlabelled_classes_have_no_gradient(loss):
     logits, targets, labelled = random_case(2, (4, 30, 5))
     labelled[3] = False
     targets.classes[3] = 0
@@ -119,8 +119,8 @@ def test_unlabelled_classes_learn_nothing(loss):
 
 
 @pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES.values())
-def test_an_object_of_an_unlabelled_class_is_not_made_background(loss):
-    """Box 1 surely shows a Cyclist.  In a set without cyclists that costs nothing; in a set with cyclists it does."""
+def test_an_object_of_an_unlabelled_class_is_not_learned_as_background(loss):
+    """Box 1 is classified as a Cyclist: no loss in a set without cyclists, but a loss in a set with cyclists."""
     logits = torch.tensor([[[0.0, 5.0, 0.0], [0.0, 0.0, 12.0]]], requires_grad=True)
     targets = make_targets(torch.tensor([[1, 0]]))
     loss(logits, targets, torch.tensor([[True, False]])).backward()
@@ -132,7 +132,7 @@ def test_an_object_of_an_unlabelled_class_is_not_made_background(loss):
 
 @pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES.values())
 def test_gradients(loss):
-    """Of the logits that take part; those of unlabelled classes are constants."""
+    """Gradients of the logits that count; those of unlabelled classes are constants."""
     logits, targets, labelled = random_case(3, (2, 10, 4))
     assert (targets.classes > 0).any()
     takes_part = torch.cat([torch.ones(2, 1, dtype=torch.bool), labelled], dim=1)[:, None].expand_as(logits)
@@ -162,7 +162,7 @@ def test_finite_for_extreme_logits(seed, shape, scale, loss):
 
 
 def test_images_without_objects():
-    """SSD takes no negatives where there are no positives; the focal loss learns from such images too."""
+    """SSD uses no negatives without positives; the focal loss learns from such images too."""
     logits = torch.zeros(2, 6, 3, requires_grad=True)
     targets, labelled = make_targets(torch.zeros(2, 6, dtype=torch.int64)), torch.ones(2, 2, dtype=torch.bool)
     loss = hard_negatives_loss(logits, targets, labelled)
@@ -192,7 +192,7 @@ def test_localisation_by_hand():
     assert float(smooth_l1_loss(offsets, targets)) == pytest.approx(expected)
 
 
-def test_unknown_outlines_take_no_part():
+def test_inexact_boxes_do_not_count():
     wanted = torch.tensor([[[0.3, 0.2, 0.1, 0.4], [torch.nan] * 4]])
     both = MatchedTargets(torch.tensor([[2, 1]]), wanted, torch.zeros(1, 2, dtype=torch.bool))
     first = both._replace(classes=torch.tensor([[2, 0]]))
@@ -217,7 +217,7 @@ def test_localisation_gradients_and_no_positives():
 
 
 @pytest.mark.parametrize("loss", CLASSIFICATION_LOSSES.values())
-def test_wrong_inputs_are_refused(loss):
+def test_invalid_inputs_are_refused(loss):
     logits, targets = torch.zeros(1, 2, 4), make_targets(torch.tensor([[3, 0]]))
     with pytest.raises(ValueError, match="an object of a class that its image does not label"):
         loss(logits, targets, torch.tensor([[True, True, False]]))

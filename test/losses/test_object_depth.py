@@ -1,4 +1,4 @@
-"""The weak depth target of labelled objects: where it looks, what it forgives, where it pulls."""
+"""The weak depth target of labelled objects: its core, its robustness, its gradient."""
 
 import math
 
@@ -7,8 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp_perception.inference import object_depth
-from mp_perception.losses import depth
 from mp_perception.losses.depth import object_depth_loss
 
 NO_BOXES, NO_DEPTHS = torch.zeros(0, 4), torch.zeros(0)
@@ -41,7 +39,7 @@ def test_a_quarter_of_the_core_may_be_something_else():
     )
 
 
-def test_a_slope_is_measured_in_its_middle():
+def test_a_slope_is_measured_at_its_centre():
     """log depth linear in x: its centre is the value at the middle of the box, in continuous pixels."""
     columns = torch.arange(40.0, dtype=torch.float64) + 0.5
     prediction = torch.exp(1 + 0.05 * columns).expand(1, 1, 30, 40)
@@ -58,7 +56,7 @@ def test_gradients():
     assert torch.autograd.gradcheck(lambda p: object_depth_loss(p, boxes, depths), [prediction.requires_grad_()])
 
 
-def test_gradient_pulls_the_core_only():
+def test_only_the_core_has_a_gradient():
     generator = torch.Generator().manual_seed(0)
     prediction = 5 + 20 * torch.rand(1, 1, 12, 14, generator=generator, dtype=torch.float64)
     prediction.requires_grad_()
@@ -85,7 +83,7 @@ def test_boxes_over_the_border_and_outside():
         (torch.tensor([[1.0, 1, math.nan, 5]]), torch.tensor([9.0])),
     ],
 )
-def test_nothing_known_costs_nothing_and_can_be_differentiated(boxes, depths):
+def test_without_known_depths_the_loss_is_zero_and_differentiable(boxes, depths):
     prediction = torch.full((1, 1, 8, 8), 10.0, requires_grad=True)
     loss = object_depth_loss(prediction, [boxes], [depths])
     loss.backward()
@@ -113,10 +111,6 @@ def test_half_precision_is_measured_in_single_precision():
     loss = object_depth_loss(prediction, [torch.tensor([[2.0, 2, 12, 18]])], [torch.tensor([20.0])])
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(math.log(2), rel=1e-6)
-
-
-def test_it_trains_where_inference_measures():
-    assert depth.CORE_SHARE == object_depth.CORE_FRACTION
 
 
 def test_wrong_shapes_are_refused():

@@ -1,4 +1,4 @@
-"""Weighting of tasks: Kendall's equations by hand, and what a missing task leaves untouched."""
+"""Weighting of tasks: Kendall's equations by hand, and missing tasks."""
 
 import math
 
@@ -24,7 +24,7 @@ def test_uncertainty_by_hand():
     assert total == pytest.approx(expected, rel=1e-6)
 
 
-def test_learned_variance_settles_at_the_loss():
+def test_learned_variance_converges_to_the_loss():
     """The minimum over s of L exp(-s) / 2 + s / 2 is sigma^2 = L; of L exp(-s) + s / 2 it is 2 L."""
     weights = UncertaintyWeights(regressions=["depth"], classifications=["classes"])
     optimiser = torch.optim.Adam(weights.parameters(), lr=0.05)
@@ -36,7 +36,7 @@ def test_learned_variance_settles_at_the_loss():
     assert math.exp(weights.log_variances["classes"].item()) == pytest.approx(6.0, rel=0.01)
 
 
-def test_a_missing_task_does_not_move_in_spite_of_momentum_and_decay():
+def test_a_missing_task_is_not_updated_despite_momentum_and_decay():
     weights = UncertaintyWeights(regressions=["depth"], classifications=["classes"])
     optimiser = torch.optim.AdamW(weights.parameters(), lr=0.1, weight_decay=0.1)
     for depth in (torch.tensor(9.0), torch.tensor(9.0), None, None):
@@ -54,7 +54,7 @@ def test_a_missing_task_does_not_move_in_spite_of_momentum_and_decay():
 @pytest.mark.parametrize(
     "weights", [FixedWeights({"depth": 0.5, "classes": 2.0}), UncertaintyWeights(["depth"], ["classes"])]
 )
-def test_gradients_reach_the_losses_that_are_there(weights):
+def test_gradients_reach_the_losses_that_are_present(weights):
     depth = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda loss: weights({"depth": loss, "classes": None}), [depth])
     weights({"depth": depth, "classes": None}).backward()
@@ -62,14 +62,14 @@ def test_gradients_reach_the_losses_that_are_there(weights):
 
 
 @pytest.mark.parametrize("weights", [FixedWeights({"depth": 1.0}), UncertaintyWeights(["depth"], [])])
-def test_unknown_tasks_and_batches_without_any_are_refused(weights):
+def test_unknown_tasks_and_batches_without_losses_are_refused(weights):
     with pytest.raises(ValueError, match="expected losses of depth, found dpeth"):
         weights({"dpeth": torch.tensor(1.0)})
     with pytest.raises(ValueError, match="at least one of depth"):
         weights({"depth": None})
 
 
-def test_wrong_weights_are_refused():
+def test_invalid_weights_are_refused():
     with pytest.raises(ValueError, match="for depth, found -1"):
         FixedWeights({"depth": -1.0})
     with pytest.raises(ValueError, match="every task once"):

@@ -1,4 +1,4 @@
-"""The description's JSON: round trip, and one line for everything that is wrong with it."""
+"""The description's JSON: round trip, and one line for every invalid value."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_json_round_trip():
         ("levels", "many", "a list"),
     ],
 )
-def test_every_bad_value_is_named_in_one_line(key, value, message):
+def test_every_invalid_value_is_named_in_one_line(key, value, message):
     values = json.loads(DESCRIPTION.to_json())
     values[key] = value
     with pytest.raises(UserError, match=message) as caught:
@@ -63,7 +63,7 @@ def test_every_bad_value_is_named_in_one_line(key, value, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"format_version": 1}', "[" * 100000])
-def test_text_that_is_no_description_is_refused(text):
+def test_text_that_is_not_a_description_is_refused(text):
     with pytest.raises(UserError, match="w: not a usable checkpoint description"):
         CheckpointDescription.from_json(text, "w")
 

@@ -1,4 +1,4 @@
-"""Default boxes: where they lie, and offsets against SSD's equations written out."""
+"""Default boxes: order, shapes, and offsets against SSD's equations written out."""
 
 import math
 
@@ -57,7 +57,7 @@ def test_decoding_inverts_ssds_encoding(default, truth):
     np.testing.assert_allclose(decoded, expected, rtol=1e-3, atol=0.05)
 
 
-def test_absurd_offsets_do_not_overflow():
+def test_extreme_offsets_do_not_overflow():
     decoded = decode_offsets(np.array([[0, 0, 1e30, 1e30]], np.float32), np.array([[0, 0, 16, 16]], np.float32))
     assert np.isfinite(decoded).all()
     np.testing.assert_allclose(decoded[0, 2] - decoded[0, 0], 1000, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""Weights are those of their model card, or one line says which are not."""
+"""Weights files are compared with their model card; differences are one line."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def folder_of(tmp_path: Path, card: str = CARD, **files: bytes) -> Path:
     return tmp_path
 
 
-def test_the_package_s_own_weights_are_those_of_the_card() -> None:
+def test_the_weights_of_the_package_match_the_card() -> None:
     result = CliRunner().invoke(app, ["verify"])
     assert result.exit_code == 0, result.output
     assert "mobilenet_v2.safetensors" in stated_hashes(share_folder() / "weights" / "README.md")
-    assert "as stated" in result.output
+    assert "as in the model card" in result.output
 
 
 def test_equal_files_pass(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_equal_files_pass(tmp_path: Path) -> None:
         ("# Weights\n", {"net": CONTENT}, "README.md: expected '## NAME' and SHA-256"),
     ],
 )
-def test_what_differs_is_named(tmp_path: Path, card: str, files: dict[str, bytes], message: str) -> None:
+def test_differences_are_named(tmp_path: Path, card: str, files: dict[str, bytes], message: str) -> None:
     with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
         verify_weights(folder_of(tmp_path, card, **files))
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back, and a wrong, truncated or foreign file is refused in one line."""
+"""Checkpoints: round trip, and refusal of invalid, truncated and foreign files in one line."""
 
 import pickle
 from dataclasses import replace

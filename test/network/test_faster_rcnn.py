@@ -1,4 +1,4 @@
-"""The peer: what its detector finds must come out of the predictor, and its losses must teach it."""
+"""The two-stage peer: the predictor must report what its detector finds, and its losses must train it."""
 
 import math
 from dataclasses import replace
@@ -45,7 +45,8 @@ def test_the_predictor_reports_what_the_detector_found(network: FasterRcnnNetwor
     assert np.isnan(detections.depth).all()
 
 
-def test_its_losses_teach_it(network: FasterRcnnNetwork) -> None:
+@pytest.mark.extended
+def test_its_losses_train_it(network: FasterRcnnNetwork) -> None:
     network.train()
     images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8)
     boxes, labels = [torch.tensor([[20.0, 20, 60, 70]]), torch.zeros(0, 4)], [torch.tensor([2]), torch.zeros(0)]

@@ -46,7 +46,7 @@ def iou(first: list[float], second: list[float]) -> float:
 def match_by_loops(
     defaults: list[list[float]], boxes: list[list[float]], labels: list[int], ignored: list[list[float]]
 ) -> tuple[list[int], list[int], list[bool]]:
-    """Matched object (-1 none), class and unknown of every default box, as the rules read."""
+    """Matched object (-1: none), class and unknown of every default box, written out from the rules."""
     owner = [-1] * len(defaults)
     free = set(range(len(boxes)))
     while free:
@@ -109,7 +109,7 @@ def test_decoding_inverts_encoding(seed):
     torch.testing.assert_close(torch.from_numpy(decoded), boxes, rtol=1e-4, atol=1e-3)
 
 
-def test_boxes_that_are_not_exact_are_matched_but_teach_no_offsets():
+def test_inexact_boxes_are_matched_but_their_offsets_are_not_targets():
     defaults = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60], [90, 90, 99, 99]])
     boxes, labels = torch.tensor([[1.0, 0, 11, 10], [51, 50, 61, 60]]), torch.tensor([0, 1])
     targets = match_default_boxes(defaults, [boxes], [labels], [NO_BOXES], [torch.tensor([True, False])])
@@ -119,21 +119,21 @@ def test_boxes_that_are_not_exact_are_matched_but_teach_no_offsets():
     assert (targets.offsets[0, 2] == 0).all()
 
 
-def test_an_object_gets_its_best_default_box_however_little_they_overlap():
+def test_an_object_is_matched_with_its_best_default_box_at_any_overlap():
     defaults = torch.tensor([[0.0, 0, 10, 10], [100, 0, 110, 10]])
     targets = match_one(defaults, torch.tensor([[8.0, 8, 12, 12]]), torch.tensor([2]))
     assert targets.classes.tolist() == [3, 0]
 
 
-def test_the_second_of_two_objects_on_one_default_box_gets_the_next():
-    """Default box 0 is the best of both objects; the second fits it exactly, so the first must make way."""
+def test_the_second_of_two_objects_on_one_default_box_is_matched_with_the_next():
+    """Default box 0 is the best of both objects; the second fits exactly, so the first is matched with another."""
     defaults = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 30], [50, 50, 60, 60]])
     targets = match_one(defaults, torch.tensor([[0.0, 0, 10, 12], [0, 0, 10, 10]]), torch.tensor([0, 1]))
     assert targets.classes.tolist() == [2, 1, 0]
     assert targets.offsets[0].tolist() == [0, 0, 0, 0]
 
 
-def test_equal_objects_get_different_default_boxes():
+def test_equal_objects_are_matched_with_different_default_boxes():
     defaults = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [2, 0, 12, 10], [80, 0, 90, 10]])
     targets = match_one(defaults, torch.tensor([[0.0, 0, 10, 10]] * 3), torch.tensor([0, 1, 2]))
     assert sorted(targets.classes.tolist()) == [0, 1, 2, 3]
@@ -154,13 +154,13 @@ def test_an_overlap_of_exactly_one_half_is_background():
     assert targets.classes.tolist() == [1, 0, 1]
 
 
-def test_an_object_outside_of_every_default_box_gets_none():
+def test_an_object_outside_of_every_default_box_is_not_matched():
     targets = match_one(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[50.0, 50, 60, 60]]), torch.tensor([0]))
     assert targets.classes.tolist() == [0]
     assert torch.isfinite(targets.offsets).all()
 
 
-def test_ignored_regions_make_background_unknown_and_leave_objects_alone():
+def test_ignored_regions_make_background_unknown_but_not_objects():
     defaults = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [24, 0, 34, 10], [25, 0, 35, 10], [0, 0, 100, 100]])
     ignored = torch.tensor([[0.0, 0, 30, 10]])
     targets = match_one(defaults, torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([4]), ignored)
@@ -168,7 +168,7 @@ def test_ignored_regions_make_background_unknown_and_leave_objects_alone():
     assert targets.unknown.tolist() == [False, True, True, False, False]  # 60 % inside; exactly 50 %; 3 %
 
 
-def test_a_batch_is_its_images_one_by_one_and_images_may_be_empty():
+def test_a_batch_equals_its_images_one_by_one_and_images_may_be_empty():
     generator = torch.Generator().manual_seed(3)
     defaults = random_boxes(generator, 50).float()
     boxes = [random_boxes(generator, count) for count in (5, 0, 2)]

@@ -1,6 +1,5 @@
 """The network: the paper's layers by their parameter counts, one backbone pass, shapes, bounds, export."""
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -33,7 +32,7 @@ def test_depth_networks_have_the_papers_parameters(name, backbone_alone, depth_n
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_backbones_keep_what_their_registration_states(name):
+def test_backbones_have_the_maps_of_their_registration(name):
     backbone = BACKBONES[name]
     maps = backbone.build().eval()(torch.zeros(1, 3, 64, 96))
     assert [tuple(m.shape) for m in maps] == [
@@ -42,10 +41,11 @@ def test_backbones_keep_what_their_registration_states(name):
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_layers_of_a_stride_are_what_its_map_needs(name):
-    """Gradients of a map reach the layers named for it and no other."""
+def test_layers_of_a_stride_are_those_that_its_map_depends_on(name):
+    """Gradients of a map reach the layers listed for its stride and no others."""
+    module = BACKBONES[name].build().eval()
     for number, stride in enumerate(STRIDES):
-        module = BACKBONES[name].build().eval()
+        module.zero_grad(set_to_none=True)
         module(torch.rand(1, 3, 64, 64))[number].sum().backward()
         reached = {id(parameter) for parameter in module.parameters() if parameter.grad is not None}
         assert reached == {id(parameter) for layer in module.layers(stride) for parameter in layer.parameters()}
@@ -53,7 +53,7 @@ def test_layers_of_a_stride_are_what_its_map_needs(name):
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 @pytest.mark.parametrize("decoder", ["deconvolution", "bilinear", "unet"])
-def test_decoders_keep_the_channels_they_state(name, decoder):
+def test_decoders_have_the_channels_they_state(name, decoder):
     backbone = BACKBONES[name]
     module = build_depth_decoder(decoder, backbone).eval()
     maps = [torch.zeros(1, c, 64 // s, 96 // s) for c, s in zip(backbone.channels, STRIDES, strict=True)]
@@ -67,13 +67,12 @@ def test_decoders_keep_the_channels_they_state(name, decoder):
 
 @pytest.mark.parametrize(
     ("decoder", "head", "sources"),
-    list(
-        itertools.product(
-            ["deconvolution", "bilinear", "unet"],
-            ["plain", "depthwise"],
-            [("backbone", "backbone", "backbone", "extra", "extra"), ("decoder", "decoder", "backbone")],
-        )
-    ),
+    [
+        ("deconvolution", "plain", ("backbone", "backbone", "backbone", "extra", "extra")),
+        ("bilinear", "depthwise", ("decoder", "decoder", "backbone")),
+        ("unet", "depthwise", ("backbone", "backbone", "backbone", "extra", "extra")),
+        ("unet", "plain", ("decoder", "decoder", "backbone")),
+    ],
 )
 def test_outputs_match_the_default_boxes(decoder, head, sources):
     description = describe_network("mobilenet_v2", decoder, head, sources, input_size=(96, 160))
@@ -96,7 +95,7 @@ def test_one_prediction_runs_the_backbone_once():
 
 
 def test_logits_of_a_cell_move_with_the_image():
-    """The head's order is the default boxes': what moves by a stride in the image moves by a cell in the outputs."""
+    """The outputs are in the order of the default boxes: a shift by a stride in the image is one by a cell in them."""
     description = replace(
         describe_network("mobilenet_v2", head="plain", input_size=(64, 64)),
         levels=(DetectionLevel(2, "backbone", ((8, 8), (4, 8), (8, 4))),),
@@ -128,7 +127,7 @@ def test_the_papers_last_layer_has_no_bound():
     assert MultiTaskNetwork(description).bound_depth(raw) is raw
 
 
-def test_a_fresh_network_takes_little_for_an_object():
+def test_a_new_network_predicts_few_objects():
     network = MultiTaskNetwork(describe_network("mobilenet_v2", input_size=(96, 96))).eval()
     with torch.inference_mode():
         scores = network(torch.zeros(1, 3, 96, 96)).class_logits.softmax(-1)[..., 1:].sum(-1)

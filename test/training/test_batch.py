@@ -1,7 +1,10 @@
 """Samples as tensors: shapes, missing labels, and depth for the training's focal length."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import CameraIntrinsics
@@ -32,6 +35,17 @@ def unlabelled() -> Sample:
     return Sample("2", "test", np.zeros((32, 64, 3), np.uint8), CLASSES)
 
 
+def test_a_batch_moves_to_another_device_as_a_whole():
+    """Lightning moves dataclasses of tensors and lists of tensors; the device "meta" exists on every machine."""
+    moved = move_data_to_device(collate([labelled(), unlabelled()], 200.0), torch.device("meta"))
+    tensors = [moved.images, moved.depth, moved.labelled_classes]
+    for values in (moved.boxes, moved.labels, moved.object_depths, moved.exact, moved.ignored):
+        tensors += values
+    assert len(tensors) == 13
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert moved.origins == ["test 1", "test 2"]
+
+
 def test_shapes_and_missing_labels():
     batch = collate([labelled(), unlabelled()], 200.0)
     assert batch.images.shape == (2, 3, 32, 64)
@@ -50,16 +64,14 @@ def test_twice_the_focal_length_looks_half_as_far():
     assert batch.depth[0][batch.depth[0].isfinite()].unique().tolist() == [4]
 
 
-def test_the_predictor_undoes_it():
+def test_the_predictor_inverts_it():
     """Depth for focal length f0, times f / f0 as inference.predictor multiplies, is the sample's depth again."""
     focal, training = 317.0, 369.4
     batch = collate([labelled(focal)], training)
     np.testing.assert_allclose(batch.object_depths[0] * focal / training, [8], rtol=1e-6)
 
 
-def test_without_intrinsics_there_is_no_depth():
-    from dataclasses import replace
-
+def test_without_intrinsics_depth_is_omitted():
     batch = collate([replace(labelled(), intrinsics=None)], 200.0)
     assert not batch.depth.isfinite().any()
     assert not batch.object_depths[0].isfinite().any()

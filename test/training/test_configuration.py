@@ -1,4 +1,4 @@
-"""Configurations: files, changes on the command line, and what is wrong with them in one line."""
+"""Configurations: files, overrides on the command line, and one line for invalid values."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_an_empty_file_is_all_defaults(tmp_path):
+def test_an_empty_file_gives_all_defaults(tmp_path):
     assert read_configuration(write(tmp_path, "")) == TrainingConfiguration()
 
 
@@ -54,7 +54,7 @@ def test_shipped_configurations_are_read(path):
         ("just text", [], "train.yaml: "),
     ],
 )
-def test_wrong_values_are_named_in_one_line(tmp_path, text, overrides, message):
+def test_invalid_values_are_named_in_one_line(tmp_path, text, overrides, message):
     with pytest.raises(UserError, match="train.yaml") as caught:
         read_configuration(write(tmp_path, text), overrides)
     assert message in str(caught.value)

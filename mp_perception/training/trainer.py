@@ -1,7 +1,8 @@
-"""A training from configuration to weights: reproducible, resumable, on one process or several."""
+"""A training from configuration to weights: reproducible, resumable, in one process or several."""
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,30 +17,33 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
     TQDMProgressBar,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
 from mp_perception.network.faster_rcnn import FASTER_RCNN
 from mp_perception.progress import error_console
-from mp_perception.training.callbacks import AsynchronousUpdates, AveragedWeights, WeightsFiles
 from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
 from mp_perception.training.module import MultiTaskTraining, network_of
-from mp_perception.training.pictures import ValidationPictures
 from mp_perception.training.processes import is_first, num_processes
+from mp_perception.training.task_updates import AsynchronousUpdates
 from mp_perception.training.two_stage import TwoStageTraining
+from mp_perception.training.validation_outputs import ValidationPictures, WeightsFiles
 
 _MONITOR = "validation/score"
+_Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resume: bool, device: str = "auto") -> None:
     """Train and write into `out`: best.safetensors, last.safetensors, configuration.yaml, validation.jsonl, logs.
 
-    data_root: folder that relative roots of data sources start from.  resume: go on from out/last.ckpt.
+    data_root: folder to which relative paths of data sources refer.  resume: continue from out/last.ckpt.
     device: "auto", "cpu" or "cuda".  Under torchrun each process takes its part of every batch.
-    Raises UserError for wrong data, an output folder in use, nothing to resume, or a loss that is not finite.
+    Raises UserError for invalid data, an output folder in use, nothing to resume, or a loss that is not finite.
     """
     last = out / "last.ckpt"
     if resume and not last.is_file():
@@ -55,7 +59,8 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
     optimisation = configuration.optimisation
     if is_first():
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "configuration.yaml", yaml.safe_dump(_plain(given)).encode())
+        # By way of JSON, which turns tuples into lists.
+        write_atomically(out / "configuration.yaml", yaml.safe_dump(json.loads(json.dumps(asdict(given)))).encode())
     trainer = lightning.Trainer(
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
@@ -75,19 +80,32 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
     trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)
 
 
-def usable_precision(
-    wanted: Literal["32-true", "bf16-mixed", "16-mixed"], device: str
-) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """The precision to train in: fp32, and a line that says so, where bf16 would be imitated by a processor without it.
+def usable_precision(configured: _Precision, device: str) -> _Precision:
+    """The configured precision, or fp32 with a message instead of bf16 on a processor without bf16 arithmetic.
 
-    Imitated it is several times slower than fp32 (measured with AVX2 alone), where it should be twice as fast.
+    Emulated bf16 is several times slower than fp32 (measured with AVX2).
     """
     on_cpu = device == "cpu" or not torch.cuda.is_available()
-    if wanted == "bf16-mixed" and on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if configured == "bf16-mixed" and on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         if is_first():
             error_console.print("this processor has no bf16 arithmetic: training in fp32 (precision 32-true)")
         return "32-true"
-    return wanted
+    return configured
+
+
+class AveragedWeights(WeightAveraging):
+    """Keeps an exponential moving average of the weights, which is validated and written.
+
+    decay: weight of the average in each step, at most (1 + n) / (10 + n) in step n, so that the random initial weights
+    are soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
+            steps = float(num_averaged)
+            return averaged + (current - averaged) * (1 - min(decay, (1 + steps) / (10 + steps)))
+
+        super().__init__(avg_fn=average)
 
 
 def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool) -> list[Callback]:
@@ -100,13 +118,13 @@ def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool)
         callbacks.append(AveragedWeights(optimisation.average_decay))
     if optimisation.images_per_update:
         callbacks.append(AsynchronousUpdates(optimisation.images_per_update))
-    # Last, so that it stores what the others know.
+    # Last, so that it stores the state of the others.
     callbacks.append(ModelCheckpoint(dirpath=str(out), filename="last", save_top_k=1, enable_version_counter=False))
     return callbacks
 
 
 def _with_network_below(configuration: TrainingConfiguration, data_root: Path) -> TrainingConfiguration:
-    """The configuration with relative weights files found in the data's folder, and the initial weights' network."""
+    """The configuration with weights files below data_root resolved, and the network of the initial weights."""
 
     def found(weights: str | None) -> str | None:
         return str(data_root / weights) if weights and (data_root / weights).is_file() else weights
@@ -116,14 +134,3 @@ def _with_network_below(configuration: TrainingConfiguration, data_root: Path) -
         return replace(configuration, network=network_of(Path(initial)))
     weights = found(configuration.network.backbone_weights)
     return replace(configuration, network=replace(configuration.network, backbone_weights=weights))
-
-
-def _plain(configuration: TrainingConfiguration) -> object:
-    """The configuration as YAML can hold it: tuples become lists."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: plain(entry) for key, entry in value.items()}
-        return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-    return plain(asdict(configuration))

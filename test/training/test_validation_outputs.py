@@ -1,10 +1,10 @@
-"""The training curve: what is drawn, and lines that are none."""
+"""The curve that a training draws after each validation."""
 
 import cv2
 import pytest
 
 from mp_perception.errors import UserError
-from mp_perception.training.curve import draw_curve
+from mp_perception.training.validation_outputs import draw_curve
 
 
 def test_more_epochs_draw_more(tmp_path):
@@ -18,7 +18,7 @@ def test_more_epochs_draw_more(tmp_path):
     assert ink[0] < ink[1] < ink[2]
 
 
-def test_a_line_that_is_no_record_is_named(tmp_path):
+def test_an_invalid_line_is_named(tmp_path):
     records = tmp_path / "validation.jsonl"
     records.write_text('{"epoch": 1}\nnonsense\n')
     with pytest.raises(UserError, match=r"validation.jsonl:2: expected a JSON object with an epoch, found 'nonsense'"):

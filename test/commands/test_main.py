@@ -1,0 +1,29 @@
+"""The entry point of the command line: errors that users can correct are one line, with exit code 2."""
+
+import sys
+
+import pytest
+
+from mp_perception.commands.main import run
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mp_perception", "predict", "nothing.jpg"])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: nothing.jpg")
+
+
+def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["mp_perception", "weights", "verify"])
+    monkeypatch.setattr("mp_perception.model.model_card.verify_weights", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 130
