@@ -49,16 +49,38 @@ def read_detections(path: Path) -> Detections:
     )
 
 
-@pytest.mark.slow
-def test_figures_and_files_agree(streets: Path, street_weights: Path, tmp_path: Path) -> None:
-    options = ("--dataset", "synthetic", "--root", streets, "--split", "train", "--weights", street_weights)
-    names = {"--json": "out/all.json", "--plots": "plots", "--save-detections": "boxes", "--save-depth": "depth"}
-    outputs = [part for option, name in names.items() for part in (option, tmp_path / name)]
-    done = evaluate(*options, *outputs, "--resamples", 20, "--num-threads", 1)
+#: Options for results -> their paths.
+OUTPUTS = {
+    "--json": "out/all.json",
+    "--report": "report.html",
+    "--plots": "plots",
+    "--save-detections": "boxes",
+    "--save-depth": "depth",
+}
+
+
+def evaluate_streets(streets: Path, weights: Path, folder: Path, *options: object) -> str:
+    """All results of the synthetic set in a folder; gives what was printed."""
+    outputs = [part for option, name in OUTPUTS.items() for part in (option, folder / name)]
+    given = ("--dataset", "synthetic", "--root", streets, "--split", "train", "--weights", weights)
+    done = evaluate(*given, *outputs, "--resamples", 20, "--num-threads", 1, *options)
     assert done.exit_code == 0, done.output
-    assert "Average precision" in done.output
-    assert "6 of 6 frames scored; depth known in 6, objects in 6" in done.output
-    result = json.loads((tmp_path / "out" / "all.json").read_text())
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def results(streets: Path, street_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder with the results of one process, and what was printed."""
+    folder = tmp_path_factory.mktemp("results")
+    return folder, evaluate_streets(streets, street_weights, folder)
+
+
+@pytest.mark.slow
+def test_figures_and_files_agree(results: tuple[Path, str], streets: Path) -> None:
+    folder, printed = results
+    assert "Average precision" in printed
+    assert "6 of 6 frames scored; depth known in 6, objects in 6" in printed
+    result = json.loads((folder / "out" / "all.json").read_text())
     metrics = {"d1", "d2", "d3", "rel", "rmse", "log10", "sq_rel", "rmse_log"}
     assert set(result["depth"]) >= {"protocol", "images"} | metrics
     assert set(result["objects"]["Vehicle"]) >= {"count"} | metrics
@@ -69,15 +91,15 @@ def test_figures_and_files_agree(streets: Path, street_weights: Path, tmp_path: 
     data_set = open_data_set("synthetic", streets)
     matches, depths, criteria = [], [], criteria_of(MIN_IOUS)
     for index, frame in enumerate(data_set.frames):
-        for line in (tmp_path / "boxes" / f"{frame.name}.txt").read_text().splitlines():
+        for line in (folder / "boxes" / f"{frame.name}.txt").read_text().splitlines():
             assert len(line.split()) == 16
-        found = read_detections(tmp_path / "boxes" / f"{frame.name}.txt")
+        found = read_detections(folder / "boxes" / f"{frame.name}.txt")
         matches.append(match_image(data_set.labels(index), found, criteria))
-        depth = read_depth_png(tmp_path / "depth" / f"{frame.name}.png")
+        depth = read_depth_png(folder / "depth" / f"{frame.name}.png")
         assert depth.shape == data_set[index].size
         depths.append([EIGEN.compare(data_set[index].depth, depth)])
     # The whole curve is measured: detections far below the checkpoint's threshold are there.
-    lines = [line for file in (tmp_path / "boxes").iterdir() for line in file.read_text().splitlines()]
+    lines = [line for file in (folder / "boxes").iterdir() for line in file.read_text().splitlines()]
     lowest = min(float(line.split()[15]) for line in lines)
     assert 0.01 <= lowest < result["score_threshold"] / 2
     # Boxes are written with two decimals, depth with steps of 1/256 m.
@@ -88,38 +110,37 @@ def test_figures_and_files_agree(streets: Path, street_weights: Path, tmp_path: 
     assert result["detection"]["Pedestrian"]["AP40"]["hard"] > 0
     assert depth_figures("eigen", depths, "")["rel"] == pytest.approx(result["depth"]["rel"], abs=2e-3)
 
-    plots = {path.name for path in (tmp_path / "plots").iterdir()}
+    plots = {path.name for path in (folder / "plots").iterdir()}
     assert {"precision_recall_pedestrian_0.5.png", "depth_rel_by_distance.png"} <= plots
     assert sum(name.startswith(("best_", "worst_")) for name in plots) == 9
-    assert all(cv2.imread(str(tmp_path / "plots" / name)) is not None for name in plots)
+    assert all(cv2.imread(str(folder / "plots" / name)) is not None for name in plots)
 
 
-def figures_of(path: Path) -> dict[str, Any]:
+def without_run(path: Path) -> dict[str, Any]:
     """The JSON without what differs from run to run."""
     result = json.loads(path.read_text())
     return {name: value for name, value in result.items() if name not in ("run", "latency_ms")}
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_figures_of_one(streets: Path, street_weights: Path, tmp_path: Path) -> None:
-    options = ("--dataset", "synthetic", "--root", streets, "--weights", street_weights)
-    options += ("--resamples", 20, "--num-threads", 1)
-    for processes in (1, 2):
-        out = tmp_path / str(processes)
-        outputs = ("--json", f"{out}.json", "--report", f"{out}.html", "--save-detections", out)
-        done = evaluate(*options, *outputs, "--processes", processes)
-        assert done.exit_code == 0, done.output
-    assert figures_of(tmp_path / "1.json") == figures_of(tmp_path / "2.json")
-    assert json.loads((tmp_path / "2.json").read_text())["run"]["processes"] == 2
+def test_two_processes_give_the_results_of_one(
+    results: tuple[Path, str], streets: Path, street_weights: Path, tmp_path: Path
+) -> None:
+    one, two = results[0], tmp_path
+    evaluate_streets(streets, street_weights, two, "--processes", 2)
+    assert json.loads((two / "out" / "all.json").read_text())["run"]["processes"] == 2
+    figures = [without_run(folder / "out" / "all.json") for folder in (one, two)]
+    assert figures[0] == figures[1]
     # What is compared is neither nothing nor perfect.
-    assert 0 < figures_of(tmp_path / "1.json")["depth"]["d1"] < 1
-    assert figures_of(tmp_path / "1.json")["images"]["evaluated"] == 6
-    names = sorted(path.name for path in (tmp_path / "1").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "2").iterdir()) == [f"{n:06d}.txt" for n in range(6)]
-    assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)
+    assert 0 < figures[0]["depth"]["d1"] < 1
+    assert figures[0]["images"]["evaluated"] == 6
+    for kind, suffix in (("boxes", "txt"), ("depth", "png")):
+        names = sorted(path.name for path in (one / kind).iterdir())
+        assert names == sorted(path.name for path in (two / kind).iterdir()) == [f"{n:06d}.{suffix}" for n in range(6)]
+        assert all((one / kind / name).read_bytes() == (two / kind / name).read_bytes() for name in names)
     frames = [
-        re.findall(r'<h3>.*frame .*</h3>|<img src="data:image/jpeg.*?"', (tmp_path / f"{n}.html").read_text())
-        for n in (1, 2)
+        re.findall(r'<h3>.*frame .*</h3>|<img src="data:image/jpeg.*?"', (folder / "report.html").read_text())
+        for folder in (one, two)
     ]
     assert frames[0] == frames[1]
     # Three frames each by worst depth and best depth, with four pictures, and by worst detection, with one.
@@ -137,8 +158,7 @@ def test_a_broken_image_leaves_nothing_behind(streets: Path, street_weights: Pat
     broken = root / "training" / "image_2" / "000002.png"
     broken.unlink()
     broken.write_bytes(b"no image")
-    names = {"--json": "all.json", "--plots": "plots", "--save-detections": "boxes", "--save-depth": "depth"}
-    outputs = [part for option, name in names.items() for part in (option, tmp_path / name)]
+    outputs = [part for option, name in OUTPUTS.items() for part in (option, tmp_path / name)]
     done = evaluate("--dataset", "synthetic", "--root", root, "--weights", street_weights, *outputs)
     assert isinstance(done.exception, UserError)
     assert str(done.exception) == f"{broken}: expected an image, found a file that cannot be decoded"
