@@ -26,6 +26,7 @@ from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
 from mp_perception.synthetic.sensors import camera_of_size
+from reliability.small_network import write_small_network
 
 NUM_FRAMES = 6
 #: What must be equal to the last digit.
@@ -129,16 +130,18 @@ def test_dropped_frames_are_counted_and_do_not_change_the_figures_of_the_others(
 @pytest.mark.dds
 @pytest.mark.timeout(200)
 def test_a_node_that_cannot_start_ends_the_replay_at_once(
-    bag: Path, weights: Path, dds_environment: dict[str, str], tmp_path: Path
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:
+    weights = write_small_network(tmp_path)
     done = replay_evaluate(tmp_path, dds_environment, bag, "--weights", weights, "--device", "cuda:99")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "perception_node: " in done.stderr
     assert "cuda:99" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [weights]
 
 
-def test_bad_input_is_refused_before_any_process_starts(bag: Path, weights: Path, tmp_path: Path) -> None:
+def test_bad_input_is_refused_before_any_process_starts(bag: Path, tmp_path: Path) -> None:
+    weights = write_small_network(tmp_path)
     with BagWriter(tmp_path / "bare") as writer:
         writer.add_topic("/image", "sensor_msgs/msg/Image")
         writer.write("/image", 1, image_message(np.zeros((4, 4, 3), np.uint8), "rgb8", "camera", 1))
