@@ -19,6 +19,7 @@ from mp_perception.bags.message_index import read_header
 from mp_perception.bags.messages import image_message, new_message
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter, OfferedQos
+from mp_perception.commands.bag.replay_evaluate import warn_of_losses
 from mp_perception.commands.main import app
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
@@ -138,6 +139,18 @@ def test_a_node_that_cannot_start_ends_the_replay_at_once(
     assert "perception_node: " in done.stderr
     assert "cuda:99" in done.stderr
     assert list(tmp_path.iterdir()) == [weights]
+
+
+def test_messages_that_did_not_reach_the_recorder_are_reported(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics = ["/kitti/camera_color_left/image_raw", "/ground_truth/label_info"]
+    with BagReader(bag) as reader:
+        stamps = [message.time_ns for message in reader.messages(topics[:1])]
+        recording = copy_frames(bag, tmp_path / "recording", stamps[:-1])
+        warn_of_losses(reader, recording, topics)
+    expected = f"warning: {topics[0]}: 1 of {NUM_FRAMES} messages did not reach the recorder; try a lower --rate\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_bad_input_is_refused_before_any_process_starts(bag: Path, tmp_path: Path) -> None:
