@@ -50,7 +50,7 @@ class Replay:
         if not any(topic.count for topic in self._topics.values()):
             raise UserError(f"{reader.path}: expected messages, found none")
         self._publishers = self._create_publishers()
-        self._clock = None if options.no_clock else node.create_publisher(Clock, "/clock", _qos(False))
+        self._clock = node.create_publisher(Clock, "/clock", _qos(False))
         self._clock_ns = -1
         self._num_published = 0
         self._max_lateness = 0.0
@@ -78,7 +78,7 @@ class Replay:
         if unknown:
             raise UserError(f"{self._reader.path}: no topic {', '.join(unknown)}; it has {', '.join(topics)}")
         # The recorded clock would contradict ours.
-        return {name: topics[name] for name in names if self._options.no_clock or name != "/clock"}
+        return {name: topics[name] for name in names if name != "/clock"}
 
     def _create_publishers(self) -> dict[str, Publisher[Any]]:
         publishers = {}
@@ -130,7 +130,7 @@ class Replay:
         for message in read_ahead(self._messages(), _MESSAGES_AHEAD):
             start = time.monotonic() if start is None else start
             due = max(0.0, (message.time_ns - self._start_ns) / 1e9 / self._options.rate)
-            while self._clock is not None and tick * _CLOCK_PERIOD < due:
+            while tick * _CLOCK_PERIOD < due:
                 if not self._stop.sleep_until(start + tick * _CLOCK_PERIOD):
                     return
                 self._publish_clock(self._start_ns + round(tick * _CLOCK_PERIOD * self._options.rate * 1e9))
@@ -145,7 +145,7 @@ class Replay:
 
     def _publish_clock(self, time_ns: int) -> None:
         """Publish a time, unless it is not later than the one before."""
-        if self._clock is None or time_ns <= self._clock_ns:
+        if time_ns <= self._clock_ns:
             return
         self._clock_ns = time_ns
         message = Clock()
@@ -219,7 +219,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="fail after S seconds of waiting",
     )
-    parser.add_argument("--no-clock", action="store_true", help="do not publish /clock")
     return parser
 
 

@@ -19,6 +19,7 @@ from mp_perception.bags.message_index import read_header
 from mp_perception.bags.messages import image_message, new_message
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter, OfferedQos
+from mp_perception.commands.bag.replay_evaluate import warn_of_losses
 from mp_perception.commands.main import app
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
@@ -26,6 +27,7 @@ from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
 from mp_perception.synthetic.sensors import camera_of_size
+from reliability.small_network import write_small_network
 
 NUM_FRAMES = 6
 #: What must be equal to the last digit.
@@ -129,16 +131,30 @@ def test_dropped_frames_are_counted_and_do_not_change_the_figures_of_the_others(
 @pytest.mark.dds
 @pytest.mark.timeout(200)
 def test_a_node_that_cannot_start_ends_the_replay_at_once(
-    bag: Path, weights: Path, dds_environment: dict[str, str], tmp_path: Path
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:
+    weights = write_small_network(tmp_path)
     done = replay_evaluate(tmp_path, dds_environment, bag, "--weights", weights, "--device", "cuda:99")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "perception_node: " in done.stderr
     assert "cuda:99" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [weights]
 
 
-def test_bad_input_is_refused_before_any_process_starts(bag: Path, weights: Path, tmp_path: Path) -> None:
+def test_messages_that_did_not_reach_the_recorder_are_reported(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics = ["/kitti/camera_color_left/image_raw", "/ground_truth/label_info"]
+    with BagReader(bag) as reader:
+        stamps = [message.time_ns for message in reader.messages(topics[:1])]
+        recording = copy_frames(bag, tmp_path / "recording", stamps[:-1])
+        warn_of_losses(reader, recording, topics)
+    expected = f"warning: {topics[0]}: 1 of {NUM_FRAMES} messages did not reach the recorder; try a lower --rate\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_bad_input_is_refused_before_any_process_starts(bag: Path, tmp_path: Path) -> None:
+    weights = write_small_network(tmp_path)
     with BagWriter(tmp_path / "bare") as writer:
         writer.add_topic("/image", "sensor_msgs/msg/Image")
         writer.write("/image", 1, image_message(np.zeros((4, 4, 3), np.uint8), "rgb8", "camera", 1))

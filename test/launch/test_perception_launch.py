@@ -92,7 +92,11 @@ def test_a_wrong_choice_is_refused(launch: ModuleType, launch_file: ModuleType) 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50"])
 def test_launched_node_takes_its_arguments(
-    launch_command: list[str], backbone: str, dds_environment: dict[str, str], tmp_path: Path
+    launch_command: list[str],
+    backbone: str,
+    dds_environment: dict[str, str],
+    tmp_path: Path,
+    start_process: Any,
 ) -> None:
     environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
     del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
@@ -101,31 +105,19 @@ def test_launched_node_takes_its_arguments(
         f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info",
     ]  # fmt: skip
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["timeout", "--foreground", "--kill-after=5", "100", *launch_command, *arguments],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while "active: looking at /street/camera/image_raw" not in (text := log.read_text(errors="replace")):
-            assert time.monotonic() < deadline, text
-            assert process.poll() is None, text
-            time.sleep(0.2)
-        assert f"backbone {backbone}" in text
-        assert "device cpu" in text
-        camera = subprocess.run(
-            [sys.executable, "-c", CAMERA], env=dds_environment, capture_output=True, text=True, timeout=90, check=True
-        )
-        assert camera.stdout.strip() == "camera_left"
-    finally:
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
-        try:
-            process.wait(20)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        process = start_process([*launch_command, *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while "active: looking at /street/camera/image_raw" not in (text := log.read_text(errors="replace")):
+        assert time.monotonic() < deadline, text
+        assert process.poll() is None, text
+        time.sleep(0.2)
+    assert f"backbone {backbone}" in text
+    assert "device cpu" in text
+    camera = subprocess.run(
+        [sys.executable, "-c", CAMERA], env=dds_environment, capture_output=True, text=True, timeout=90, check=True
+    )
+    assert camera.stdout.strip() == "camera_left"
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    process.wait(20)
     text = log.read_text(errors="replace")
     assert "process has finished cleanly" in text, text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -95,37 +93,24 @@ def test_without_evaluation_the_replay_waits_for_the_node(launch_file: ModuleTyp
 @pytest.mark.dds
 @pytest.mark.timeout(240)
 def test_it_ends_with_a_report(
-    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path
+    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path, start_process: Any
 ) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "net.safetensors"
     write_checkpoint(weights, MultiTaskNetwork(describe_network("mobilenet_v2", input_size=(96, 320))))
     environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
     del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
-    log = tmp_path / "launch.txt"
     arguments = [f"bag:={bag}", f"weights:={weights}", "device:=cpu", "rate:=0.1", "json:=live.json"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*launch_command, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        code = process.wait(200)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGINT)
-        pytest.fail(log.read_text(errors="replace"))
-    finally:
-        if process.poll() is None:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-    text = log.read_text(errors="replace")
-    assert code == 0, text
+    process = start_process(
+        [*launch_command, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    text, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, text
     assert (tmp_path / "evaluation.html").stat().st_size > 10_000
     live = json.loads((tmp_path / "live.json").read_text())
     assert live["frames"] == {"received": NUM_FRAMES, "scored": NUM_FRAMES, "dropped": {}}

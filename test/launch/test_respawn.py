@@ -1,4 +1,4 @@
-"""A node that the kernel kills (out of memory) comes again where perception.launch.py is asked for it."""
+"""With respawn:=true a node that is killed, for example because memory ran out, is restarted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,16 +19,15 @@ LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launc
 
 @pytest.mark.dds
 @pytest.mark.timeout(200)
-def test_a_killed_node_comes_again(launch_command: list[str], dds_environment: dict[str, str], tmp_path: Path) -> None:
-    write_small_network(tmp_path)
+def test_a_killed_node_is_restarted(
+    launch_command: list[str], dds_environment: dict[str, str], tmp_path: Path, start_process: Any
+) -> None:
+    weights = write_small_network(tmp_path)
     log = tmp_path / "launch.txt"
+    command = [*launch_command, "respawn:=true", "clean_shared_memory:=true", f"weights:={weights}"]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*launch_command, "respawn:=true", f"weights:={tmp_path / 'small.onnx'}"],
-            env={**dds_environment, "PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        process = start_process(
+            command, env={**dds_environment, "PYTHONUNBUFFERED": "1"}, stdout=output, stderr=subprocess.STDOUT
         )
 
     def wait_for_starts(number: int) -> str:
@@ -38,12 +38,8 @@ def test_a_killed_node_comes_again(launch_command: list[str], dds_environment: d
             time.sleep(0.2)
         return text
 
-    try:
-        (started,) = re.findall(r"process started with pid \[(\d+)\]", wait_for_starts(1))
-        os.kill(int(started), signal.SIGKILL)
-        wait_for_starts(2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    (started,) = re.findall(r"process started with pid \[(\d+)\]", wait_for_starts(1))
+    os.kill(int(started), signal.SIGKILL)
+    wait_for_starts(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0

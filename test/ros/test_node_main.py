@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -28,17 +29,11 @@ sys.exit(run_main(run))
 
 @pytest.mark.slow
 @pytest.mark.dds
-def test_a_node_that_is_stuck_below_python_ends_and_says_where() -> None:
-    node = subprocess.Popen(
-        [sys.executable, "-c", _STUCK_NODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert node.stdout is not None
-        assert node.stdout.readline() == "runs\n"
-        node.send_signal(signal.SIGTERM)
-        assert node.stdout.readline() == "stuck\n"
-        _, errors = node.communicate(timeout=30)
-        assert node.returncode == 1
-        assert "in stuck" in errors
-    finally:
-        node.kill()
+def test_a_node_that_is_stuck_below_python_ends_with_a_traceback(start_process: Any) -> None:
+    node = start_process([sys.executable, "-c", _STUCK_NODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert node.stdout.readline() == "runs\n"
+    node.send_signal(signal.SIGTERM)
+    assert node.stdout.readline() == "stuck\n"
+    _, errors = node.communicate(timeout=30)
+    assert node.returncode == 1
+    assert "in stuck" in errors

@@ -107,12 +107,12 @@ def _record(contents: BagContents, recording: Path, parameters: dict[str, str], 
             rate=rate,
         )
         diagnostics = run_replay_session(session, (reader.end_ns - reader.start_ns) / 1e9 / rate)
-        _warn_of_losses(reader, recording, played)
+        warn_of_losses(reader, recording, played)
     shutil.rmtree(logs, ignore_errors=True)  # after a failure they remain, because the error names them
     return diagnostics
 
 
-def _warn_of_losses(reader: BagReader, recording: Path, played: Sequence[str]) -> None:
+def warn_of_losses(reader: BagReader, recording: Path, played: Sequence[str]) -> None:
     """Frames whose messages did not reach the recorder are not scored, or not in full."""
     from mp_perception.bags.reading import BagReader
     from mp_perception.progress import warn
