@@ -173,7 +173,7 @@ def clock_set(stage: Stage) -> str:
             robot.spin(0.2)
             return node.text().count("image refused") >= number
 
-        robot.wait(logged, f"line {number} about a refused image")
+        robot.wait(logged, f"line {number} about a refused image", 60)
 
     set_clock(0)
     node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
