@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from mp_perception.ros.large_images import large_image_environment
 _END_LIMIT = 60.0
 #: The same after a failure of another process.
 _ABORT_LIMIT = 5.0
+#: Runs a program that gets SIGTERM if this process is killed.
+_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class NodeProcess:
@@ -49,7 +52,9 @@ class NodeProcess:
         ros_arguments += [part for name, value in (parameters or {}).items() for part in ("-p", f"{name}:={value}")]
         command = [sys.executable, "-m", f"mp_perception.ros.{executable}", *arguments, "--ros-args", *ros_arguments]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                [*_WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +89,13 @@ class NodeProcess:
         if code != 0:
             raise UserError(f"{self.executable} ended with code {code}: {self.last_line()}")
 
+    def text(self) -> str:
+        """The content of the log."""
+        return self.log.read_text(errors="replace")
+
     def last_line(self) -> str:
         """The last line of the log, and where the log is."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in self.text().splitlines() if line.strip()]
         return f"{lines[-1].strip() if lines else 'no output'} (log: {self.log})"
 
 

@@ -14,7 +14,7 @@ from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.progress import track
 from mp_perception.ros.diagnostics import FRAME_COUNTS
-from mp_perception.ros.node_probe import NodeProbe, probe_node
+from mp_perception.ros.node_probe import NodeProbe
 from mp_perception.ros.node_process import NodeProcess, session_environment
 
 #: Loading a ResNet-50 from a slow disk may take this long, seconds.
@@ -78,7 +78,7 @@ def run_replay_session(session: ReplaySession, duration: float) -> dict[str, str
     recorded = [str(session.recording), "--topics", *session.recorded]
     with ExitStack() as stack:
         stack.enter_context(_sigterm_like_sigint())
-        probe = stack.enter_context(probe_node("perception"))
+        probe = stack.enter_context(NodeProbe())
         recorder = stack.enter_context(NodeProcess("record_node", session.log_folder, recorded))
         node = stack.enter_context(_perception_process(session))
         _wait_until_ready(session, probe, [node, recorder])
@@ -142,15 +142,12 @@ def _seconds_until_end(replay: NodeProcess, probe: NodeProbe, others: Sequence[N
 
 
 def _wait_until_all_images_are_accounted_for(probe: NodeProbe) -> None:
-    first = probe.num_received
+    def accounted_for(values: Mapping[str, str]) -> bool:
+        counts = {name: int(values.get(f"images {name}", 0)) for name in FRAME_COUNTS}
+        return counts["received"] == sum(counts.values()) - counts["received"]
 
-    def accounted_for() -> bool:
-        counts = {name: int(probe.values.get(f"images {name}", 0)) for name in FRAME_COUNTS}
-        ended = sum(counts.values()) - counts["received"]
-        # The first message to arrive may have been sent before the last image.
-        return probe.num_received > first + 1 and counts["received"] == ended
-
-    probe.wait_until(accounted_for, "perception_node: images are missing", _END_LIMIT)
+    probe.diagnostics()  # may have been sent before the last image
+    probe.diagnostics(accounted_for, _END_LIMIT)
 
 
 @contextmanager

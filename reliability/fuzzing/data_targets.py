@@ -7,15 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mp_perception.data.kitti.calibration import KittiCalibration, read_object_calibration, read_raw_calibration
-from mp_perception.data.kitti.depth import read_depth_png
-from mp_perception.data.kitti.mapping import frames_with_depth, read_mapping
-from mp_perception.data.kitti.sequence_calibration import read_sequence_calibration
 from numpy.typing import NDArray
 
 from mp_perception.data.coco import CocoFolder
+from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.frame_sets import Frame, select_frames
 from mp_perception.data.image_files import read_image
+from mp_perception.data.kitti.calibration_files import KittiCalibration, read_calibration, read_raw_calibration
 from mp_perception.data.kitti.labels import read_labels
 from mp_perception.data.kitti.raw import RawDrive, read_scan
 from mp_perception.data.kitti.tracking import read_tracking_labels
@@ -30,10 +28,11 @@ LABELS = (
 )
 _PROJECTION = "721.5 0 609.6 44.9 0 721.5 172.9 0.2 0 0 1 0.003"
 _ROTATION = "1 0 0 0 1 0 0 0 1"
-_SCANNER = "0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3"
+_LIDAR = "0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3"
+_SEQUENCE_CALIBRATION = f"P2: {_PROJECTION}\nR_rect {_ROTATION}\nTr_velo_cam {_LIDAR}\n".encode()
 _OBJECT_CALIBRATION = (
     "".join(f"P{camera}: {_PROJECTION}\n" for camera in range(4))
-    + f"R0_rect: {_ROTATION}\nTr_velo_to_cam: {_SCANNER}\nTr_imu_to_velo: {_SCANNER}\n"
+    + f"R0_rect: {_ROTATION}\nTr_velo_to_cam: {_LIDAR}\nTr_imu_to_velo: {_LIDAR}\n"
 ).encode()
 _RAW_CALIBRATION = (
     f"calib_time: 09-Jan-2012 13:57:47\nR_rect_00: {_ROTATION}\n"
@@ -79,16 +78,18 @@ def tracking_labels(path: Path) -> None:
     read_tracking_labels.__wrapped__(path)  # not through its cache
 
 
-def _object_calibration(folder: Path) -> KittiCalibration:
-    (folder / "calibration.txt").write_bytes(_OBJECT_CALIBRATION)
-    return read_object_calibration(folder / "calibration.txt")
-
-
-@fuzz_file("calibration.txt", lambda: [_OBJECT_CALIBRATION])
-def object_calibration(path: Path) -> None:
-    calibration = read_object_calibration(path)
+@fuzz_file("calibration.txt", lambda: [_OBJECT_CALIBRATION, _SEQUENCE_CALIBRATION])
+def calibration(path: Path) -> None:
+    """Of the object data, and of a tracking or odometry sequence."""
+    calibration = read_calibration(path)
     calibration.intrinsics(2, 1242, 375)
+    calibration.camera_0_to_camera(2)
     calibration.velo_to_camera(2)
+
+
+def _valid_calibration(folder: Path) -> KittiCalibration:
+    (folder / "calibration.txt").write_bytes(_OBJECT_CALIBRATION)
+    return read_calibration(folder / "calibration.txt")
 
 
 @fuzz_file("calib_cam_to_cam.txt", lambda: [_RAW_CALIBRATION])
@@ -99,14 +100,9 @@ def raw_calibration(path: Path) -> None:
 
 
 @fuzz_file("calib_velo_to_cam.txt", lambda: [b"calib_time: x\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 -0.1 -0.3\n"])
-def scanner_calibration(path: Path) -> None:
+def lidar_calibration(path: Path) -> None:
     (path.parent / "calib_cam_to_cam.txt").write_bytes(_RAW_CALIBRATION)
     read_raw_calibration(path.parent).velo_to_camera(2)
-
-
-@fuzz_file("calib.txt", lambda: [f"P2: {_PROJECTION}\nR_rect {_ROTATION}\nTr_velo_cam {_SCANNER}\n".encode()])
-def sequence_calibration(path: Path) -> None:
-    read_sequence_calibration(path).camera_0_to_camera(2)
 
 
 @fuzz_file("timestamps.txt", lambda: [b"2011-09-26 13:04:32.345808896\n2011-09-26 13:04:32.449188864\n"])
@@ -120,27 +116,15 @@ def timestamps(path: Path) -> None:
     RawDrive(drive)
 
 
-@fuzz_file(
-    "mapping.txt",
-    lambda: [b"2011_09_26 2011_09_26_drive_0005_sync 10\n2011_09_26 2011_09_26_drive_0001_sync 3\n\n2,1\n"],
-)
-def mapping(path: Path) -> None:
-    """The mapping and, after an empty line, the order."""
-    lines, _, order = path.read_bytes().partition(b"\n\n")
-    path.write_bytes(lines)
-    (path.parent / "order.txt").write_bytes(order)
-    frames_with_depth(read_mapping(path, path.parent / "order.txt"))
-
-
 @fuzz_file("scan.bin", lambda: [np.array([[9, 0, 0, 0.5], [7, 1, -1, 0.1]], dtype="<f4").tobytes()])
 def scan(path: Path) -> None:
-    calibration = _object_calibration(path.parent)
+    calibration = _valid_calibration(path.parent)
     project_to_depth_map(read_scan(path), calibration.velo_to_camera(2), calibration.intrinsics(2, 124, 37))
 
 
 @fuzz_file("tracklet_labels.xml", lambda: [_TRACKLETS])
 def tracklets(path: Path) -> None:
-    calibration = _object_calibration(path.parent)
+    calibration = _valid_calibration(path.parent)
     lidar_to_camera, label_to_camera = calibration.velo_to_camera(2), calibration.camera_0_to_camera(2)
     for boxes in read_tracklets(path).values():
         tracked_labels(boxes, lidar_to_camera, label_to_camera, calibration.intrinsics(2, 1242, 375))
@@ -160,7 +144,7 @@ def image_file(path: Path) -> None:
 
 @fuzz_file("train.txt", lambda: [b"000001\n000002\n\n000009\n"])
 def split(path: Path) -> None:
-    select_frames([Frame(f"{number:06d}", Path("image.png")) for number in range(10)], path)
+    select_frames([Frame(f"{number:06d}", Path("image.png")) for number in range(10)], path.parent, str(path))
 
 
 @fuzz_file("instances.json", lambda: [json.dumps(_COCO).encode()])

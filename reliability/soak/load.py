@@ -67,14 +67,14 @@ class Resources:
 def run_load(stage: Stage, load: Load, seconds: float) -> str:
     """What became of the images of so many seconds; raises AssertionError for a lost image and for growth."""
     namespaces = [f"/load{number}" for number in range(load.cameras)]
-    pairs = [stage.active_node(namespace, time_limit=seconds + 600) for namespace in namespaces]
+    pairs = [stage.active_node(namespace) for namespace in namespaces]
     options = ("--rate", str(load.rate), "--size", str(load.width), str(load.height))
     cameras = [stage.camera(namespace, *options) for namespace in namespaces]
     for _, robot in pairs:
         outputs_go_on(robot, limit=60)
     for _, robot in pairs:
         robot.spin(min(max(2.0, seconds / 10), _MAX_WARM_UP) / load.cameras)
-    processes = [node.children()[0] for node, _ in pairs]
+    processes = [psutil.Process(node.process.pid) for node, _ in pairs]
     before = [Resources.of(process) for process in processes]
     ages = _ages(pairs[0][1], seconds)
     after = [Resources.of(process) for process in processes]

@@ -63,7 +63,7 @@ def camera_stops(stage: Stage) -> str:
 
 def different_cameras(stage: Stage) -> str:
     """Two cameras of different size, encoding, frame and focal length on one topic"""
-    _, robot = stage.active_node("/both", "max_age:=5.0")
+    _, robot = stage.active_node("/both", max_age=5.0)
     cameras = [
         stage.camera("/both", "--size", *size, "--frame", frame, *rest.split(), "--rate", "5")
         for frame, size, rest in (
@@ -83,7 +83,7 @@ def different_cameras(stage: Stage) -> str:
 def suspended_subscriber(stage: Stage) -> str:
     """A subscriber of detections and depth is suspended for ten seconds while images come at 30 Hz"""
     node, robot = stage.active_node("/unread")
-    (process,) = node.children()
+    process = psutil.Process(node.process.pid)
     reader = stage.reader("/unread")
     camera = stage.camera("/unread", *_SIZE)
     outputs_go_on(robot)
@@ -173,7 +173,7 @@ def clock_set(stage: Stage) -> str:
             robot.spin(0.2)
             return node.text().count("image refused") >= number
 
-        robot.wait(logged, f"line {number} about a refused image")
+        robot.wait(logged, f"line {number} about a refused image", 60)
 
     set_clock(0)
     node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
@@ -216,8 +216,8 @@ def _is_recent(age: str) -> bool:
 
 def memory_runs_out(stage: Stage) -> str:
     """A node that may allocate 60, 150, 250 and 450 MB more gets JPEG images of 8K, and a small one after each"""
-    node, robot = stage.active_node("/memory", "image_transport:=compressed", "max_age:=0.0")
-    (process,) = node.children()
+    node, robot = stage.active_node("/memory", image_transport="compressed", max_age=0.0)
+    process = psutil.Process(node.process.pid)
     topic = "image/compressed"
     for output in ("depth/image", "overlay"):  # at the input's size: 133 and 100 MB
         robot.subscribe(Image, output, QoSProfile(depth=1))

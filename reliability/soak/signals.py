@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import time
 from collections import Counter
 from random import Random
 
-import psutil
-
-from reliability.robot import NodeProcess, Robot
-from reliability.soak.stage import START_LIMIT, Stage
+from mp_perception.ros.node_process import NodeProcess
+from reliability.robot import Robot
+from reliability.soak.stage import Stage
 
 _MOMENTS = ("start", "inference", "shutdown")
 #: A node ends within two seconds of a signal (docs/ros_interface.md); a busy machine may take so much longer.
@@ -32,24 +30,24 @@ def signal_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
     for _ in range(rounds):
         moment, number = random.choice(_MOMENTS), random.choice((signal.SIGTERM, signal.SIGINT, signal.SIGKILL))
         if moment == "start":
-            _send(node, signal.SIGTERM)
+            node.process.terminate()
             _wait_for_end(node)
             node = stage.node("/rounds")
             time.sleep(random.uniform(0, start_seconds))
         elif moment == "shutdown":
-            _send(node, signal.SIGTERM)
+            node.process.terminate()
             time.sleep(random.uniform(0, 1))
         else:
             time.sleep(random.uniform(0, 0.3))
         sent = time.monotonic()
-        _send(node, number)
+        node.process.send_signal(number)
         code = _wait_for_end(node)
         if moment != "start" and number != signal.SIGKILL:
             assert code == 0, f"exit code {code} after {number.name} in {moment} ({node.log}): {node.text()[-500:]}"
         slowest_end = max(slowest_end, time.monotonic() - sent)
         done[f"{number.name} in {moment}"] += 1
         node = _working_node(stage, robot)
-    _send(node, signal.SIGTERM)
+    node.process.terminate()
     _wait_for_end(node)
     numbers = ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
     return f"{numbers}: every restart gave outputs; slowest end {slowest_end:.1f} s after the signal"
@@ -57,17 +55,10 @@ def signal_rounds(stage: Stage, rounds: int, seed: int = 1) -> str:
 
 def _working_node(stage: Stage, robot: Robot) -> NodeProcess:
     node = stage.node("/rounds")
-    robot.wait(lambda: "active: looking at" in node.text(), f"active node ({node.log})", START_LIMIT)
+    robot.wait_for_log(node)
     robot.received["detections"].clear()
     robot.wait(lambda: robot.received["detections"], f"output after a restart ({node.log})", 30)
     return node
-
-
-def _send(node: NodeProcess, number: int) -> None:
-    """Send a signal to the node itself, which may have ended or not have started yet."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for process in node.children():
-            process.send_signal(number)
 
 
 def _wait_for_end(node: NodeProcess) -> int:
@@ -75,8 +66,6 @@ def _wait_for_end(node: NodeProcess) -> int:
     try:
         code = node.process.wait(_END_LIMIT)
     except subprocess.TimeoutExpired:
-        if node.children():
-            raise AssertionError(f"a node still runs {_END_LIMIT:g} s after a signal ({node.log})") from None
-        code, _ = node.stop(signal.SIGKILL)
+        raise AssertionError(f"a node still runs {_END_LIMIT:g} s after a signal ({node.log})") from None
     assert "Traceback" not in node.text() or "KeyboardInterrupt" in node.text(), node.text()
     return code

@@ -9,18 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
-import rclpy
 from vision_msgs.msg import Detection2DArray
 
-from mp_perception.files import share_folder
 from mp_perception.ros.diagnostics import FRAME_COUNTS
-from reliability.robot import NodeProcess, Robot
-
-#: A busy machine starts a node in this many seconds.
-START_LIMIT = 120.0
+from mp_perception.ros.large_images import large_image_environment
+from mp_perception.ros.node_process import NodeProcess
+from reliability.robot import Robot
 
 
 class NotPossibleHereError(Exception):
@@ -36,56 +35,49 @@ class Stage:
     def __init__(self, folder: Path, weights: Path) -> None:
         self.folder = folder
         self.weights = weights
-        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(share_folder() / "config" / "fastdds_large_images.xml")
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context)
-        self._others: list[subprocess.Popen[bytes]] = []
-        self._nodes: list[NodeProcess] = []
-        self._robots: list[Robot] = []
+        self._num_nodes = 0
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        os.environ.update(large_image_environment())
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for process in self._others:
-            process.kill()
-            process.wait()
-        for robot in self._robots:
-            robot.close()
-        for node in self._nodes:
-            if node.process.poll() is None:
-                node.stop(limit=20)
-        rclpy.try_shutdown(context=self._context)
+        self._stack.close()
 
     def node(
         self,
         namespace: str,
-        *parameters: str,
+        *,
         weights: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        time_limit: float = 200,
+        **parameters: Any,
     ) -> NodeProcess:
-        """Start a node.  parameters: such as "max_age:=5.0".  time_limit: seconds after which it is ended."""
-        assigned = (f"weights:={weights or self.weights}", "diagnostics_period:=0.5", *parameters)
-        arguments = [word for parameter in assigned for word in ("-p", parameter)]
-        log = self.folder / f"node{len(self._nodes):04d}.txt"
-        # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
-        arguments += ["--", "--clean-shared-memory"]
-        node = NodeProcess({**os.environ, **(environment or {})}, log, namespace, *arguments, longest=time_limit)
-        self._nodes.append(node)
-        return node
+        """Start a node with parameters."""
+        self._num_nodes += 1
+        log_folder = self.folder / f"node{self._num_nodes:04d}"
+        log_folder.mkdir()
+        with patch.dict(os.environ, environment or {}):
+            node = NodeProcess(
+                "perception_node",
+                log_folder,
+                # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
+                ["--clean-shared-memory"],
+                remappings={"__ns": namespace},
+                parameters={"weights": weights or self.weights, "diagnostics_period": 0.5, **parameters},
+            )
+        return self._stack.enter_context(node)
 
     def robot(self, namespace: str) -> Robot:
         """The robot's side of a node, which collects its detections."""
-        robot = Robot(self._context, namespace)
+        robot = self._stack.enter_context(Robot(namespace))
         robot.subscribe(Detection2DArray, "detections")
-        self._robots.append(robot)
         return robot
 
-    def active_node(self, namespace: str, *parameters: str, **options: Any) -> tuple[NodeProcess, Robot]:
+    def active_node(self, namespace: str, **options: Any) -> tuple[NodeProcess, Robot]:
         """A node that is subscribed to <namespace>/image, and its robot's side; arguments as those of `node`."""
-        node, robot = self.node(namespace, *parameters, **options), self.robot(namespace)
-        robot.wait(lambda: "active: looking at" in node.text(), f"active node ({node.log})", START_LIMIT)
+        node, robot = self.node(namespace, **options), self.robot(namespace)
+        robot.wait_for_log(node)
         return node, robot
 
     def camera(self, namespace: str, *options: str) -> subprocess.Popen[bytes]:
@@ -94,11 +86,14 @@ class Stage:
 
     def reader(self, namespace: str) -> subprocess.Popen[bytes]:
         """Start a subscriber of detections and depth images."""
-        return self._start("reliability.reader", namespace)
+        topics = (f"{namespace}/detections", f"{namespace}/depth/image")
+        return self._start("mp_perception.ros.record_node", str(self.folder / "bag"), "--topics", *topics)
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
-        self._others.append(process)
+        process = self._stack.enter_context(
+            subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
+        )
+        self._stack.callback(process.kill)
         return process
 
 

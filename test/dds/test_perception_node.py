@@ -12,6 +12,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from vision_msgs.msg import Detection2DArray, LabelInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
+from reliability.robot import stop
+
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
 FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
@@ -23,11 +25,9 @@ def node_and_robot(start_node: Any) -> Any:
 
     Its subscription is reliable, because a busy machine may lose best-effort images.
     """
-    process, robot = start_node(
-        "/front", "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0", "-p", "max_detections:=20",
-        "-p", "diagnostics_period:=0.2", "-p", "max_age:=5.0",
-        "-p", "qos_overrides./front/image.subscription.reliability:=reliable",
-    )  # fmt: skip
+    parameters = {"input_size": [96, 320], "score_threshold": 0, "max_detections": 20, "max_age": 5.0}
+    reliable = {"qos_overrides./front/image.subscription.reliability": "reliable"}
+    process, robot = start_node("/front", diagnostics_period=0.2, **parameters, **reliable)
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "active: looking at /front/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("detections")
@@ -275,7 +275,7 @@ def test_one_class_only(robot: Any) -> None:
 def test_stopped_by_sigint_with_exit_code_0(node_and_robot: Any) -> None:
     """The last test of this module, because it ends the node."""
     process, _ = node_and_robot
-    code, seconds = process.stop(signal.SIGINT)
+    code, seconds = stop(process, signal.SIGINT)
     assert code == 0, process.text()
     assert seconds < 2
     assert "Traceback" not in process.text()

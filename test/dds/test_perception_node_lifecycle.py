@@ -32,11 +32,9 @@ OVERRIDES = {"input_size": [96, 320], "score_threshold": 0.0, "diagnostics_perio
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
     """A node that is not configured."""
-    process, robot = start_node(
-        "/rear", "--params-file", str(CHECKOUT / "config" / "perception.yaml"),
-        "-p", "input_size:=[96, 320]", "-p", "score_threshold:=0.0", "-p", "diagnostics_period:=0.2",
-        "-p", "autostart:=false", "-p", "qos_overrides./rear/image.subscription.reliability:=reliable",
-    )  # fmt: skip
+    reliable = {"qos_overrides./rear/image.subscription.reliability": "reliable"}
+    parameter_file = CHECKOUT / "config" / "perception.yaml"
+    process, robot = start_node("/rear", parameter_file=parameter_file, **OVERRIDES, **reliable)
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
     return process, robot

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
@@ -32,12 +33,10 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    process, robot = start_node(
-        "/resources", "-p", "runtime:=openvino", "-p", "max_age:=10.0",
-        "-p", "qos_overrides./resources/image.subscription.reliability:=reliable",
-    )  # fmt: skip
+    reliable = {"qos_overrides./resources/image.subscription.reliability": "reliable"}
+    process, robot = start_node("/resources", runtime="openvino", max_age=10.0, **reliable)
     robot.subscribe(Detection2DArray, "detections")
-    robot.subscribe(Image, "depth/image", 1)
+    robot.subscribe(Image, "depth/image", QoSProfile(depth=1))
     robot.wait(lambda: "active: looking at /resources/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("detections")
     return process, robot
@@ -59,7 +58,7 @@ def idle_memory(dds_environment: dict[str, str]) -> Any:
 
 def test_memory_stays_small_and_flat(node_and_robot: Any, idle_memory: int) -> None:
     process, robot = node_and_robot
-    (node,) = process.children()
+    node = psutil.Process(process.process.pid)
     image = robot.image(1242, 375)
     robot.answer(image)
     memory = []
@@ -77,7 +76,7 @@ def test_memory_stays_small_and_flat(node_and_robot: Any, idle_memory: int) -> N
 
 def test_a_node_without_images_needs_little_processor_time(node_and_robot: Any) -> None:
     process, robot = node_and_robot
-    (node,) = process.children()
+    node = psutil.Process(process.process.pid)
     robot.spin(1.0)
     before, start = node.cpu_times(), time.monotonic()
     robot.spin(3.0)

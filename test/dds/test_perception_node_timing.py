@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.time import Time
 from vision_msgs.msg import Detection2DArray
 
+from reliability.robot import stop
+
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
 PERIOD = 1 / 60
@@ -25,9 +27,7 @@ PERIOD = 1 / 60
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Iterator[Any]:
     """A node with a large network input, and images of KITTI's size at 60 Hz."""
-    process, robot = start_node(
-        "/fast", "-p", "input_size:=[384, 1248]", "-p", "diagnostics_period:=0.5", "-p", "max_age:=10.0"
-    )
+    process, robot = start_node("/fast", input_size=[384, 1248], diagnostics_period=0.5, max_age=10.0)
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "active: looking at /fast/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("detections")
@@ -91,9 +91,7 @@ def test_parameter_requests_are_answered_while_an_image_is_in_work(node_and_robo
 
 def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_seconds(start_node: Any) -> None:
     """Loading and the first inference cannot be interrupted and take seconds here; the process ends anyway."""
-    process, robot = start_node(
-        "/heavy", "-p", "backbone:=resnet50", "-p", "input_size:=[1024, 1024]", "-p", "autostart:=false"
-    )
+    process, robot = start_node("/heavy", backbone="resnet50", input_size=[1024, 1024], autostart="false")
     robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
     client = robot.node.create_client(ChangeState, "/heavy/perception/change_state")
     robot.wait(client.service_is_ready, "change_state")
@@ -102,7 +100,7 @@ def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_second
     configured = client.call_async(request)
     robot.spin(2)
     assert not configured.done()
-    code, seconds = process.stop()
+    code, seconds = stop(process)
     assert code == 0, process.text()
     assert seconds < 2
 
@@ -111,7 +109,7 @@ def test_sigterm_in_mid_inference_ends_the_node_within_two_seconds(node_and_robo
     """The last test of this module, because it ends the node."""
     process, robot = node_and_robot
     robot.wait(lambda: robot.received["detections"], "an output")  # the next image is in work now
-    code, seconds = process.stop()
+    code, seconds = stop(process)
     assert code == 0, process.text()
     assert seconds < 2
     assert "Traceback" not in process.text()

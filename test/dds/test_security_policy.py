@@ -12,7 +12,7 @@ from reliability.small_network import write_small_network
 
 NODE = "perception"
 #: Namespaces of nodes that together use every name, and their parameters.
-NODES = {"/raw": [], "/compressed": ["-p", "image_transport:=compressed", "-p", "use_sim_time:=true"]}
+NODES = {"/raw": {}, "/compressed": {"image_transport": "compressed", "use_sim_time": "true"}}
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 #: How sros2 turns a permission into names of DDS topics that are written and read (its permissions.xsl).
 WRITTEN = {"publish": "rt{}", "reply": "rr{}Reply", "request": "rq{}Request"}
@@ -62,10 +62,10 @@ def test_it_has_the_form_of_sros2s_schema(policy: ElementTree.Element) -> None:
 def test_nothing_is_missing_and_nothing_superfluous(
     policy: ElementTree.Element, start_node: Any, tmp_path: Path
 ) -> None:
-    weights = ["-p", f"weights:={write_small_network(tmp_path)}"]
-    pairs = [start_node(namespace, *weights, *parameters) for namespace, parameters in NODES.items()]
+    weights = write_small_network(tmp_path)
+    pairs = [start_node(namespace, weights=weights, **parameters) for namespace, parameters in NODES.items()]
     for process, robot in pairs:
-        robot.wait(lambda process=process: "active: looking at" in process.text(), "active node", 60)
+        robot.wait_for_log(process)
     observer = pairs[0][1]
     observer.spin(3)  # the graph arrives a little later than the log
     unused_reads = []

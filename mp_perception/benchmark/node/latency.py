@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mp_perception.benchmark.node.robot import Robot, robot_around
+from mp_perception.benchmark.node.robot import Robot
 from mp_perception.benchmark.tables import Cell, Table
 from mp_perception.errors import UserError
 from mp_perception.ros.diagnostics import STAGES
@@ -39,7 +39,7 @@ def measure_node(weights: Path, precision: str, rate: float, seconds: float, log
     os.environ.update(session_environment())
     parameters = {"weights": weights, "precision": precision, "diagnostics_period": _DIAGNOSTICS_PERIOD}
     with (
-        robot_around(_NAMESPACE) as robot,
+        Robot(_NAMESPACE) as robot,
         NodeProcess("perception_node", log_folder, remappings={"__ns": _NAMESPACE}, parameters=parameters) as node,
     ):
         try:
