@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mp_perception.bags.messages import image_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
+from mp_perception.messages.images import image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -48,7 +49,11 @@ def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_truth(path: Path) -> Path:
     with BagWriter(path) as bag:
         bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
-        bag.write(IMAGES, 5, image_message(np.zeros((96, 320, 3), np.uint8), "rgb8", "camera", 5))
+        bag.write(
+            IMAGES,
+            5,
+            image_message(new_message, np.zeros((96, 320, 3), np.uint8), "rgb8", bag_header("camera", 5)),
+        )
     return path
 
 

@@ -18,9 +18,10 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from mp_perception.errors import UserError
+from mp_perception.messages.images import image_message
 from mp_perception.progress import track
 from mp_perception.ros import qos
-from mp_perception.ros.conversions import array_to_image
+from mp_perception.ros.message_class import new_message
 from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.streets import random_scene
 
@@ -49,7 +50,7 @@ class Robot:
         self.values: dict[str, str] = {}
         self.ages_ms: list[float] = []
         header = Header(frame_id="camera")
-        self._image = array_to_image(render(random_scene(0), KITTI_CAMERA).image, "rgb8", header)
+        self._image = image_message(new_message, render(random_scene(0), KITTI_CAMERA).image, "rgb8", header)
         self._camera_info = _camera_info(header)
         self._images = node.create_publisher(Image, "image", _CAMERA_QOS)
         self._camera_infos = node.create_publisher(CameraInfo, "camera_info", _CAMERA_QOS)

@@ -1,4 +1,4 @@
-"""`mp_perception bag ...`: make bags, look into them, evaluate on them, show them; a file per group of commands."""
+"""`mp_perception bag ...`: convert data sets to bags, list, evaluate and render bags; a file per group of commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typer
 from mp_perception.commands.bag import evaluate, info, making, render, replay_evaluate
 
 app = typer.Typer(
-    help="Make rosbag2 recordings with ground truth, look into any rosbag2, evaluate on it, show it.",
+    help="Convert data sets to rosbag2 with ground truth; list, evaluate and render any rosbag2.",
     no_args_is_help=True,
 )
 app.command("from-kitti-raw")(making.from_kitti_raw)
