@@ -48,25 +48,21 @@ def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def no_truth(path: Path) -> Path:
     with BagWriter(path) as bag:
-        bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
-        bag.write(
-            IMAGES,
-            5,
-            image_message(new_message, np.zeros((96, 320, 3), np.uint8), "rgb8", bag_header("camera", 5)),
-        )
+        image = np.zeros((96, 320, 3), np.uint8)
+        bag.write(IMAGES, 5, image_message(new_message, image, "rgb8", bag_header("camera", 5)))
     return path
 
 
-def test_info_says_what_an_evaluation_takes(street_bag: Path, tmp_path: Path) -> None:
+def test_info_lists_what_an_evaluation_uses(street_bag: Path, tmp_path: Path) -> None:
     shown = run("bag", "info", street_bag)
     assert shown.exit_code == 0, shown.output
     for line in (
         f"     6  images: {IMAGES}",
-        "     6  truth of depth: depth images: /ground_truth/depth/image",
-        "     6  truth of depth: laser scans: /kitti/velo/pointcloud (depth images go first)",
-        "     6  truth of objects: KITTI labels: /ground_truth/labels",
-        "     0  recorded outputs (--recorded): none",
+        "     6  ground truth: depth images: /ground_truth/depth/image",
+        "     0  ground truth: point clouds: none",
+        "     6  ground truth: KITTI labels: /ground_truth/labels",
+        "     0  recorded outputs: none",
     ):
         assert line in shown.output
     bare = run("bag", "info", no_truth(tmp_path / "bare"))
-    assert "     0  truth of depth: depth images: none" in bare.output
+    assert "     0  ground truth: depth images: none" in bare.output
