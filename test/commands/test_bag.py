@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,25 +14,10 @@ from mp_perception.commands.main import app
 from mp_perception.messages.images import image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
-#: What says where figures come from, and is not the same for files and bags.
-ORIGIN = ("data_set", "run", "latency_ms", "frames")
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def figures(*arguments: object, out: Path) -> dict[str, Any]:
-    """The JSON of a command that must succeed."""
-    done = run(*arguments, "--json", out)
-    if done.exception is not None:
-        raise done.exception
-    result: dict[str, Any] = json.loads(out.read_text())
-    return result
-
-
-def without_origin(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in result.items() if name not in ORIGIN}
 
 
 @pytest.fixture(scope="module")
