@@ -29,13 +29,14 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "visualization"},
     "training": {"network", "model", "losses", "data", "inference", "evaluation", "visualization"},
-    "bags": {"model", "inference", "data", "visualization"},
-    "ros": {"model", "inference", "visualization"},
+    "bags": {"messages", "data"},
+    "bags/render": {"messages", "data", "model", "inference", "visualization"},
+    "ros": {"model", "inference", "messages", "visualization"},
     "ros/replay_node.py": {"bags"},
     "ros/record_node.py": {"bags"},
     "benchmark": {
         *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
-        *("evaluation", "training", "bags", "ros"),
+        *("evaluation", "training", "messages", "bags", "ros"),
     },
     "commands": {
         *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),

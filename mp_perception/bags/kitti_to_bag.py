@@ -1,48 +1,33 @@
-"""KITTI's data sets, and synthetic ones in their layouts, as rosbag2 with ground truth; topics.py names what is in it.
+"""KITTI's data sets, and synthetic ones in their layouts, as rosbag2 with ground truth.
 
 All messages of a frame carry the frame's stamp, in the header and as the bag's time.  Pixels, depths, labels and
-intrinsics come back from the bag equal in every bit.
+intrinsics come back from the bag equal in every bit.  What the data lack, the bag has no topic for:
+
+/kitti/camera_color_left/image_raw    sensor_msgs/Image, rgb8                camera 2
+/kitti/camera_color_left/camera_info  sensor_msgs/CameraInfo
+/kitti/camera_color_right/...         the same for camera 3
+/kitti/velo/pointcloud                sensor_msgs/PointCloud2                for the frames that have a scan
+/tf_static, or /tf for object data    imu_link -> velo_link -> camera_color_left -> camera_gray_left
+/ground_truth/detections              vision_msgs/Detection2DArray           the labels' boxes in the image
+/ground_truth/detections_3d           vision_msgs/Detection3DArray           and in space
+/ground_truth/labels                  diagnostic_msgs/DiagnosticArray        the labels as KITTI writes them
+/ground_truth/label_info              vision_msgs/LabelInfo                  the classes that are labelled
+/ground_truth/depth/image             sensor_msgs/Image, 32FC1               metres, NaN where unknown
+/ground_truth/depth/description       std_msgs/String                        what the depth was measured with
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.bags.messages import (
-    camera_info_message,
-    image_message,
-    point_cloud_message,
-    string_message,
-    transforms_message,
-)
-from mp_perception.bags.topics import (
-    CAMERA_NAMES,
-    DEPTH_DESCRIPTION_TOPIC,
-    DEPTH_TOPIC,
-    DETECTIONS_3D_TOPIC,
-    DETECTIONS_TOPIC,
-    IMU_FRAME,
-    LABEL_INFO_TOPIC,
-    LABELS_TOPIC,
-    SCAN_TOPIC,
-    SCANNER_FRAME,
-    STATIC_TRANSFORMS_TOPIC,
-    TRANSFORMS_TOPIC,
-    camera_info_topic,
-    image_topic,
-)
-from mp_perception.bags.truth_messages import (
-    detections_3d_message,
-    detections_message,
-    label_info_message,
-    labels_message,
-)
-from mp_perception.bags.writing import BagWriter, OfferedQos, Storage
+from mp_perception.bags.message_types import bag_header, new_message
+from mp_perception.bags.truth_messages import boxes_3d_message, boxes_message, labels_message
+from mp_perception.bags.writing import LATCHED, BagWriter, Storage
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration
@@ -51,27 +36,44 @@ from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.kitti.raw import FRAME_PERIOD_NS, RawDrive, read_scan
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.tracking import KittiTracking
-from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.detections import label_info_message
+from mp_perception.messages.header import Message
+from mp_perception.messages.images import image_message
+from mp_perception.messages.points import points_message
+from mp_perception.messages.poses import transforms_message
 from mp_perception.progress import track
+
+#: Camera number -> name of its frame and of its topics.  Camera 0 is the frame that KITTI's labels are in.
+_CAMERA_NAMES = {0: "camera_gray_left", 2: "camera_color_left", 3: "camera_color_right"}
+_SCANNER_FRAME = "velo_link"
+_IMU_FRAME = "imu_link"
+_TRUTH = "/ground_truth"
 
 #: Stamp of the first frame where the data have none: midnight of KITTI's first day.
 _FIRST_STAMP_NS = 1_316_995_200_000_000_000
 
-_LATCHED = OfferedQos(transient_local=True, depth=1)
-
-Transforms = list[tuple[str, str, NDArray[np.floating]]]
-
 
 @dataclass(frozen=True)
-class _Moment:
-    """A frame to write.  index: in its data set.  others: further cameras' images.  scan: file, or None."""
+class _FrameToWrite:
+    """index: in its data set.  other_images: of further cameras, by their numbers.  scan: file, or None."""
 
     index: int
     stamp_ns: int
     calibration: KittiCalibration
-    others: Mapping[int, Path]
     scan: Path | None
+    other_images: Mapping[int, Path] = field(default_factory=dict)
+
+
+def image_topic(camera: int) -> str:
+    """Topic of a camera's images."""
+    return f"/kitti/{_CAMERA_NAMES[camera]}/image_raw"
+
+
+def camera_info_topic(camera: int) -> str:
+    """Topic of a camera's CameraInfo."""
+    return f"/kitti/{_CAMERA_NAMES[camera]}/camera_info"
 
 
 def write_raw_drive(
@@ -83,26 +85,19 @@ def write_raw_drive(
 ) -> int:
     """Write a raw drive to a new bag, frame by frame, and return the number of frames.
 
-    Labels come from its tracklets (or label_02), depth from the depth maps that lie as KittiRaw finds them.
-    first_frame, last_frame: only the frames with these numbers and between; None for the drive's own.
+    Labels come from its tracklets (or label_02), depth from the depth maps that KittiRaw finds.
+    first_frame, last_frame: numbers of the first and last frame to write; None for the drive's own.
     Raises UserError if the bag exists, no frame is left, or a file is damaged.
     """
-    data_set = KittiRaw(drive.folder)
-    moments = [
-        _Moment(
-            index,
-            frame.stamp_ns,
-            drive.calibration,
-            {camera: image for camera, image in frame.images.items() if camera != 2},
-            frame.scan,
-        )
+    frames = [
+        _FrameToWrite(index, frame.stamp_ns, drive.calibration, frame.scan, _without_left(frame.images))
         for index, frame in enumerate(drive.frames)
         if (first_frame is None or frame.number >= first_frame) and (last_frame is None or frame.number <= last_frame)
     ]
-    if not moments:
+    if not frames:
         numbers = f"{drive.frames[0].number} to {drive.frames[-1].number}"
         raise UserError(f"{drive.folder}: no frame from {first_frame} to {last_frame}, it has {numbers}")
-    return _write(data_set, moments, path, storage, cameras=drive.cameras, fixed=True)
+    return _write(KittiRaw(drive.folder), frames, path, storage)
 
 
 def write_objects(
@@ -114,40 +109,34 @@ def write_objects(
     Raises UserError if the bag exists or a file is missing or damaged.
     """
     data_set = KittiObjects(root, split, origin=origin)
-    moments = [
-        _Moment(
-            index,
-            _FIRST_STAMP_NS + index * FRAME_PERIOD_NS,
-            data_set.calibration(index),
-            {},
-            data_set.scan_file(index),
-        )
-        for index in range(len(data_set))
+    frames = [
+        _FrameToWrite(i, _FIRST_STAMP_NS + i * FRAME_PERIOD_NS, data_set.calibration(i), data_set.scan_file(i))
+        for i in range(len(data_set))
     ]
-    return _write(data_set, moments, path, storage, cameras=(2,), fixed=False)
+    return _write(data_set, frames, path, storage)
 
 
 def write_sequence(root: Path, sequence: str, path: Path, storage: Storage = "mcap") -> int:
     """Write a sequence of KITTI's tracking data (such as 0001) to a new bag; gives the number of frames.
 
-    Raises UserError if there is no such sequence, the bag exists, or a file is missing or damaged.
+    Raises UserError if the sequence is missing, the bag exists, or a file is missing or damaged.
     """
     data_set = KittiTracking(root)
     if sequence not in data_set.calibrations:
         raise UserError(f"{root}: no sequence {sequence}, it has {', '.join(data_set.calibrations)}")
-    calibration = data_set.calibrations[sequence]
-    moments = []
+    frames = []
     for index, frame in enumerate(data_set.frames):
         name, number = frame.name.split("/")
         if name == sequence:
             scan = root / "training" / "velodyne" / sequence / f"{number}.bin"
             stamp_ns = _FIRST_STAMP_NS + int(number) * FRAME_PERIOD_NS
-            moments.append(_Moment(index, stamp_ns, calibration, {}, scan if scan.exists() else None))
-    return _write(data_set, moments, path, storage, cameras=(2,), fixed=True)
+            calibration = data_set.calibrations[sequence]
+            frames.append(_FrameToWrite(index, stamp_ns, calibration, scan if scan.exists() else None))
+    return _write(data_set, frames, path, storage)
 
 
 def write_synthetic(root: Path, path: Path, storage: Storage = "mcap") -> int:
-    """Write what `mp_perception synthetic` made, a raw drive or an object set, to a new bag; gives the frames' number.
+    """Write a raw drive or object set made by `mp_perception synthetic` to a new bag; gives the number of frames.
 
     Raises UserError if root is neither, the bag exists, or a file is missing or damaged.
     """
@@ -159,81 +148,62 @@ def write_synthetic(root: Path, path: Path, storage: Storage = "mcap") -> int:
     return write_raw_drive(RawDrive(drives[0]), path, storage)
 
 
-def _write(
-    data_set: FrameSet,
-    moments: Sequence[_Moment],
-    path: Path,
-    storage: Storage,
-    cameras: Sequence[int],
-    fixed: bool,
-) -> int:
-    """fixed: whether all moments have the calibration of the first, so that the transforms are static."""
-    has_labels = any(data_set.labels(moment.index) is not None for moment in moments)
-    has_depth = any(data_set.frames[moment.index].depth is not None for moment in moments)
-    frames = {camera: CAMERA_NAMES[camera] for camera in cameras}
-    if has_labels:
-        frames[0] = CAMERA_NAMES[0]
+def _without_left(images: Mapping[int, Path]) -> dict[int, Path]:
+    return {camera: image for camera, image in images.items() if camera != 2}
+
+
+def _write(data_set: FrameSet, frames: Sequence[_FrameToWrite], path: Path, storage: Storage) -> int:
+    has_labels = any(data_set.labels(frame.index) is not None for frame in frames)
+    has_depth = any(data_set.frames[frame.index].depth is not None for frame in frames)
+    first = frames[0]
+    fixed = all(frame.calibration is first.calibration for frame in frames)
     with BagWriter(path, storage) as bag:
-        for camera in cameras:
-            bag.add_topic(image_topic(camera), "sensor_msgs/msg/Image")
-            bag.add_topic(camera_info_topic(camera), "sensor_msgs/msg/CameraInfo")
-        if any(moment.scan for moment in moments):
-            bag.add_topic(SCAN_TOPIC, "sensor_msgs/msg/PointCloud2")
-        first = moments[0]
-        transforms = _transforms(first.calibration, frames)
-        if transforms and fixed:
-            bag.add_topic(STATIC_TRANSFORMS_TOPIC, "tf2_msgs/msg/TFMessage", _LATCHED)
-            bag.write(STATIC_TRANSFORMS_TOPIC, first.stamp_ns, transforms_message(transforms, first.stamp_ns))
-        elif transforms:
-            bag.add_topic(TRANSFORMS_TOPIC, "tf2_msgs/msg/TFMessage")
+        if fixed and (transforms := _transforms(first, has_labels)) is not None:
+            _write_latched(bag, "/tf_static", first.stamp_ns, transforms)
         if has_labels:
-            bag.add_topic(LABELS_TOPIC, "diagnostic_msgs/msg/DiagnosticArray")
-            bag.add_topic(DETECTIONS_TOPIC, "vision_msgs/msg/Detection2DArray")
-            bag.add_topic(DETECTIONS_3D_TOPIC, "vision_msgs/msg/Detection3DArray")
-            bag.add_topic(LABEL_INFO_TOPIC, "vision_msgs/msg/LabelInfo", _LATCHED)
-            bag.write(LABEL_INFO_TOPIC, first.stamp_ns, label_info_message(KITTI_CLASSES, first.stamp_ns))
+            label_info = label_info_message(new_message, KITTI_CLASSES, 0.0, bag_header("", first.stamp_ns))
+            _write_latched(bag, f"{_TRUTH}/label_info", first.stamp_ns, label_info)
         if has_depth:
-            bag.add_topic(DEPTH_TOPIC, "sensor_msgs/msg/Image")
-            bag.add_topic(DEPTH_DESCRIPTION_TOPIC, "std_msgs/msg/String", _LATCHED)
-            bag.write(DEPTH_DESCRIPTION_TOPIC, first.stamp_ns, string_message(data_set.ground_truth))
-        for moment in track(moments, f"writing {path.name}"):
-            if transforms and not fixed:
-                moving = transforms_message(_transforms(moment.calibration, frames), moment.stamp_ns)
-                bag.write(TRANSFORMS_TOPIC, moment.stamp_ns, moving)
-            _write_moment(bag, data_set, moment)
-    return len(moments)
+            description = new_message("std_msgs/msg/String", data=data_set.ground_truth)
+            _write_latched(bag, f"{_TRUTH}/depth/description", first.stamp_ns, description)
+        for frame in track(frames, f"writing {path.name}"):
+            if not fixed and (transforms := _transforms(frame, has_labels)) is not None:
+                bag.write("/tf", frame.stamp_ns, transforms)
+            _write_frame(bag, data_set, frame)
+    return len(frames)
 
 
-def _write_moment(bag: BagWriter, data_set: FrameSet, moment: _Moment) -> None:
-    stamp = moment.stamp_ns
-    sample = data_set[moment.index]
-    # Everything else comes before the image, so that whoever works on the image has it already.
-    if moment.scan is not None:
-        bag.write(SCAN_TOPIC, stamp, point_cloud_message(read_scan(moment.scan), SCANNER_FRAME, stamp))
-    labels = data_set.labels(moment.index)
+def _write_latched(bag: BagWriter, topic: str, stamp_ns: int, message: Message) -> None:
+    bag.add_topic(topic, message.__msgtype__, LATCHED)
+    bag.write(topic, stamp_ns, message)
+
+
+def _write_frame(bag: BagWriter, data_set: FrameSet, frame: _FrameToWrite) -> None:
+    stamp_ns = frame.stamp_ns
+
+    def header(camera: int) -> Message:
+        return bag_header(_CAMERA_NAMES[camera], stamp_ns)
+
+    sample, labels = data_set[frame.index], data_set.labels(frame.index)
+    # Everything else comes before the image, so that it has arrived when the image is processed.
+    if frame.scan is not None:
+        points = points_message(new_message, read_scan(frame.scan), bag_header(_SCANNER_FRAME, stamp_ns))
+        bag.write("/kitti/velo/pointcloud", stamp_ns, points)
     if labels is not None:
-        _write_labels(bag, labels, stamp)
+        bag.write(f"{_TRUTH}/labels", stamp_ns, labels_message(labels, header(0)))
+        bag.write(f"{_TRUTH}/detections", stamp_ns, boxes_message(labels, header(2)))
+        bag.write(f"{_TRUTH}/detections_3d", stamp_ns, boxes_3d_message(labels, header(0)))
     if sample.depth is not None:
-        bag.write(DEPTH_TOPIC, stamp, image_message(sample.depth, "32FC1", CAMERA_NAMES[2], stamp))
-    for camera, image in _images(sample.image, moment.others):
+        depth = image_message(new_message, sample.depth, "32FC1", header(2))
+        bag.write(f"{_TRUTH}/depth/image", stamp_ns, depth)
+    images = {2: sample.image} | {camera: read_image(image) for camera, image in frame.other_images.items()}
+    for camera, image in images.items():
         height, width = image.shape[:2]
-        frame_id = CAMERA_NAMES[camera]
-        intrinsics = moment.calibration.intrinsics(camera, width, height)
-        baseline = _stereo_baseline(moment.calibration) if camera == 3 else 0.0
-        bag.write(camera_info_topic(camera), stamp, camera_info_message(intrinsics, frame_id, stamp, baseline))
-        bag.write(image_topic(camera), stamp, image_message(image, "rgb8", frame_id, stamp))
-
-
-def _write_labels(bag: BagWriter, labels: Sequence[ObjectLabel], stamp: int) -> None:
-    bag.write(LABELS_TOPIC, stamp, labels_message(labels, CAMERA_NAMES[0], stamp))
-    bag.write(DETECTIONS_TOPIC, stamp, detections_message(labels, CAMERA_NAMES[2], stamp))
-    bag.write(DETECTIONS_3D_TOPIC, stamp, detections_3d_message(labels, CAMERA_NAMES[0], stamp))
-
-
-def _images(left: NDArray[np.uint8], others: Mapping[int, Path]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    yield 2, left
-    for camera, path in others.items():
-        yield camera, read_image(path)
+        intrinsics = frame.calibration.intrinsics(camera, width, height)
+        baseline = _stereo_baseline(frame.calibration) if camera == 3 else 0.0
+        info = camera_info_message(new_message, intrinsics, header(camera), baseline)
+        bag.write(camera_info_topic(camera), stamp_ns, info)
+        bag.write(image_topic(camera), stamp_ns, image_message(new_message, image, "rgb8", header(camera)))
 
 
 def _stereo_baseline(calibration: KittiCalibration) -> float:
@@ -242,18 +212,20 @@ def _stereo_baseline(calibration: KittiCalibration) -> float:
     return float(left - right)
 
 
-def _transforms(calibration: KittiCalibration, frames: Mapping[int, str]) -> Transforms:
-    """(parent, child, pose of the child in the parent) of the cameras whose frames are named, camera 0 for labels.
+def _transforms(frame: _FrameToWrite, has_labels: bool) -> Message | None:
+    """TFMessage of the scanner, the IMU, the cameras, and camera 0 for labels; None if nothing is known.
 
     The cameras' frames are their rectified optical frames.
     """
-    transforms: Transforms = []
+    calibration = frame.calibration
+    transforms: list[tuple[str, str, NDArray[np.floating]]] = []
     if calibration.velo_to_camera_0 is not None:
         if calibration.imu_to_velo is not None:
-            transforms.append((IMU_FRAME, SCANNER_FRAME, np.linalg.inv(calibration.imu_to_velo)))
-        for camera in sorted(frames.keys() - {0}):
-            transforms.append((SCANNER_FRAME, frames[camera], np.linalg.inv(calibration.velo_to_camera(camera))))
-    if 0 in frames:
+            transforms.append((_IMU_FRAME, _SCANNER_FRAME, np.linalg.inv(calibration.imu_to_velo)))
+        for camera in (2, *frame.other_images):
+            pose = np.linalg.inv(calibration.velo_to_camera(camera))
+            transforms.append((_SCANNER_FRAME, _CAMERA_NAMES[camera], pose))
+    if has_labels:
         # Below camera 2 and not beside it: this shift is what the labels' truth is computed with, so it stays exact.
-        transforms.append((frames[2], frames[0], calibration.camera_0_to_camera(2)))
-    return transforms
+        transforms.append((_CAMERA_NAMES[2], _CAMERA_NAMES[0], calibration.camera_0_to_camera(2)))
+    return transforms_message(new_message, transforms, frame.stamp_ns) if transforms else None

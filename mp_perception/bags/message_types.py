@@ -1,15 +1,21 @@
-"""The message types that bags are written and read with, known without a ROS installation.
+"""Message types of bags, available without a ROS installation.
 
-rosbags brings the types of ROS 2 itself; vision_msgs and foxglove_msgs are not among them and stand here.
+rosbags brings the types of ROS 2 itself; those of vision_msgs and foxglove_msgs are defined here.
 environment/vision_msgs/msg holds the same 16 definitions as files, for building; a test keeps the two equal.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
+import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.interfaces.typing import FieldDesc
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
+
+from mp_perception.messages.header import Message, new_header
 
 #: vision_msgs 4.1.1 (Jazzy): message -> lines of its definition, without comments.
 VISION_MSGS = {
@@ -31,8 +37,8 @@ VISION_MSGS = {
     "VisionInfo": "std_msgs/Header header\nstring method\nstring database_location\nint32 database_version\n",
 }
 
-#: Of foxglove_msgs 3 what annotates an image (docs.ros.org/en/api/foxglove_msgs), without comments.  Viewers know the
-#: messages by these names; the definition travels in the file.
+#: The annotations of foxglove_msgs 3 (docs.ros.org/en/api/foxglove_msgs), without comments.  Viewers recognise the
+#: messages by their names; the bag holds their definitions.
 FOXGLOVE_MSGS = {
     "Color": "float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n",
     "Point2": "float64 x\nfloat64 y\n",
@@ -55,6 +61,9 @@ FOXGLOVE_MSGS = {
     ),
 }
 
+#: ROS 2's names of types that have another name in NumPy.
+_DTYPES = {"byte": "uint8", "char": "uint8"}
+
 
 @cache
 def type_store() -> Typestore:
@@ -67,3 +76,30 @@ def type_store() -> Typestore:
         for name, definition in messages.items():
             store.register(get_types_from_msg(definition, f"{package}/msg/{name}"))
     return store
+
+
+def new_message(type_name: str, **fields: Any) -> Message:
+    """A message of rosbags' classes, e.g. sensor_msgs/msg/Image; fields that are not given are zero or empty."""
+    missing = {name: kind for name, kind in type_store().fielddefs[type_name][1] if name not in fields}
+    return type_store().types[type_name](**fields, **{name: _zero(kind) for name, kind in missing.items()})
+
+
+def bag_header(frame_id: str, stamp_ns: int) -> Message:
+    """std_msgs/Header.  stamp_ns: nanoseconds since 1970."""
+    return new_header(new_message, frame_id, stamp_ns)
+
+
+def _zero(kind: FieldDesc) -> Any:
+    """The zero or empty value of a field."""
+    match kind:
+        case (Nodetype.NAME, str(type_name)):
+            return new_message(type_name)
+        case (Nodetype.BASE, (str(base), _)):
+            return {"string": "", "wstring": "", "bool": False, "float32": 0.0, "float64": 0.0}.get(base, 0)
+        case (Nodetype.ARRAY, ((Nodetype.BASE, (str(base), _)), int(length))) if base not in ("string", "wstring"):
+            return np.zeros(length, _DTYPES.get(base, base))
+        case (Nodetype.SEQUENCE, ((Nodetype.BASE, (str(base), _)), _)) if base not in ("string", "wstring"):
+            return np.zeros(0, _DTYPES.get(base, base))
+        case (Nodetype.ARRAY, (element, int(length))):
+            return [_zero(element) for _ in range(length)]
+    return []

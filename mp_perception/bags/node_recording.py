@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.bags.reading import BagReader
-from mp_perception.image_messages import depth_to_array, image_to_array
+from mp_perception.messages.header import stamp_of
+from mp_perception.messages.images import depth_to_array, image_to_array
 
 Header = tuple[int, str]
 
@@ -33,7 +34,8 @@ class PublishedFrame:
 def read_headers(bag: Path, topic: str) -> list[Header]:
     """(stamp in nanoseconds, frame) of every message of a topic, in order."""
     with BagReader(bag) as reader:
-        return [_header(reader.decode(message)) for message in reader.messages([topic])]
+        headers = [reader.decode(message).header for message in reader.messages([topic])]
+    return [(stamp_of(header), header.frame_id) for header in headers]
 
 
 def read_published_frames(recording: Path) -> Iterator[PublishedFrame]:
@@ -46,7 +48,7 @@ def read_published_frames(recording: Path) -> Iterator[PublishedFrame]:
     with BagReader(recording) as reader:
         for message in reader.messages(list(topics)):
             image = reader.decode(message)
-            stamp, _ = _header(image)
+            stamp = stamp_of(image.header)
             parts = waiting.setdefault(stamp, {})
             read = depth_to_array if message.topic == "/depth/image" else image_to_array
             parts[topics[message.topic]] = read(image)
@@ -86,8 +88,3 @@ def summarise(
         },
         "resident_memory_mb": float(diagnostics["resident memory (MB)"]),
     }
-
-
-def _header(message: Any) -> Header:
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id

@@ -1,13 +1,13 @@
-"""Opens bags in any state: of a damaged one what can be read, from a copy, with a note; several bags as a data set."""
+"""Opening bags, damaged ones too, and several bags as one data set."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mp_perception.bags.contents import BagContents, read_contents
 from mp_perception.bags.frames import BagFrames
@@ -17,37 +17,34 @@ from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.errors import UserError
 from mp_perception.progress import warn
 
-Value = TypeVar("Value")
 
+@contextmanager
+def open_bag(path: Path, workspace: Path) -> Iterator[tuple[BagReader, str | None]]:
+    """A bag, opened for the time of the block, and what is wrong with it; None for a complete bag.
 
-def read_bag(path: Path, workspace: Path, read: Callable[[BagReader], Value]) -> tuple[Value, str | None]:
-    """What `read` makes of the bag, and what was wrong with it: None for a whole bag.
-
-    workspace: an existing folder that gets the copy of a damaged bag.  read: may be called again, on the copy.
-    Raises UserError for what is no bag, and if nothing can be read of a damaged one.
+    workspace: an existing folder; the reader of a damaged bag reads a copy there of what is left.
+    Raises UserError if path is not a bag, or nothing can be read of a damaged one.
     """
-    try:
-        with BagReader(path) as reader:
-            return read(reader), None
-    except DamagedBagError as error:
-        copy = workspace / f"{len(list(workspace.iterdir()))}-{path.name}"
-        found = salvage(path, copy)
-        if found.num_messages == 0:
-            raise
-        with BagReader(copy) as reader:
-            value = read(reader)
-        return value, f"{str(error).removeprefix(f'{path}: ')}; {found}"
+    with ExitStack() as stack:
+        damage = None
+        try:
+            reader = stack.enter_context(BagReader(path))
+        except DamagedBagError as error:
+            copy = workspace / f"{len(list(workspace.iterdir()))}-{path.name}"
+            count = salvage(path, copy)
+            damage = f"{str(error).removeprefix(f'{path}: ')}; {count} messages were recovered from it"
+            reader = stack.enter_context(BagReader(copy, path))
+        yield reader, damage
 
 
 def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -> BagContents:
-    """What an evaluation can use of a bag; arguments as those of read_bag and read_contents, which raise UserError.
+    """What can be used of a bag; arguments as those of open_bag and read_contents, which raise UserError.
 
     The workspace must stay while the contents are used.
     """
-    contents, damage = read_bag(path, workspace, lambda reader: read_contents(reader, asked, name))
-    if damage is None:
-        return contents
-    return replace(contents, source=path, notes=(damage, *contents.notes))
+    with open_bag(path, workspace) as (reader, damage):
+        contents = read_contents(reader, asked, name)
+    return contents if damage is None else replace(contents, notes=(damage, *contents.notes))
 
 
 @contextmanager
@@ -81,7 +78,7 @@ def _usable_bags(
             name = f"{number + 1}-{name}"
         try:
             bag = open_contents(path, topics, name, workspace)
-            if score_recorded and bag.recorded is None:
+            if score_recorded and bag.topics.predicted_detections is None:
                 raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
             if not (bag.has_depth or bag.has_labels):
                 raise UserError(f"{path}: expected truth (depth images, point clouds, detections), found none")

@@ -1,4 +1,4 @@
-"""Reading in a thread, some items ahead of their use, so that a slow disk does not delay whoever takes them."""
+"""Reading in a thread, some items ahead of their use, so that a slow disk does not delay their consumer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading any rosbag2: a folder or a single .mcap or .db3 file, MCAP or sqlite3, compressed or not.
 
-Messages come as they were recorded (CDR bytes), in the order of the bag's time, one at a time; `BagReader.decode`
-turns those of known types into objects.  Whatever is wrong with a bag is a UserError of one line.
+Messages are given as they were recorded (CDR bytes), in the order of the bag's time, one at a time; `BagReader.decode`
+turns those of known types into objects.  Any fault of a bag is a UserError of one line.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from typing import Self, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.reader import DirectoryReader
 
+from mp_perception.bags.decompression import check_compressed_file, decompress
 from mp_perception.bags.message_types import type_store
-from mp_perception.bags.messages import Message
 from mp_perception.errors import UserError
+from mp_perception.messages.header import Message
 
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+#: What to do about a bag that cannot be read here.
+ADVICE = "try `mcap recover` (MCAP), `.recover` of the sqlite3 shell, `zstd -d` (.zstd files), then `ros2 bag reindex`"
 
 
 class DamagedBagError(UserError):
-    """A bag that was not finished, was cut off, or is damaged otherwise: salvage.py may read parts of it."""
+    """A bag that was not finished or was cut off: salvage.py may read parts of it."""
 
 
 @dataclass(frozen=True)
 class BagTopic:
     """A topic of a bag.
 
-    type: e.g. sensor_msgs/msg/Image.  count: messages, as the bag's index says.
+    type: e.g. sensor_msgs/msg/Image.  count: number of messages in the bag's index.
     transient_local: whether late subscribers were offered the last messages (as for /tf_static).
     """
 
@@ -53,30 +56,42 @@ class BagMessage:
 class BagReader:
     """An existing bag, opened as a context manager.
 
+    path: folder or file.  source: name of the bag in error messages, by default its path.
     topics: name -> BagTopic, sorted by name.  start_ns, end_ns: time of the first and last message (both 0 in a bag
     without messages).
-    Raises UserError if there is no bag at path, and DamagedBagError if it is half-written (no metadata.yaml, cut off)
-    or damaged.
+    Raises UserError if path is not a bag, and DamagedBagError if it was not finished (no metadata.yaml) or was
+    cut off.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Path | None = None) -> None:
         self.path = Path(path)
+        self.source = source or self.path
         if not self.path.exists():
             raise UserError(f"{self.path}: no such bag")
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise DamagedBagError(
                 f"{self.path}: expected a rosbag2 with metadata.yaml, found none (recording not finished?)"
             )
-        if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
+        if not self.path.is_dir() and not (self.path.is_file() and self.path.suffix in (".mcap", ".db3")):
             raise UserError(f"{self.path}: expected a rosbag2 folder or a .mcap or .db3 file")
 
     def __enter__(self) -> Self:
         try:
+            for file in sorted(self.path.glob("*.zstd")):
+                check_compressed_file(file)
             self._reader = Reader(self.path)
             self._reader.open()
-        # rosbags parses what the file says: damaged bytes surface as whatever error they happen to cause.
+        except UserError:
+            raise
+        # rosbags does not check what it parses: damaged bytes raise errors of many types.
         except Exception as error:
-            raise self._damaged(error) from error
+            raise DamagedBagError(self._damage(error)) from error
+        self._compression = ""
+        storage = self._reader.storage
+        if isinstance(storage, DirectoryReader) and storage.metadata.compression_mode == "message":
+            # rosbags decompresses messages without a limit: `messages` does it instead.
+            self._compression = "zstd"
+            storage.metadata = storage.metadata._replace(compression_mode=None)
         self.topics = {
             name: BagTopic(name, info.connections[0].msgtype, info.msgcount, _is_transient_local(info.connections))
             for name, info in sorted(self._reader.topics.items())
@@ -102,16 +117,17 @@ class BagReader:
         """Messages in the order of the bag's time.
 
         topics: only these (UserError if the bag lacks one); None for all.  start_ns, stop_ns: only from the first time
-        on, and before the second.
+        on, and before the second.  Raises UserError if the bag is damaged there.
         """
         connections = self._connections(topics)
         if not connections:
             return
         try:
             for connection, time_ns, data in self._reader.messages(connections, start=start_ns, stop=stop_ns):
-                yield BagMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
+                content = decompress(self._compression, bytes(data))
+                yield BagMessage(connection.topic, connection.msgtype, time_ns, content)
         except Exception as error:
-            raise self._damaged(error) from error
+            raise UserError(f"{self._damage(error)}: {ADVICE}") from error
 
     def decode(self, message: BagMessage) -> Message:
         """The message as an object with ROS's field names; arrays are NumPy arrays.
@@ -119,12 +135,12 @@ class BagReader:
         Raises UserError if the type is not known here or the bytes do not fit it.
         """
         if message.type not in type_store().fielddefs:
-            raise UserError(f"{self.path}: topic {message.topic} has the unknown type {message.type}")
+            raise UserError(f"{self.source}: topic {message.topic} has the unknown type {message.type}")
         try:
             return type_store().deserialize_cdr(message.data, message.type)
         except Exception as error:
             raise UserError(
-                f"{self.path}: a message of {message.topic} at {message.time_ns} ns is no {message.type} ({error})"
+                f"{self.source}: a message of {message.topic} at {message.time_ns} ns is not a {message.type} ({error})"
             ) from error
 
     def _connections(self, topics: Collection[str] | None) -> list[Connection]:
@@ -132,12 +148,12 @@ class BagReader:
             return list(self._reader.connections)
         missing = [topic for topic in topics if topic not in self.topics]
         if missing:
-            raise UserError(f"{self.path}: no topic {', '.join(missing)}; it has {', '.join(self.topics) or 'none'}")
+            raise UserError(f"{self.source}: no topic {', '.join(missing)}; it has {', '.join(self.topics) or 'none'}")
         return [connection for connection in self._reader.connections if connection.topic in topics]
 
-    def _damaged(self, error: Exception) -> DamagedBagError:
+    def _damage(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
-        return DamagedBagError(f"{self.path}: expected a complete rosbag2, found it unreadable ({text})")
+        return f"{self.source}: expected a complete rosbag2, found it unreadable ({text})"
 
 
 def _is_transient_local(connections: list[Connection]) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.bags.messages import Message, header, new_message, quaternion, rotation_matrix
+from mp_perception.bags.message_types import new_message
 from mp_perception.classes import KITTI_TYPES
 from mp_perception.data.boxes_3d import box_corners
 from mp_perception.data.kitti.labels import format_label_line, parse_label_line
@@ -23,10 +23,15 @@ from mp_perception.data.kitti.tracklets import TrackedBox, tracked_labels
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.detections import detection_message, hypothesis_message
+from mp_perception.messages.header import Message, stamp_of
+from mp_perception.messages.poses import pose_message, quaternion, rotation_matrix
 
 Matrix = NDArray[np.float64]
+#: Labels by the ids of their detections.
+IdentifiedLabels = list[tuple[str, ObjectLabel]]
 
-#: More objects than this in one message are no labels of an image.
+#: Maximum number of objects in a message.
 MAX_OBJECTS = 10_000
 
 #: Axes of a frame with x forward, y left, z up, in those of a camera's optical frame.
@@ -35,26 +40,21 @@ _FORWARD_LEFT_UP = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]
 _TYPES = {name.lower(): name for name in KITTI_TYPES}
 
 
-def labels_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
-    """DiagnosticArray of an image's labels; frame_id: the frame of their locations (rectified camera 0)."""
+def labels_message(labels: Sequence[ObjectLabel], header: Message) -> Message:
+    """DiagnosticArray of an image's labels.  header: its frame is the one of the 3D boxes (rectified camera 0)."""
     statuses = [
         new_message(
-            "diagnostic_msgs/msg/DiagnosticStatus",
-            level=0,
-            name=label.class_name,
-            message=format_label_line(label, repr),
-            hardware_id="",
-            values=[],
+            "diagnostic_msgs/msg/DiagnosticStatus", name=label.class_name, message=format_label_line(label, repr)
         )
         for label in labels
     ]
-    return new_message("diagnostic_msgs/msg/DiagnosticArray", header=header(frame_id, stamp_ns), status=statuses)
+    return new_message("diagnostic_msgs/msg/DiagnosticArray", header=header, status=statuses)
 
 
-def labels_of(message: Message, where: str) -> list[ObjectLabel]:
-    """The labels of a message that labels_message made, equal in every digit.
+def read_labels(message: Message, where: str) -> list[ObjectLabel]:
+    """The labels of a message that `labels_message` made, equal in every digit.
 
-    where begins the message of the UserError that a line raises which is no label.
+    where: begins the text of the UserError that a wrong line raises.
     """
     _check_count(len(message.status), where)
     return [
@@ -62,34 +62,20 @@ def labels_of(message: Message, where: str) -> list[ObjectLabel]:
     ]
 
 
-def detections_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
-    """Detection2DArray of an image's labels, ignored regions too: class, score 1, box in pixels, an id of its own.
+def boxes_message(labels: Sequence[ObjectLabel], header: Message) -> Message:
+    """Detection2DArray of an image's labels, ignored regions too: class, score 1, box in pixels, an id.
 
-    frame_id: the image's.  Objects with a box in detections_3d_message have the same id there.
+    header: the image's.  Objects with a box in `boxes_3d_message` have the same id there.
     """
     detections = []
     for number, label in enumerate(labels):
-        left, top, right, bottom = label.box
-        position = new_message("vision_msgs/msg/Point2D", x=(left + right) / 2, y=(top + bottom) / 2)
-        detections.append(
-            new_message(
-                "vision_msgs/msg/Detection2D",
-                header=header(frame_id, stamp_ns),
-                results=[_hypothesis(label.class_name, np.full(3, math.nan), np.eye(3))],
-                bbox=new_message(
-                    "vision_msgs/msg/BoundingBox2D",
-                    center=new_message("vision_msgs/msg/Pose2D", position=position, theta=0.0),
-                    size_x=right - left,
-                    size_y=bottom - top,
-                ),
-                id=_object_id(stamp_ns, number),
-            )
-        )
-    return new_message("vision_msgs/msg/Detection2DArray", header=header(frame_id, stamp_ns), detections=detections)
+        hypothesis = _hypothesis(label.class_name, np.full(3, math.nan), np.eye(3))
+        detections.append(detection_message(new_message, header, label.box, hypothesis, _object_id(header, number)))
+    return new_message("vision_msgs/msg/Detection2DArray", header=header, detections=detections)
 
 
-def detections_3d_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns: int) -> Message:
-    """Detection3DArray of the labels that have a box in space; frame_id: the frame of their locations.
+def boxes_3d_message(labels: Sequence[ObjectLabel], header: Message) -> Message:
+    """Detection3DArray of the labels that have a 3D box.  header: its frame is the one of the 3D boxes.
 
     A box's own axes: x along its length, y across it to the left, z up.
     """
@@ -103,38 +89,31 @@ def detections_3d_message(labels: Sequence[ObjectLabel], frame_id: str, stamp_ns
         along = np.array([math.cos(box.rotation_y), 0, -math.sin(box.rotation_y)])
         up = np.array([0.0, -1.0, 0.0])
         rotation = np.stack([along, np.cross(up, along), up], axis=1)
+        hypothesis = _hypothesis(label.class_name, centre, rotation)
         size = new_message("geometry_msgs/msg/Vector3", x=length, y=width, z=height)
+        bbox = new_message("vision_msgs/msg/BoundingBox3D", center=hypothesis.pose.pose, size=size)
         detections.append(
             new_message(
                 "vision_msgs/msg/Detection3D",
-                header=header(frame_id, stamp_ns),
-                results=[_hypothesis(label.class_name, centre, rotation)],
-                bbox=new_message("vision_msgs/msg/BoundingBox3D", center=_pose(centre, rotation), size=size),
-                id=_object_id(stamp_ns, number),
+                header=header,
+                results=[hypothesis],
+                bbox=bbox,
+                id=_object_id(header, number),
             )
         )
-    return new_message("vision_msgs/msg/Detection3DArray", header=header(frame_id, stamp_ns), detections=detections)
-
-
-def label_info_message(class_names: Sequence[str], stamp_ns: int) -> Message:
-    """LabelInfo of the classes that are labelled: whatever else an image shows is unknown."""
-    classes = [
-        new_message("vision_msgs/msg/VisionClass", class_id=number, class_name=name)
-        for number, name in enumerate(class_names)
-    ]
-    return new_message("vision_msgs/msg/LabelInfo", header=header("", stamp_ns), class_map=classes, threshold=0.0)
+    return new_message("vision_msgs/msg/Detection3DArray", header=header, detections=detections)
 
 
 def class_name(class_id: str, class_map: Mapping[str, str]) -> str:
-    """The class that a hypothesis means: of a number the name in class_map, of KITTI's types KITTI's own spelling."""
+    """The class of a hypothesis: for a number its name in class_map, for KITTI's types KITTI's own spelling."""
     name = class_map.get(class_id, class_id)
     return _TYPES.get(name.lower(), name)
 
 
-def labels_of_detections(message: Message, class_map: Mapping[str, str], where: str) -> list[tuple[str, ObjectLabel]]:
+def read_boxes(message: Message, class_map: Mapping[str, str], where: str) -> IdentifiedLabels:
     """(id, label) of the objects of a Detection2DArray: class of the best hypothesis and box, the rest unknown.
 
-    Raises UserError for an object without hypothesis or with a box that is none.
+    Raises UserError for an object without a hypothesis or a valid box.
     """
     _check_count(len(message.detections), where)
     labels = []
@@ -151,18 +130,14 @@ def labels_of_detections(message: Message, class_map: Mapping[str, str], where: 
     return labels
 
 
-def labels_of_detections_3d(
-    message: Message,
-    class_map: Mapping[str, str],
-    to_camera: Matrix,
-    intrinsics: CameraIntrinsics,
-    where: str,
-) -> list[tuple[str, ObjectLabel]]:
+def read_boxes_3d(
+    message: Message, class_map: Mapping[str, str], to_camera: Matrix, intrinsics: CameraIntrinsics, where: str
+) -> IdentifiedLabels:
     """(id, label) of the objects of a Detection3DArray that the image shows; their 2D box spans the projected corners.
 
-    to_camera: (4, 4), from the message's frame to the camera's optical frame, in which the labels' locations are.
-    Boxes are taken as standing upright to the camera, as KITTI's do; occlusion is unknown.
-    Raises UserError for an object without hypothesis, pose or size.
+    to_camera: (4, 4), from the message's frame to the camera's optical frame, which is that of the labels' 3D boxes.
+    Boxes are taken as upright to the camera, as KITTI's are; occlusion is unknown.
+    Raises UserError for an object without a hypothesis, pose or size.
     """
     _check_count(len(message.detections), where)
     axes = np.eye(4)
@@ -175,41 +150,24 @@ def labels_of_detections_3d(
     return labels
 
 
-def join_boxes(flat: Sequence[tuple[str, ObjectLabel]], solid: Sequence[tuple[str, ObjectLabel]]) -> list[ObjectLabel]:
-    """The labels of the boxes in the image, each with the box in space that has its id (if that is not empty)."""
-    by_id = {identity: label for identity, label in solid if identity}
-    joined = []
-    for identity, label in flat:
-        other = by_id.get(identity)
-        if other is not None and other.box_3d is not None:
-            label = replace(other, class_name=label.class_name, box=label.box)
-        joined.append(label)
-    return joined
+def join_boxes(flat: IdentifiedLabels, solid: IdentifiedLabels) -> list[ObjectLabel]:
+    """The labels of the boxes in the image, each with the 3D box that has its id (if that is not empty)."""
+    by_id = {identity: label for identity, label in solid if identity and label.box_3d is not None}
+    return [
+        replace(by_id[identity], class_name=label.class_name, box=label.box) if identity in by_id else label
+        for identity, label in flat
+    ]
 
 
-def _object_id(stamp_ns: int, number: int) -> str:
-    """An id of one object in one image: KITTI's labels say nothing of who is who in the next image."""
-    return f"{stamp_ns}-{number}"
+def _object_id(header: Message, number: int) -> str:
+    """An id of one object in one image: labels do not identify objects across images."""
+    return f"{stamp_of(header)}-{number}"
 
 
 def _hypothesis(class_id: str, position: Matrix, rotation: Matrix) -> Message:
-    return new_message(
-        "vision_msgs/msg/ObjectHypothesisWithPose",
-        hypothesis=new_message("vision_msgs/msg/ObjectHypothesis", class_id=class_id, score=1.0),
-        pose=new_message(
-            "geometry_msgs/msg/PoseWithCovariance", pose=_pose(position, rotation), covariance=np.zeros(36)
-        ),
-    )
-
-
-def _pose(position: Matrix, rotation: Matrix) -> Message:
-    x, y, z = (float(value) for value in position)
-    qx, qy, qz, qw = (float(value) for value in quaternion(rotation))
-    return new_message(
-        "geometry_msgs/msg/Pose",
-        position=new_message("geometry_msgs/msg/Point", x=x, y=y, z=z),
-        orientation=new_message("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
-    )
+    pose = pose_message(new_message, position.tolist(), quaternion(rotation).tolist())
+    pose = new_message("geometry_msgs/msg/PoseWithCovariance", pose=pose)
+    return hypothesis_message(new_message, class_id, 1.0, pose)
 
 
 def _best_class(detection: Message, class_map: Mapping[str, str], where: str) -> str:
@@ -230,7 +188,7 @@ def _tracked_box(detection: Message, name: str, to_camera: Matrix, where: str) -
         )
     axes = _FORWARD_LEFT_UP.T @ to_camera[:3, :3] @ rotation
     middle = _FORWARD_LEFT_UP.T @ (to_camera @ position)[:3]
-    # Which of the box's axes stands upright, lies along it, and across it: x is the length unless it is upright.
+    # Which of the box's axes is upright, along its length, and across it: x is the length unless it is upright.
     upright = int(np.argmax(np.abs(axes[2])))
     along = 1 if upright == 0 else 0
     across = 3 - upright - along

@@ -43,9 +43,8 @@ def demo(
 
     Example: mp_perception demo --drive 2011_09_26/2011_09_26_drive_0005_sync
     """
-    from mp_perception.bags.kitti_to_bag import write_raw_drive
+    from mp_perception.bags.kitti_to_bag import camera_info_topic, image_topic, write_raw_drive
     from mp_perception.bags.node_recording import read_headers, summarise
-    from mp_perception.bags.topics import camera_info_topic, image_topic
     from mp_perception.data.kitti.raw import RawDrive
     from mp_perception.progress import console
     from mp_perception.ros.diagnostics import STAGES

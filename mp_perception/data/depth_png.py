@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.encoded_images import MAX_IMAGE_PIXELS, encoded_size
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
-from mp_perception.image_messages import MAX_IMAGE_PIXELS, encoded_size
 
 #: Stored value of one metre.
 UNITS_PER_METRE = 256.0

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.encoded_images import encoded_size
 from mp_perception.errors import UserError
-from mp_perception.image_messages import encoded_size
 
 if TYPE_CHECKING:
     from av.container import InputContainer

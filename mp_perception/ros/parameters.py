@@ -15,8 +15,8 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
+from mp_perception.encoded_images import MAX_IMAGE_PIXELS
 from mp_perception.errors import UserError
-from mp_perception.image_messages import MAX_IMAGE_PIXELS
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names

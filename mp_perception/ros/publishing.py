@@ -18,12 +18,15 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import scaled_camera_info
+from mp_perception.messages.detections import detections_message, label_info_message
+from mp_perception.messages.header import Message
+from mp_perception.messages.images import depth_message, image_message
+from mp_perception.messages.markers import markers_message
+from mp_perception.messages.points import depth_points_message
 from mp_perception.prediction import Prediction
-from mp_perception.ros.camera import scaled_camera_info
-from mp_perception.ros.conversions import array_to_image, depth_to_image
-from mp_perception.ros.detection_messages import detections_to_markers, detections_to_message, label_info
+from mp_perception.ros.message_class import new_message
 from mp_perception.ros.parameters import NodeParameters
-from mp_perception.ros.point_cloud import depth_to_point_cloud
 from mp_perception.ros.qos import LARGE_OUTPUT, LATCHED, OUTPUT
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_overlay
@@ -53,34 +56,35 @@ class ProcessedFrame:
         return self.prediction.network_depth if network else self.prediction.depth
 
 
-def _detections(frame: ProcessedFrame) -> Detection2DArray:
-    return detections_to_message(frame.prediction.detections, frame.header, frame.parameters.class_id_format)
+def _detections(frame: ProcessedFrame) -> Message:
+    detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
+    return detections_message(new_message, detections, frame.header, class_id_format)
 
 
-def _depth(frame: ProcessedFrame) -> Image:
-    return depth_to_image(frame.depth, frame.parameters.depth_encoding, frame.header)
+def _depth(frame: ProcessedFrame) -> Message:
+    return depth_message(new_message, frame.depth, frame.parameters.depth_encoding, frame.header)
 
 
-def _depth_camera_info(frame: ProcessedFrame) -> CameraInfo | None:
+def _depth_camera_info(frame: ProcessedFrame) -> Message | None:
     if frame.camera_info is None:
         return None
     height, width = frame.depth.shape
-    return scaled_camera_info(frame.camera_info, width, height, frame.header)
+    return scaled_camera_info(new_message, frame.camera_info, width, height, frame.header)
 
 
-def _overlay(frame: ProcessedFrame) -> Image:
-    return array_to_image(draw_overlay(frame.image, frame.prediction), "rgb8", frame.header)
+def _overlay(frame: ProcessedFrame) -> Message:
+    return image_message(new_message, draw_overlay(frame.image, frame.prediction), "rgb8", frame.header)
 
 
-def _colored_depth(frame: ProcessedFrame) -> Image:
-    return array_to_image(color_depth(frame.depth, *frame.depth_range), "rgb8", frame.header)
+def _colored_depth(frame: ProcessedFrame) -> Message:
+    return image_message(new_message, color_depth(frame.depth, *frame.depth_range), "rgb8", frame.header)
 
 
-def _markers(frame: ProcessedFrame) -> MarkerArray:
-    return detections_to_markers(frame.prediction.detections, frame.intrinsics, frame.header)
+def _markers(frame: ProcessedFrame) -> Message:
+    return markers_message(new_message, frame.prediction.detections, frame.intrinsics, frame.header)
 
 
-def _points(frame: ProcessedFrame) -> PointCloud2 | None:
+def _points(frame: ProcessedFrame) -> Message | None:
     if not frame.parameters.publish_point_cloud or frame.intrinsics is None:
         return None
     depth = frame.depth
@@ -88,7 +92,7 @@ def _points(frame: ProcessedFrame) -> PointCloud2 | None:
     image = frame.image
     if image.shape[:2] != depth.shape:
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return depth_to_point_cloud(depth, image, frame.intrinsics.scaled(width, height), frame.header)
+    return depth_points_message(new_message, depth, image, frame.intrinsics.scaled(width, height), frame.header)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class OutputPublishers:
 
     def publish_label_info(self, class_names: tuple[str, ...], threshold: float) -> None:
         """Publish the class map and the threshold, for later subscribers as well."""
-        self._label_info.publish(label_info(class_names, threshold, Header()))
+        self._label_info.publish(label_info_message(new_message, class_names, threshold, Header()))
 
     def destroy(self) -> None:
         """Remove the publishers."""

@@ -24,7 +24,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.subscription import MessageInfo
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from mp_perception.bags.writing import BagWriter, OfferedQos
+from mp_perception.bags.writing import BagWriter, offered_qos
 from mp_perception.errors import UserError
 from mp_perception.ros.message_class import message_class
 from mp_perception.ros.node_main import LONGEST_SLEEP, StopSignals, run_main
@@ -119,7 +119,7 @@ class RecordNode(Node):
         reliable = profile.reliability == ReliabilityPolicy.RELIABLE
         transient_local = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         message_type = message_class(type_name)
-        self._bag.add_topic(topic, type_name, OfferedQos(reliable=reliable, transient_local=transient_local))
+        self._bag.add_topic(topic, type_name, offered_qos(reliable=reliable, transient_local=transient_local))
 
         def receive(data: bytes, information: MessageInfo) -> None:
             kept = self._writing.put(topic, information["received_timestamp"], data)

@@ -18,12 +18,11 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from mp_perception.camera_messages import intrinsics_of
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.image_messages import compressed_to_array
 from mp_perception.inference.predictor import Predictor
-from mp_perception.ros.conversions import image_to_array
+from mp_perception.messages.camera_info import intrinsics_of
+from mp_perception.ros.camera_images import camera_image
 from mp_perception.ros.diagnostics import Statistics
 from mp_perception.ros.image_age import describe_clock_mismatch, image_age
 from mp_perception.ros.mailbox import Mailbox
@@ -108,7 +107,7 @@ class FrameWorker:
         if self._is_stale(message, parameters):
             self.statistics.count("stale")
             return
-        image = _decode(message, parameters.max_image_pixels)
+        image = camera_image(message, parameters.max_image_pixels)
         info, intrinsics = self._camera.match(image, self.camera_info())
         converted = time.perf_counter()
         prediction = self.predictor.predict(image, intrinsics, parameters.prediction_settings())
@@ -196,12 +195,6 @@ class _CameraWatch:
             f"camera of {self._topic}: {camera.width}x{camera.height}, focal length {camera.fx:.1f} x {camera.fy:.1f}"
             f" pixels; {scaling}"
         )
-
-
-def _decode(message: Image | CompressedImage, max_pixels: int) -> NDArray[np.uint8]:
-    if isinstance(message, CompressedImage):
-        return compressed_to_array(message, max_pixels)
-    return image_to_array(message, max_pixels)
 
 
 def _stamp_ns(message: Image | CompressedImage) -> int:

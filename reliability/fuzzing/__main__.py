@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-with atheris.instrument_imports(include=["mp_perception", "rosbags", "mcap", "yaml", "cv_bridge", "defusedxml"]):
+with atheris.instrument_imports(include=["mp_perception", "rosbags", "mcap", "yaml", "defusedxml"]):
     from reliability.fuzzing import bag_targets, data_targets, message_targets, model_targets  # noqa: F401
     from reliability.fuzzing.judging import judge
     from reliability.fuzzing.target import TARGETS

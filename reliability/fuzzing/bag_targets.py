@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from mp_perception.bags.frames import BagFrames
-from mp_perception.bags.messages import camera_info_message, image_message, transforms_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.opening import open_contents
 from mp_perception.bags.topic_choice import ChosenTopics
-from mp_perception.bags.truth_messages import (
-    detections_3d_message,
-    detections_message,
-    label_info_message,
-    labels_message,
-)
+from mp_perception.bags.truth_messages import boxes_3d_message, boxes_message, labels_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.detections import label_info_message
+from mp_perception.messages.images import image_message
+from mp_perception.messages.poses import transforms_message
 from reliability.fuzzing.message_targets import STAMP, object_labels, two_points
 from reliability.fuzzing.target import fuzz_file
 
@@ -28,22 +27,23 @@ def _bag_file(storage: str, suffix: str) -> bytes:
     camera = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32)
     labels = object_labels()
     once = {
-        "/tf_static": transforms_message([("camera", "scanner", np.eye(4))], STAMP),
-        "/ground_truth/label_info": label_info_message(["Car", "Pedestrian"], STAMP),
+        "/tf_static": transforms_message(new_message, [("camera", "scanner", np.eye(4))], STAMP),
+        "/ground_truth/label_info": label_info_message(new_message, ["Car", "Pedestrian"], 0.0, bag_header("", STAMP)),
     }
     per_frame = {
-        "/camera/image_raw": image_message(np.full((32, 64, 3), 90, dtype=np.uint8), "rgb8", "camera", STAMP),
-        "/camera/camera_info": camera_info_message(camera, "camera", STAMP),
+        "/camera/image_raw": image_message(
+            new_message, np.full((32, 64, 3), 90, dtype=np.uint8), "rgb8", bag_header("camera", STAMP)
+        ),
+        "/camera/camera_info": camera_info_message(new_message, camera, bag_header("camera", STAMP)),
         "/scan": two_points(),
-        "/ground_truth/labels": labels_message(labels, "camera", STAMP),
-        "/ground_truth/detections": detections_message(labels, "camera", STAMP),
-        "/ground_truth/detections_3d": detections_3d_message(labels, "camera", STAMP),
+        "/ground_truth/labels": labels_message(labels, bag_header("camera", STAMP)),
+        "/ground_truth/detections": boxes_message(labels, bag_header("camera", STAMP)),
+        "/ground_truth/detections_3d": boxes_3d_message(labels, bag_header("camera", STAMP)),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bag"
         with BagWriter(path, storage) as bag:
             for topic, message in (once | per_frame).items():
-                bag.add_topic(topic, message.__msgtype__)
                 bag.write(topic, STAMP, message)
             for topic, message in per_frame.items():
                 message.header.stamp.nanosec += 100_000_000

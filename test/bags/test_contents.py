@@ -11,25 +11,21 @@ import pytest
 
 from mp_perception.bags.contents import BagContents, read_contents
 from mp_perception.bags.frames import BagFrames
-from mp_perception.bags.message_index import read_header
-from mp_perception.bags.message_types import type_store
-from mp_perception.bags.messages import (
-    Message,
-    camera_info_message,
-    header,
-    image_message,
-    new_message,
-    point_cloud_message,
-    transforms_message,
-)
-from mp_perception.bags.pairing import MAX_SCAN_OFFSET_NS
+from mp_perception.bags.message_types import bag_header, new_message
+from mp_perception.bags.pairing import MAX_POINTS_OFFSET_NS
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
-from mp_perception.bags.truth_messages import detections_message, label_info_message, labels_message
+from mp_perception.bags.truth_messages import boxes_message, labels_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.detections import label_info_message
+from mp_perception.messages.header import Message
+from mp_perception.messages.images import image_message
+from mp_perception.messages.points import points_message
+from mp_perception.messages.poses import transforms_message
 
 CAMERA = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32)
 MS = 1_000_000
@@ -58,34 +54,46 @@ def read(path: Path, asked: ChosenTopics | None = None) -> BagContents:
 
 
 def image(stamp: int, topic: str = "/camera/image_raw", value: int = 0, frame: str = "camera") -> Entry:
-    return topic, stamp, image_message(np.full((32, 64, 3), value, np.uint8), "rgb8", frame, stamp)
+    return (
+        topic,
+        stamp,
+        image_message(new_message, np.full((32, 64, 3), value, np.uint8), "rgb8", bag_header(frame, stamp)),
+    )
 
 
 def info(stamp: int, topic: str = "/camera/camera_info", camera: CameraIntrinsics = CAMERA) -> Entry:
-    return topic, stamp, camera_info_message(camera, "camera", stamp)
+    return topic, stamp, camera_info_message(new_message, camera, bag_header("camera", stamp))
 
 
 def depth(stamp: int, metres: float, topic: str = "/ground_truth/depth/image", frame: str = "camera") -> Entry:
-    return topic, stamp, image_message(np.full((32, 64), metres, np.float32), "32FC1", frame, stamp)
+    return (
+        topic,
+        stamp,
+        image_message(new_message, np.full((32, 64), metres, np.float32), "32FC1", bag_header(frame, stamp)),
+    )
 
 
 def boxes(stamp: int, names: Sequence[str], topic: str = "/ground_truth/detections") -> Entry:
     labels = [ObjectLabel(name, (10, 10, 20, 30)) for name in names]
-    return topic, stamp, detections_message(labels, "camera", stamp)
+    return topic, stamp, boxes_message(labels, bag_header("camera", stamp))
 
 
-def scan(stamp: int, x: float, topic: str = "/scan") -> Entry:
-    return topic, stamp, point_cloud_message(np.array([[x, 0, 0, 0]]), "scanner", stamp)
+def points(stamp: int, x: float, topic: str = "/points") -> Entry:
+    return (
+        topic,
+        stamp,
+        points_message(new_message, np.array([[x, 0, 0, 0]]), bag_header("scanner", stamp)),
+    )
 
 
 def scanner_ahead() -> Entry:
     """The scanner looks along x, the camera along z; both in one place."""
     pose = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-    return "/tf_static", START, transforms_message([("scanner", "camera", pose)], START)
+    return "/tf_static", START, transforms_message(new_message, [("scanner", "camera", pose)], START)
 
 
 def known_depth(frames: BagFrames) -> list[float | None]:
-    """The median depth of each frame, None where there is none."""
+    """The median depth of each frame, None where it is unknown."""
     maps = [frames.depth(i) for i in range(len(frames))]
     return [None if depth is None else float(np.nanmedian(depth)) for depth in maps]
 
@@ -98,11 +106,11 @@ def test_truth_belongs_to_the_image_of_exactly_its_stamp(tmp_path: Path) -> None
     bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
     frames = BagFrames([bag])
     assert known_depth(frames) == [5.0, None, 7.0, None]
-    # No message: nobody looked.  An empty one: nothing is there.
+    # Without a message the objects are unknown; an empty one means that there are no objects.
     assert [None if (found := frames.labels(i)) is None else len(found) for i in range(4)] == [None, 1, None, 0]
     assert bag.counts()["depth images"] == 2
     assert [note for note in bag.notes if "depth" in note] == [
-        "/ground_truth/depth/image: 1 of 3 messages are not used: the others have the stamp of an image"
+        "/ground_truth/depth/image: 1 of 3 messages are not used: no image with its stamp"
     ]
     assert frames[1].intrinsics == CAMERA
     assert frames.frames[1].name == f"bag/{stamps[1]}"
@@ -145,11 +153,15 @@ def test_stamps_of_zero_are_the_bags_time(tmp_path: Path) -> None:
     assert known_depth(BagFrames([bag])) == [None, 4.0]
 
 
-def test_a_scan_belongs_to_the_nearest_image_that_has_no_nearer_one(tmp_path: Path) -> None:
+def test_a_point_cloud_belongs_to_the_nearest_image_without_a_nearer_one(tmp_path: Path) -> None:
     stamps = [START + n * 40 * MS for n in range(4)]  # 25 Hz
     entries = [scanner_ahead(), *(e for stamp in stamps for e in (info(stamp), image(stamp)))]
     # 10 ms before the second image; 5 ms after it (nearer); too late for the last one.
-    entries += [scan(stamps[1] - 10 * MS, 5), scan(stamps[1] + 5 * MS, 6), scan(stamps[3] + MAX_SCAN_OFFSET_NS + 1, 7)]
+    entries += [
+        points(stamps[1] - 10 * MS, 5),
+        points(stamps[1] + 5 * MS, 6),
+        points(stamps[3] + MAX_POINTS_OFFSET_NS + 1, 7),
+    ]
     bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
     frames = BagFrames([bag])
     assert known_depth(frames) == [None, 6.0, None, None]
@@ -157,16 +169,16 @@ def test_a_scan_belongs_to_the_nearest_image_that_has_no_nearer_one(tmp_path: Pa
     depth_map = frames.depth(1)
     assert depth_map is not None
     assert np.argwhere(np.isfinite(depth_map)).tolist() == [[15, 31]]
-    assert any("/scan: 2 of 3 messages are not used" in note for note in bag.notes)
+    assert any("/points: 2 of 3 messages are not used" in note for note in bag.notes)
 
 
-def test_scans_without_transform_are_said_and_not_used(tmp_path: Path) -> None:
-    bag = read(write(tmp_path / "bag", [info(START), image(START), scan(START, 5)]))
+def test_point_clouds_without_transform_are_reported_and_not_used(tmp_path: Path) -> None:
+    bag = read(write(tmp_path / "bag", [info(START), image(START), points(START, 5)]))
     assert any("no transform from 'scanner' to 'camera'; frames with transforms: none" in n for n in bag.notes)
     frames = BagFrames([bag])
     assert frames.depth(0) is None
     ((kind, example),) = frames.problems
-    assert kind == "bag: /scan unusable"
+    assert kind == "bag: /points unusable"
     assert "expected a transform" in example
 
 
@@ -177,7 +189,8 @@ def test_camera_info_of_another_size_is_left_out_and_counted(tmp_path: Path) -> 
     assert frames[0].intrinsics is None
     ((_, example),) = frames.problems
     assert "expected 64x32 as the image has, found 128x32" in example
-    assert (frames[1].intrinsics, frames.problems) == (CAMERA, [])
+    assert frames[1].intrinsics == CAMERA
+    assert frames.problems == []
 
 
 def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
@@ -188,7 +201,7 @@ def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
 
 
 def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
-    small = image_message(np.ones((16, 32), np.float32), "32FC1", "camera", START)
+    small = image_message(new_message, np.ones((16, 32), np.float32), "32FC1", bag_header("camera", START))
     entries = [image(START), ("/ground_truth/depth/image", START, small)]
     frames = BagFrames([read(write(tmp_path / "bag", entries))])
     assert frames[0].depth is None
@@ -199,7 +212,7 @@ def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
 def test_millimetres_are_metres(tmp_path: Path) -> None:
     millimetres = np.full((32, 64), 1500, np.uint16)
     millimetres[0, 0] = 0
-    message = image_message(millimetres, "16UC1", "camera", START)
+    message = image_message(new_message, millimetres, "16UC1", bag_header("camera", START))
     frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/depth/image", START, message)]))])
     found = frames.depth(0)
     assert found is not None
@@ -209,7 +222,9 @@ def test_millimetres_are_metres(tmp_path: Path) -> None:
 
 def compressed(stamp: int, kind: str, pixels: np.ndarray) -> Entry:
     data = cv2.imencode(kind, pixels[..., ::-1])[1].ravel()
-    message = new_message("sensor_msgs/msg/CompressedImage", header=header("camera", stamp), format=kind[1:], data=data)
+    message = new_message(
+        "sensor_msgs/msg/CompressedImage", header=bag_header("camera", stamp), format=kind[1:], data=data
+    )
     return "/camera/image_raw/compressed", stamp, message
 
 
@@ -224,7 +239,7 @@ def test_compressed_images(tmp_path: Path, kind: str) -> None:
     assert found.intrinsics == CAMERA
 
 
-def test_an_image_that_does_not_decode_is_refused_when_its_turn_comes(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path: Path) -> None:
     topic, stamp, message = compressed(START, ".png", np.zeros((32, 64, 3), np.uint8))
     message.data = message.data[:60]
     frames = BagFrames([read(write(tmp_path / "bag", [(topic, stamp, message), image(START)]), ChosenTopics(topic))])
@@ -236,19 +251,30 @@ def outputs(stamp: int) -> list[Entry]:
     """What the node publishes for an image."""
     picture = np.zeros((32, 64, 3), np.uint8)
     return [
-        ("/detections", stamp, detections_message([], "camera", stamp)),
+        ("/detections", stamp, boxes_message([], bag_header("camera", stamp))),
         depth(stamp, 9.0, "/depth/image"),
-        ("/overlay", stamp, image_message(picture, "rgb8", "camera", stamp)),
-        ("/depth/image_colored", stamp, image_message(picture, "rgb8", "camera", stamp)),
-        ("/label_info", stamp, label_info_message(("Car", "Bus"), stamp)),
+        ("/overlay", stamp, image_message(new_message, picture, "rgb8", bag_header("camera", stamp))),
+        (
+            "/depth/image_colored",
+            stamp,
+            image_message(new_message, picture, "rgb8", bag_header("camera", stamp)),
+        ),
+        (
+            "/label_info",
+            stamp,
+            label_info_message(new_message, ("Car", "Bus"), 0.0, bag_header("", stamp)),
+        ),
     ]
 
 
-def test_what_the_node_published_is_no_truth_and_no_camera(tmp_path: Path) -> None:
+def test_the_nodes_outputs_are_neither_ground_truth_nor_camera_images(tmp_path: Path) -> None:
     bag = read(write(tmp_path / "bag", [image(START, "/street"), *outputs(START)]))
-    assert bag.topics == ChosenTopics(image="/street")
-    assert bag.recorded is not None
-    assert (bag.recorded.detections, bag.recorded.depth) == ("/detections", "/depth/image")
+    assert bag.topics == ChosenTopics(
+        image="/street",
+        predicted_detections="/detections",
+        predicted_depth="/depth/image",
+        predicted_label_info="/label_info",
+    )
     assert bag.predicted_classes == ("Car", "Bus")
     assert not bag.has_depth
     truth = read(tmp_path / "bag", ChosenTopics(depth="/depth/image", detections="/detections"))
@@ -260,8 +286,11 @@ def test_outputs_may_be_recorded_in_part(tmp_path: Path, kept: int, has_depth: b
     published = outputs(START)
     parts = published[:kept] + (published[-1:] if has_names else [])
     bag = read(write(tmp_path / "bag", [image(START, "/street"), *parts]))
-    assert bag.recorded is not None
-    assert (bag.recorded.depth is not None, bag.recorded.label_info is not None) == (has_depth, has_names)
+    assert bag.topics.predicted_detections == "/detections"
+    assert (bag.topics.predicted_depth is not None, bag.topics.predicted_label_info is not None) == (
+        has_depth,
+        has_names,
+    )
     assert bag.topics.detections is None
     assert bag.predicted_classes == (("Car", "Bus") if has_names else ())
 
@@ -291,14 +320,15 @@ def test_topics_are_found(tmp_path: Path, entries: list[Entry], expected: dict[s
     [
         (ChosenTopics(image="/x"), r"no topic /x of type .*; it has /camera/image_raw, /empty, /ground"),
         (ChosenTopics(depth="/camera/camera_info"), "no topic /camera/camera_info of type sensor_msgs/msg/Image; "),
-        (ChosenTopics(scan="/scan"), "no topic /scan of type sensor_msgs/msg/PointCloud2; it has none of that type"),
-        (ChosenTopics(image="/ground_truth/depth/image"), "expected a camera's images on .*, found images of depths"),
-        (ChosenTopics(image="/empty"), "expected a camera's images on /empty, found no messages"),
+        (
+            ChosenTopics(points="/points"),
+            "no topic /points of type sensor_msgs/msg/PointCloud2; it has none of that type",
+        ),
+        (ChosenTopics(image="/ground_truth/depth/image"), "expected camera images on .*, found depth images"),
+        (ChosenTopics(image="/empty"), "expected camera images on /empty, found no messages"),
     ],
 )
-def test_a_topic_that_is_not_there_is_answered_with_those_that_are(
-    tmp_path: Path, asked: ChosenTopics, expected: str
-) -> None:
+def test_a_missing_topic_is_reported_with_those_of_the_bag(tmp_path: Path, asked: ChosenTopics, expected: str) -> None:
     entries = [image(START), info(START), depth(START, 1.0)]
     path = write(tmp_path / "bag", entries, {"/empty": "sensor_msgs/msg/Image"})
     with pytest.raises(UserError, match=expected) as error:
@@ -307,13 +337,13 @@ def test_a_topic_that_is_not_there_is_answered_with_those_that_are(
 
 
 def test_a_bag_without_camera_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a camera's images, found /ground_truth/depth/image"):
+    with pytest.raises(UserError, match="expected camera images, found /ground_truth/depth/image"):
         read(write(tmp_path / "bag", [depth(START, 1.0)]))
     with pytest.raises(UserError, match="found no topic of Image or CompressedImage"):
         read(write(tmp_path / "other", [info(START)]))
 
 
-def test_topics_without_messages_and_messages_of_another_kind_are_said(tmp_path: Path) -> None:
+def test_topics_without_messages_and_messages_of_another_kind_are_reported(tmp_path: Path) -> None:
     path = write(tmp_path / "bag", [image(START)], {"/ground_truth/depth/image": "sensor_msgs/msg/Image"})
     assert read(path).notes == ("/ground_truth/depth/image: no messages",)
     assert read(path).topics.depth is None
@@ -326,13 +356,13 @@ def test_topics_without_messages_and_messages_of_another_kind_are_said(tmp_path:
     broken = read(tmp_path / "broken")
     assert len(broken.frames) == 1
     assert broken.notes == (
-        "/camera/image_raw: 1 messages are no sensor_msgs/msg/Image",
-        "/ground_truth/detections: 1 messages are no vision_msgs/msg/Detection2DArray",
+        "/camera/image_raw: 1 messages are not sensor_msgs/msg/Image",
+        "/ground_truth/detections: 1 messages are not vision_msgs/msg/Detection2DArray",
     )
 
 
 def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
-    message = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], "camera", START)
+    message = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], bag_header("camera", START))
     message.status[0].message = "Car at the left"
     frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/labels", START, message)]))])
     assert frames.labels(0) is None
@@ -343,7 +373,13 @@ def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
 def labelled(tmp_path: Path, name: str, classes: Sequence[str], named: bool) -> BagContents:
     entries = [image(START), boxes(START, classes)]
     if named:
-        entries.append(("/ground_truth/label_info", START, label_info_message(classes, START)))
+        entries.append(
+            (
+                "/ground_truth/label_info",
+                START,
+                label_info_message(new_message, classes, 0.0, bag_header("", START)),
+            )
+        )
     return read(write(tmp_path / name, entries))
 
 
@@ -367,15 +403,14 @@ def test_labelled_is_what_all_bags_label(tmp_path: Path) -> None:
     assert len(frames[0].ignored) == 1
 
 
-@pytest.mark.parametrize(
-    "message", [image(START)[2], camera_info_message(CAMERA, "a frame", START + 7), boxes(START, [])[2]]
-)
-def test_headers_are_read_from_the_bytes(message: Message) -> None:
-    store = type_store()
-    stamp = message.header.stamp
-    expected = stamp.sec * 10**9 + stamp.nanosec, message.header.frame_id
-    for little_endian in (True, False):
-        data = bytes(store.serialize_cdr(message, type_of(message), little_endian=little_endian))
-        assert read_header(data) == expected
-    assert read_header(b"") is None
-    assert read_header(bytes(20)) is None
+def test_what_the_user_names_comes_first(tmp_path: Path) -> None:
+    labels = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], bag_header("camera", START))
+    entries = [image(START), info(START), depth(START, 5.0), scanner_ahead(), points(START, 6.0)]
+    entries += [("/ground_truth/labels", START, labels), boxes(START, ["Van", "Van"])]
+    path = write(tmp_path / "bag", entries)
+    found = BagFrames([read(path)])
+    assert known_depth(found) == [5.0]
+    assert [label.class_name for label in found.labels(0) or ()] == ["Car"]
+    asked = BagFrames([read(path, ChosenTopics(points="/points", detections="/ground_truth/detections"))])
+    assert known_depth(asked) == [6.0]
+    assert [label.class_name for label in asked.labels(0) or ()] == ["Van", "Van"]

@@ -15,17 +15,14 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.frames import BagFrames
-from mp_perception.bags.message_types import type_store
-from mp_perception.bags.messages import (
-    camera_info_message,
-    image_message,
-    point_cloud_message,
-    quaternion,
-    transforms_message,
-)
+from mp_perception.bags.message_types import bag_header, new_message, type_store
 from mp_perception.bags.opening import open_contents
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.images import image_message
+from mp_perception.messages.points import points_message
+from mp_perception.messages.poses import quaternion, transforms_message
 
 START = 1_317_042_272_000_000_000
 MS = 1_000_000
@@ -138,19 +135,23 @@ def test_a_file_of_kitti2mcap(tmp_path: Path, chunked: bool) -> None:
     moving = [("map", "base_link", np.eye(4))]
     scan = np.array([[*(SCANNER @ [*POINT[0, :3], 1])[:3], 0.3]])
     messages = [
-        ("/tf_static", START, transforms_message(transforms, START)),
+        ("/tf_static", START, transforms_message(new_message, transforms, START)),
         (
             "/kitti/camera_color_left/image_raw",
             START,
-            image_message(image, "rgb8", "camera_color_left", START),
+            image_message(new_message, image, "rgb8", bag_header("camera_color_left", START)),
         ),
         (
             "/kitti/camera_color_left/camera_info",
             START,
-            camera_info_message(RECTIFIED, "camera_color_left", START),
+            camera_info_message(new_message, RECTIFIED, bag_header("camera_color_left", START)),
         ),
-        ("/kitti/velodyne_points", START + 3 * MS, point_cloud_message(scan, "velodyne", START + 3 * MS)),
-        ("/tf", START + 4 * MS, transforms_message(moving, START + 4 * MS)),
+        (
+            "/kitti/velodyne_points",
+            START + 3 * MS,
+            points_message(new_message, scan, bag_header("velodyne", START + 3 * MS)),
+        ),
+        ("/tf", START + 4 * MS, transforms_message(new_message, moving, START + 4 * MS)),
     ]
     path = tmp_path / "drive.mcap"
     with path.open("wb") as stream:

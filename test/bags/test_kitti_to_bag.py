@@ -160,10 +160,10 @@ def test_bag_commands_need_neither_torch_nor_ros(make_raw_drive: MakeDrive, tmp_
     assert done.returncode == 0, done.stderr
 
 
-def test_a_drawn_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
-    drawn = write_synthetic_drive(tmp_path / "raw", 2, seed=5, camera=camera_of_size(320, 96)).folder
-    assert drawn.parent.name == SYNTHETIC_DATE
-    write_raw_drive(RawDrive(drawn), tmp_path / "bag")
-    (said,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]
-    assert said[1].data == KittiRaw(drawn).ground_truth == "exact depth of the synthetic scene"
-    assert KittiRaw(make_raw_drive()).ground_truth is None
+def test_a_synthetic_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
+    drive = write_synthetic_drive(tmp_path / "raw", 2, seed=5, camera=camera_of_size(320, 96))
+    assert drive.parent.name == SYNTHETIC_DATE
+    write_raw_drive(RawDrive(drive), tmp_path / "bag")
+    (description,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]
+    assert description[1].data == KittiRaw(drive).ground_truth == "exact depth of the synthetic scene"
+    assert KittiRaw(make_raw_drive()).ground_truth == "depth maps of the data set"

@@ -1,7 +1,9 @@
-"""What the node said, rendered: as video, as an MCAP that explains itself, for Rerun."""
+"""Outputs of the node, rendered: as video, as an MCAP with its own definitions, for Rerun."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,19 @@ import pytest
 from mcap.reader import make_reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from mp_perception.bags.messages import camera_info_message, header, image_message, new_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.render.run import RenderRequest, run_render
+from mp_perception.bags.render.rendering import render_bag
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.truth_messages import labels_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.classes import class_color
 from mp_perception.data.kitti.labels import parse_label_line
-from mp_perception.detection_messages import detections_to_message, label_info
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.detections import detections_message, label_info_message
+from mp_perception.messages.images import image_message
 from mp_perception.prediction import Detections
 
 HEIGHT, WIDTH = 96, 320
@@ -36,7 +40,7 @@ DONT_CARE = "DontCare -1 -1 -10 5.00 5.00 25.00 25.00 -1 -1 -1 -1000 -1000 -1000
 
 
 def detections(score: float) -> Detections:
-    """A car whose score is the frame's, and one that nobody believes."""
+    """A car with the given score, and one with a very low score."""
     return Detections(
         boxes=np.array([BOX, (5, 5, 40, 40)], np.float32),
         scores=np.array([score, 0.02], np.float32),
@@ -60,25 +64,41 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bag.add_topic("/detections", "vision_msgs/msg/Detection2DArray")
         bag.add_topic("/depth/image", "sensor_msgs/msg/Image")
         bag.add_topic("/label_info", "vision_msgs/msg/LabelInfo")
-        bag.write("/label_info", START, label_info(new_message, ("Car", "Pedestrian"), 0.25, header("", START)))
+        bag.write(
+            "/label_info",
+            START,
+            label_info_message(new_message, ("Car", "Pedestrian"), 0.25, bag_header("", START)),
+        )
         for number, stamp in enumerate(STAMPS):
             labels = [parse_label_line(line, "test") for line in (TRUE_LINE, DONT_CARE)]
-            bag.write("/ground_truth/labels", stamp, labels_message(labels, "camera", stamp))
-            bag.write("/camera/camera_info", stamp, camera_info_message(CAMERA, "camera", stamp))
+            bag.write("/ground_truth/labels", stamp, labels_message(labels, bag_header("camera", stamp)))
+            bag.write(
+                "/camera/camera_info",
+                stamp,
+                camera_info_message(new_message, CAMERA, bag_header("camera", stamp)),
+            )
             image = np.full((HEIGHT, WIDTH, 3), COLOR, np.uint8)
-            bag.write("/camera/image_raw", stamp, image_message(image, "rgb8", "camera", stamp))
+            bag.write(
+                "/camera/image_raw",
+                stamp,
+                image_message(new_message, image, "rgb8", bag_header("camera", stamp)),
+            )
             if number != 1:
-                said = detections_to_message(new_message, detections(0.9), header("camera", stamp), "name")
-                bag.write("/detections", stamp + 5_000_000, said)
+                message = detections_message(new_message, detections(0.9), bag_header("camera", stamp), "name")
+                bag.write("/detections", stamp + 5_000_000, message)
                 depth = np.full((HEIGHT // 2, WIDTH // 2), DEPTH, np.float32)
                 depth[:4] = np.nan
-                bag.write("/depth/image", stamp + 6_000_000, image_message(depth, "32FC1", "camera", stamp))
+                bag.write(
+                    "/depth/image",
+                    stamp + 6_000_000,
+                    image_message(new_message, depth, "32FC1", bag_header("camera", stamp)),
+                )
     return path
 
 
 def render(bag: Path, out: Path, threshold: float | None = None) -> Path:
     """What `bag render --recorded` does."""
-    run_render(RenderRequest(bag, out, ChosenTopics(), None, threshold))
+    render_bag(bag, out, ChosenTopics(), None, threshold)
     return out
 
 
@@ -109,7 +129,7 @@ def test_a_video_has_every_image_at_the_bags_times(recorded: Path, tmp_path: Pat
     assert difference[79:82, 110:150].max(axis=0).min() > 25
     assert difference[45:70, 110:150].max() < 15
     assert difference[:90, 3:60].max() < 15
-    # Truth is white in both, but for what nobody cares for.
+    # True boxes are white in both; ignored regions are not shown.
     for picture in (seen, silent):
         assert picture[50:70, 281].mean() > 200
         assert picture[30:38, 24:27].mean() < 200
@@ -118,7 +138,7 @@ def test_a_video_has_every_image_at_the_bags_times(recorded: Path, tmp_path: Pat
     assert silent[HEIGHT + 60 :].max() < 30
 
 
-def test_annotations_are_read_by_what_the_file_itself_says(recorded: Path, tmp_path: Path) -> None:
+def test_annotations_are_read_with_the_files_own_definitions(recorded: Path, tmp_path: Path) -> None:
     found = messages(render(recorded, tmp_path / "out.mcap"))
     assert {name for _, name, _ in found["/annotations"]} == {"foxglove_msgs/msg/ImageAnnotations"}
     assert [time for time, _, _ in found["/annotations"]] == STAMPS
@@ -160,11 +180,12 @@ def test_the_file_holds_what_the_node_publishes(recorded: Path, tmp_path: Path) 
     cloud = found["/points"][0][2]
     assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb"]
     points = cloud.data.view(np.float32).reshape(-1, 4)
-    # Every second pixel of 48 x 160, the first of each row first; the four upper rows have no depth.
-    assert len(points) == 22 * 80
+    # Every second pixel of 48 x 160; the four upper rows have no depth.
+    assert (cloud.height, cloud.width) == (24, 80)
+    assert np.isnan(points[: 2 * 80, :3]).all()
     half = CAMERA.scaled(WIDTH // 2, HEIGHT // 2)
     np.testing.assert_allclose(
-        points[0, :3], [-half.cx / half.fx * DEPTH, (4 - half.cy) / half.fy * DEPTH, DEPTH], 1e-5
+        points[2 * 80, :3], [-half.cx / half.fx * DEPTH, (4 - half.cy) / half.fy * DEPTH, DEPTH], 1e-5
     )
     assert set(points[:, 3].view(np.uint32).tolist()) == {60 << 16 | 30 << 8 | 20}
     delete, box, text = found["/markers"][0][2].markers
@@ -185,17 +206,32 @@ def test_a_threshold_decides_what_is_shown(recorded: Path, tmp_path: Path) -> No
     assert len(found["/annotations"][0][2].points) == 2
 
 
-def test_a_rerun_recording_has_the_boxes(recorded: Path, tmp_path: Path) -> None:
+def test_a_rerun_recording_holds_every_image_and_its_objects(recorded: Path, tmp_path: Path) -> None:
     pytest.importorskip("rerun", reason="Rerun is an optional extra")
-    data = render(recorded, tmp_path / "out.rrd").read_bytes()
-    assert data.startswith(b"RRF")
+    path = render(recorded, tmp_path / "out.rrd")
     assert [path.name for path in tmp_path.iterdir()] == ["out.rrd"]
+    command = [sys.executable, "-m", "rerun", "rrd", "stats", str(path)]
+    stats = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    # Three frames of five entities; the depth's camera of the two frames with depth; and two rows of properties.
+    assert f"num_rows = {3 * 5 + 2 + 2}\n" in stats
+    for entity in ("/camera", "/camera/image", "/camera/ground_truth", "/camera/detections", "/depth", "/depth/image"):
+        assert f"\n{entity}: " in stats
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mcap", "rrd"])
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_one_line_and_leaves_nothing(ending: str, recorded: Path, tmp_path: Path) -> None:
+    if ending == "rrd":
+        pytest.importorskip("rerun", reason="Rerun is an optional extra")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/out.{ending}: cannot be written: [^\n]+$"):
+        render(recorded, tmp_path / f"out.{ending}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_targets_are_one_line_and_leave_nothing(recorded: Path, tmp_path: Path) -> None:
     for out, reason in (
         (tmp_path / "out.avi", "ends in .mp4, .mcap or .rrd"),
-        (tmp_path / "nowhere" / "out.mp4", "expected an existing folder"),
+        (tmp_path / "nowhere" / "out.mp4", "expected a file in an existing folder"),
         (recorded / "recorded.mcap", "expected a file outside the bag"),
     ):
         with pytest.raises(UserError, match=reason) as caught:
@@ -228,7 +264,7 @@ def test_a_bag_without_a_usable_image_leaves_no_file(ending: str, recorded: Path
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
 
-def test_without_recorded_outputs_there_is_nothing_to_show(recorded: Path, tmp_path: Path) -> None:
+def test_a_bag_without_recorded_outputs_is_refused(recorded: Path, tmp_path: Path) -> None:
     with BagReader(recorded) as reader, BagWriter(tmp_path / "bare") as bag:
         bag.add_topic("/camera/image_raw", "sensor_msgs/msg/Image")
         for message in reader.messages(["/camera/image_raw"]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +135,10 @@ def test_detection_arrays_alone_tell_the_boxes(streets: Path, tmp_path: Path) ->
     write_objects(streets, None, tmp_path / "bag")
     data_set = open_data_set("kitti-object", streets)
     with BagReader(tmp_path / "bag") as reader:
-        bag = read_contents(reader, ChosenTopics(), "bag")
-    frames = BagFrames([without(bag, "labels")])
-    flat_only = BagFrames([without(bag, "labels", "detections_3d")])
+        bag = read_contents(reader, ChosenTopics(detections="/ground_truth/detections"), "bag")
+    frames = BagFrames([bag])
+    without_3d = tuple(replace(frame, detections_3d=None) for frame in bag.frames)
+    flat_only = BagFrames([replace(bag, frames=without_3d)])
     for index in range(NUM_FRAMES):
         expected = data_set.labels(index)
         assert expected is not None
@@ -153,12 +154,3 @@ def test_detection_arrays_alone_tell_the_boxes(streets: Path, tmp_path: Path) ->
                 assert after.box_3d.dimensions == pytest.approx(before.box_3d.dimensions)
                 assert after.box_3d.bottom_centre == pytest.approx(np.array(before.box_3d.bottom_centre) + shift)
         assert any(label.box_3d is not None for label in found) == any(label.box_3d is not None for label in expected)
-
-
-def without(bag, *kinds):  # type: ignore[no-untyped-def]
-    """The bag as if it had no topics of these kinds."""
-    from dataclasses import replace
-
-    nothing = dict.fromkeys(kinds)
-    frames = tuple(replace(frame, **nothing) for frame in bag.frames)
-    return replace(bag, topics=replace(bag.topics, **nothing), frames=frames)

@@ -1,4 +1,4 @@
-"""Labels as messages and back: every digit of KITTI's, and what detection arrays can tell."""
+"""Labels as messages and back: every digit of KITTI's, and what detection arrays contain."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp_perception.bags.message_types import type_store
-from mp_perception.bags.messages import header, new_message
+from mp_perception.bags.message_types import bag_header, new_message, type_store
 from mp_perception.bags.truth_messages import (
     MAX_OBJECTS,
+    boxes_3d_message,
+    boxes_message,
     class_name,
-    detections_3d_message,
-    detections_message,
     join_boxes,
     labels_message,
-    labels_of,
-    labels_of_detections,
-    labels_of_detections_3d,
+    read_boxes,
+    read_boxes_3d,
+    read_labels,
 )
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
@@ -56,19 +55,19 @@ def sent(message: object, type_name: str) -> object:
 @settings(deadline=None)
 @given(st.lists(object_labels(), max_size=4))
 def test_labels_survive_in_every_digit(labels: list[ObjectLabel]) -> None:
-    message = sent(labels_message(labels, "camera_gray_left", 5), "diagnostic_msgs/msg/DiagnosticArray")
-    assert labels_of(message, "/labels") == labels
+    message = sent(labels_message(labels, bag_header("camera_gray_left", 5)), "diagnostic_msgs/msg/DiagnosticArray")
+    assert read_labels(message, "/labels") == labels
     assert [status.name for status in message.status] == [label.class_name for label in labels]  # type: ignore[attr-defined]
 
 
-def test_what_is_no_label_is_named() -> None:
-    message = labels_message([ObjectLabel("Car", (0, 0, 1, 1))], "camera", 5)
+def test_an_invalid_label_is_named() -> None:
+    message = labels_message([ObjectLabel("Car", (0, 0, 1, 1))], bag_header("camera", 5))
     message.status[0].message = "Car 0 0"
     with pytest.raises(UserError, match="/labels: status 0: expected 15 columns"):
-        labels_of(message, "/labels")
+        read_labels(message, "/labels")
 
 
-# KITTI writes two decimals: a box of exactly the least height must stay one.
+# KITTI writes two decimals: a box of exactly the minimum height must stay one.
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 130_000)] * 4), max_size=5))
 def test_boxes_with_two_decimals_come_back_exactly(edges: list[tuple[int, ...]]) -> None:
@@ -76,13 +75,13 @@ def test_boxes_with_two_decimals_come_back_exactly(edges: list[tuple[int, ...]])
     for x1, y1, x2, y2 in edges:
         (left, right), (top, bottom) = sorted((x1 / 100, x2 / 100)), sorted((y1 / 100, y2 / 100))
         labels.append(ObjectLabel("Car", (left, top, right, bottom)))
-    message = sent(detections_message(labels, "camera", 5), "vision_msgs/msg/Detection2DArray")
-    assert [label for _, label in labels_of_detections(message, {}, "/d")] == labels
+    message = sent(boxes_message(labels, bag_header("camera", 5)), "vision_msgs/msg/Detection2DArray")
+    assert [label for _, label in read_boxes(message, {}, "/d")] == labels
 
 
-def test_detections_say_class_score_and_box() -> None:
+def test_detections_have_class_score_and_box() -> None:
     labels = [ObjectLabel(IGNORED_REGION, (1, 2, 3, 4)), ObjectLabel("Tram", (10, 20, 40, 30))]
-    message = detections_message(labels, "camera", 5_000_000_007)
+    message = boxes_message(labels, bag_header("camera", 5_000_000_007))
     assert (message.header.frame_id, message.header.stamp.nanosec) == ("camera", 7)
     first, second = message.detections
     assert (first.results[0].hypothesis.class_id, first.results[0].hypothesis.score) == (IGNORED_REGION, 1.0)
@@ -95,8 +94,10 @@ def car(x: float, z: float, rotation_y: float) -> ObjectLabel:
     return ObjectLabel("Car", (600, 100, 700, 200), 0, 1, Box3D((x, 1.65, z), (1.5, 1.6, 4.0), rotation_y))
 
 
-def test_a_box_in_space_stands_where_the_label_says() -> None:
-    message = detections_3d_message([ObjectLabel(IGNORED_REGION, (0, 0, 1, 1)), car(2, 20, math.pi / 2)], "camera", 5)
+def test_a_3d_box_has_the_place_of_its_label() -> None:
+    message = boxes_3d_message(
+        [ObjectLabel(IGNORED_REGION, (0, 0, 1, 1)), car(2, 20, math.pi / 2)], bag_header("camera", 5)
+    )
     (detection,) = message.detections
     centre, size = detection.bbox.center.position, detection.bbox.size
     assert (centre.x, centre.y, centre.z) == pytest.approx((2, 1.65 - 0.75, 20))
@@ -105,12 +106,12 @@ def test_a_box_in_space_stands_where_the_label_says() -> None:
 
 @pytest.mark.parametrize("rotation_y", [-3.0, -1.5707, 0.0, 0.4, 2.2])
 @pytest.mark.parametrize(("x", "z"), [(0.0, 15.0), (-6.0, 30.0), (4.0, 12.0)])
-def test_a_box_in_space_gives_the_label_back(x: float, z: float, rotation_y: float) -> None:
+def test_a_3d_box_gives_the_label_back(x: float, z: float, rotation_y: float) -> None:
     label = car(x, z, rotation_y)
     before = label.box_3d
     assert before is not None
-    message = sent(detections_3d_message([label], "camera", 5), "vision_msgs/msg/Detection3DArray")
-    ((identity, after),) = labels_of_detections_3d(message, {}, np.eye(4), CAMERA, "/d3")
+    message = sent(boxes_3d_message([label], bag_header("camera", 5)), "vision_msgs/msg/Detection3DArray")
+    ((identity, after),) = read_boxes_3d(message, {}, np.eye(4), CAMERA, "/d3")
     assert identity
     assert after.box_3d is not None
     assert after.box_3d.dimensions == pytest.approx(before.dimensions)
@@ -141,10 +142,10 @@ def test_a_box_in_the_scanners_frame_is_brought_to_the_camera() -> None:
         position=new_message("geometry_msgs/msg/Point", x=20.0, y=2.0, z=-1.5),
         orientation=new_message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
     )
-    message = detections_3d_message([car(0, 10, 0)], "scanner", 5)
+    message = boxes_3d_message([car(0, 10, 0)], bag_header("scanner", 5))
     message.detections[0].bbox.center = pose
     to_camera = np.array([[0.0, -1, 0, 0], [0, 0, -1, -1], [1, 0, 0, 0], [0, 0, 0, 1]])
-    ((_, label),) = labels_of_detections_3d(message, {}, to_camera, CAMERA, "/d3")
+    ((_, label),) = read_boxes_3d(message, {}, to_camera, CAMERA, "/d3")
     # 1.5 m below the scanner is 0.5 m below the camera; the bottom is half the height lower.
     assert label.box_3d is not None
     assert label.box_3d.bottom_centre == pytest.approx((-2, 0.5 + 0.75, 20))
@@ -153,8 +154,8 @@ def test_a_box_in_the_scanners_frame_is_brought_to_the_camera() -> None:
 
 def test_boxes_are_joined_by_their_ids() -> None:
     labels = [car(0, 20, 0.3), ObjectLabel(IGNORED_REGION, (0, 0, 5, 5)), car(3, 30, 0)]
-    flat = labels_of_detections(detections_message(labels, "camera", 5), {}, "/d")
-    solid = labels_of_detections_3d(detections_3d_message(labels, "camera", 5), {}, np.eye(4), CAMERA, "/d3")
+    flat = read_boxes(boxes_message(labels, bag_header("camera", 5)), {}, "/d")
+    solid = read_boxes_3d(boxes_3d_message(labels, bag_header("camera", 5)), {}, np.eye(4), CAMERA, "/d3")
     joined = join_boxes(flat, solid)
     assert [label.box for label in joined] == [label.box for label in labels]
     assert [label.box_3d is not None for label in joined] == [True, False, True]
@@ -171,9 +172,9 @@ def test_classes_are_named_or_numbered() -> None:
 
 
 @pytest.mark.parametrize("damage", ["hypothesis", "size", "nan", "count"])
-def test_objects_that_are_none_are_named(damage: str) -> None:
-    message = detections_message([ObjectLabel("Car", (0, 0, 1, 1))], "camera", 5)
-    solid = detections_3d_message([car(0, 10, 0)], "camera", 5)
+def test_invalid_objects_are_named(damage: str) -> None:
+    message = boxes_message([ObjectLabel("Car", (0, 0, 1, 1))], bag_header("camera", 5))
+    solid = boxes_3d_message([car(0, 10, 0)], bag_header("camera", 5))
     for detection in (message.detections[0], solid.detections[0]):
         if damage == "hypothesis":
             detection.results = []
@@ -184,11 +185,11 @@ def test_objects_that_are_none_are_named(damage: str) -> None:
     elif damage == "count":
         message.detections, solid.detections = [None] * (MAX_OBJECTS + 1), [None] * (MAX_OBJECTS + 1)
     with pytest.raises(UserError, match="^/d: "):
-        labels_of_detections(message, {}, "/d")
+        read_boxes(message, {}, "/d")
     with pytest.raises(UserError, match="^/d3: "):
-        labels_of_detections_3d(solid, {}, np.eye(4), CAMERA, "/d3")
+        read_boxes_3d(solid, {}, np.eye(4), CAMERA, "/d3")
 
 
 def test_an_empty_array_is_an_image_without_objects() -> None:
-    empty = new_message("vision_msgs/msg/Detection2DArray", header=header("camera", 5), detections=[])
-    assert labels_of_detections(empty, {}, "/d") == []
+    empty = new_message("vision_msgs/msg/Detection2DArray", header=bag_header("camera", 5), detections=[])
+    assert read_boxes(empty, {}, "/d") == []

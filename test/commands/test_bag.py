@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mp_perception.bags.messages import image_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
+from mp_perception.messages.images import image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
-#: What says where figures come from, and is not the same for files and bags.
-ORIGIN = ("data_set", "run", "latency_ms", "frames")
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def figures(*arguments: object, out: Path) -> dict[str, Any]:
-    """The JSON of a command that must succeed."""
-    done = run(*arguments, "--json", out)
-    if done.exception is not None:
-        raise done.exception
-    result: dict[str, Any] = json.loads(out.read_text())
-    return result
-
-
-def without_origin(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in result.items() if name not in ORIGIN}
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +31,21 @@ def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def no_truth(path: Path) -> Path:
     with BagWriter(path) as bag:
-        bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
-        bag.write(IMAGES, 5, image_message(np.zeros((96, 320, 3), np.uint8), "rgb8", "camera", 5))
+        image = np.zeros((96, 320, 3), np.uint8)
+        bag.write(IMAGES, 5, image_message(new_message, image, "rgb8", bag_header("camera", 5)))
     return path
 
 
-def test_info_says_what_an_evaluation_takes(street_bag: Path, tmp_path: Path) -> None:
+def test_info_lists_what_an_evaluation_uses(street_bag: Path, tmp_path: Path) -> None:
     shown = run("bag", "info", street_bag)
     assert shown.exit_code == 0, shown.output
     for line in (
         f"     6  images: {IMAGES}",
-        "     6  truth of depth: depth images: /ground_truth/depth/image",
-        "     6  truth of depth: laser scans: /kitti/velo/pointcloud (depth images go first)",
-        "     6  truth of objects: KITTI labels: /ground_truth/labels",
-        "     0  recorded outputs (--recorded): none",
+        "     6  ground truth: depth images: /ground_truth/depth/image",
+        "     0  ground truth: point clouds: none",
+        "     6  ground truth: KITTI labels: /ground_truth/labels",
+        "     0  recorded outputs: none",
     ):
         assert line in shown.output
     bare = run("bag", "info", no_truth(tmp_path / "bare"))
-    assert "     0  truth of depth: depth images: none" in bare.output
+    assert "     0  ground truth: depth images: none" in bare.output

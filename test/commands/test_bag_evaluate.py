@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mp_perception.bags.messages import image_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
@@ -27,6 +27,7 @@ from mp_perception.errors import UserError
 from mp_perception.evaluation.frame_scores import LOWEST_SCORE, MAX_DETECTIONS
 from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.messages.images import image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -157,8 +158,9 @@ def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> li
     from mp_perception.bags.frames import BagFrames
     from mp_perception.bags.opening import open_contents
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.ros.conversions import depth_to_image
-    from mp_perception.ros.detection_messages import detections_to_message, label_info
+    from mp_perception.messages.detections import detections_message, label_info_message
+    from mp_perception.messages.images import depth_message
+    from mp_perception.ros.message_class import new_message
 
     predictor = Predictor.load(None, weights, num_threads=1)
     frames = BagFrames([open_contents(bag, ChosenTopics(), "bag", target.parent)])
@@ -172,7 +174,8 @@ def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> li
         writer.add_topic("/label_info", "vision_msgs/msg/LabelInfo")
         for message in reader.messages():
             writer.write_serialized(message.topic, message.time_ns, message.data)
-        info = label_info(predictor.description.class_names, predictor.description.score_threshold, Header())
+        description = predictor.description
+        info = label_info_message(new_message, description.class_names, description.score_threshold, Header())
         writer.write_serialized("/label_info", reader.start_ns, serialization.serialize_message(info))
         for index in range(len(frames)):
             stamp = frames.place(index)[1].stamp_ns
@@ -184,9 +187,9 @@ def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> li
             header = Header(frame_id="camera_color_left")
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
             later = stamp + 30_000_000
-            detections = detections_to_message(prediction.detections, header, "name")
+            detections = detections_message(new_message, prediction.detections, header, "name")
             writer.write_serialized("/detections", later, serialization.serialize_message(detections))
-            depth = depth_to_image(prediction.network_depth, "32FC1", header)
+            depth = depth_message(new_message, prediction.network_depth, "32FC1", header)
             writer.write_serialized("/depth/image", later, serialization.serialize_message(depth))
     return left_out
 
@@ -216,7 +219,9 @@ def test_recorded_outputs_are_scored_as_they_are_and_missing_ones_counted(
 def no_truth(path: Path) -> Path:
     with BagWriter(path) as bag:
         bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
-        bag.write(IMAGES, 5, image_message(np.zeros((96, 320, 3), np.uint8), "rgb8", "camera", 5))
+        bag.write(
+            IMAGES, 5, image_message(new_message, np.zeros((96, 320, 3), np.uint8), "rgb8", bag_header("camera", 5))
+        )
     return path
 
 

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mp_perception.bags.message_types import type_store
-from mp_perception.bags.messages import camera_info_message, image_message, transforms_message
+from mp_perception.bags.message_types import bag_header, new_message, type_store
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.writing import BagWriter, OfferedQos
+from mp_perception.bags.writing import BagWriter, offered_qos
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.images import image_message
+from mp_perception.messages.poses import transforms_message
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
@@ -68,20 +70,20 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     types = type_store().types
     random = np.random.default_rng(0)
     camera = CameraIntrinsics(721, 721, 609, 172, 1242, 375)
-    latched = OfferedQos(transient_local=True, depth=1)
+    latched = offered_qos(transient_local=True, depth=1)
     with BagWriter(path) as writer:
         writer.add_topic(IMAGE, "sensor_msgs/msg/Image")
         writer.add_topic(INFO, "sensor_msgs/msg/CameraInfo")
         writer.add_topic(LABELS, "vision_msgs/msg/LabelInfo", latched)
         writer.add_topic("/tf_static", "tf2_msgs/msg/TFMessage", latched)
-        header = camera_info_message(camera, "", START_NS).header
+        header = camera_info_message(new_message, camera, bag_header("", START_NS)).header
         writer.write(LABELS, START_NS, types["vision_msgs/msg/LabelInfo"](header=header, class_map=[], threshold=0.5))
-        writer.write("/tf_static", START_NS, transforms_message([("a", "b", np.eye(4))], START_NS))
+        writer.write("/tf_static", START_NS, transforms_message(new_message, [("a", "b", np.eye(4))], START_NS))
         for number in range(NUM_IMAGES):
             stamp = START_NS + number * PERIOD_NS
             image = random.integers(0, 256, (375, 1242, 3), dtype=np.uint8)
-            writer.write(INFO, stamp, camera_info_message(camera, "camera", stamp))
-            writer.write(IMAGE, stamp, image_message(image, "rgb8", "camera", stamp))
+            writer.write(INFO, stamp, camera_info_message(new_message, camera, bag_header("camera", stamp)))
+            writer.write(IMAGE, stamp, image_message(new_message, image, "rgb8", bag_header("camera", stamp)))
     return path
 
 

@@ -15,14 +15,19 @@ import torch
 from typer.testing import CliRunner
 
 from mp_perception.bags.kitti_to_bag import write_raw_drive
-from mp_perception.bags.message_index import read_header
-from mp_perception.bags.messages import image_message, new_message
+from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.writing import BagWriter, OfferedQos
+<<<<<<< HEAD
+
 from mp_perception.commands.bag.replay_evaluate import warn_of_losses
+=======
+from mp_perception.bags.writing import BagWriter, offered_qos
+>>>>>>> bags
 from mp_perception.commands.main import app
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
+from mp_perception.messages.header import read_serialized_header
+from mp_perception.messages.images import image_message
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
@@ -76,9 +81,9 @@ def copy_frames(bag: Path, target: Path, stamps: Collection[int]) -> Path:
     """The bag with only the frames of these stamps."""
     with BagReader(bag) as reader, BagWriter(target) as writer:
         for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type, OfferedQos(transient_local=topic.transient_local))
+            writer.add_topic(topic.name, topic.type, offered_qos(transient_local=topic.transient_local))
         for message in reader.messages():
-            header = read_header(message.data)
+            header = read_serialized_header(message.data)
             if reader.topics[message.topic].transient_local or (header is not None and header[0] in stamps):
                 writer.write_serialized(message.topic, message.time_ns, message.data)
     return target
@@ -157,11 +162,13 @@ def test_bad_input_is_refused_before_any_process_starts(bag: Path, tmp_path: Pat
     weights = write_small_network(tmp_path)
     with BagWriter(tmp_path / "bare") as writer:
         writer.add_topic("/image", "sensor_msgs/msg/Image")
-        writer.write("/image", 1, image_message(np.zeros((4, 4, 3), np.uint8), "rgb8", "camera", 1))
+        writer.write(
+            "/image", 1, image_message(new_message, np.zeros((4, 4, 3), np.uint8), "rgb8", bag_header("camera", 1))
+        )
     with BagWriter(tmp_path / "taken") as writer:
         writer.add_topic("/image", "sensor_msgs/msg/Image")
         writer.add_topic("/detections", "vision_msgs/msg/Detection2DArray")
-        image = image_message(np.zeros((4, 4, 3), np.uint8), "rgb8", "camera", 1)
+        image = image_message(new_message, np.zeros((4, 4, 3), np.uint8), "rgb8", bag_header("camera", 1))
         writer.write("/image", 1, image)
         objects = new_message("vision_msgs/msg/Detection2DArray", header=image.header, detections=[])
         writer.write("/detections", 1, objects)

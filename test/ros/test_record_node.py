@@ -38,7 +38,7 @@ def test_a_full_disk_ends_the_recording_with_one_line_and_leaves_nothing(tmp_pat
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "bag")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert re.fullmatch(rf"{tmp_path}/bag: cannot be written \(.+\)\n", done.stderr)
+    assert re.fullmatch(rf"{tmp_path}/bag: cannot be written: .+\n", done.stderr)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,10 +11,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from mp_perception.errors import UserError
+from mp_perception.messages.images import image_message
 from mp_perception.progress import track
 from mp_perception.ros import qos
-from mp_perception.ros.conversions import array_to_image
+<<<<<<< HEAD
 from mp_perception.ros.node_probe import NodeProbe
+=======
+from mp_perception.ros.message_class import new_message
+>>>>>>> bags
 from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.streets import random_scene
 
@@ -36,7 +40,7 @@ class Robot(NodeProbe):
         super().__init__(namespace)
         self.ages_ms: list[float] = []
         header = Header(frame_id="camera")
-        self._image = array_to_image(render(random_scene(0), KITTI_CAMERA).image, "rgb8", header)
+        self._image = image_message(new_message, render(random_scene(0), KITTI_CAMERA).image, "rgb8", header)
         self._camera_info = _camera_info(header)
         self._images = self.node.create_publisher(Image, "image", _CAMERA_QOS)
         self._camera_infos = self.node.create_publisher(CameraInfo, "camera_info", _CAMERA_QOS)

@@ -69,7 +69,7 @@ def evaluate(
         image=image_topic or "",
         camera_info=camera_info_topic,
         depth=depth_topic,
-        scan=points_topic,
+        points=points_topic,
         detections=detections_topic,
         detections_3d=detections_3d_topic,
     )

@@ -1,92 +1,81 @@
-"""`mp_perception bag info`: what is in a bag, and what an evaluation could use of it.  No torch, no ROS."""
+"""`mp_perception bag info`: what is in a bag, and what an evaluation can use of it.  Needs neither torch nor ROS."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from mp_perception.commands.network_options import Bag
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents
     from mp_perception.bags.reading import BagReader
 
 
-def info(bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2, or its .mcap or .db3 file.")]) -> None:
-    """List a bag's topics with type, number of messages, rate and biggest gap, and what an evaluation could use.
+def info(bag: Bag) -> None:
+    """List a bag's topics with type, number of messages, rate and biggest gap, and what an evaluation can use.
 
     Example: mp_perception bag info street
     """
     import tempfile
 
-    from mp_perception.bags.opening import read_bag
+    from mp_perception.bags.opening import open_bag
     from mp_perception.progress import console
 
-    with tempfile.TemporaryDirectory(prefix="mp_perception_bag_") as workspace:
-        lines, damage = read_bag(bag, Path(workspace), lambda reader: [*_topics(reader), "", *_usable(reader)])
-    lines[0] = f"{bag}: {lines[0]}"
-    if damage is not None:
-        lines.insert(1, f"damaged: {damage}")
+    with (
+        tempfile.TemporaryDirectory(prefix="mp_perception_bag_") as workspace,
+        open_bag(bag, Path(workspace)) as (reader, damage),
+    ):
+        duration = (reader.end_ns - reader.start_ns) / 1e9
+        lines = [f"{bag}: {reader.message_count} messages in {duration:.3f} s"]
+        if damage is not None:
+            lines.append(f"damaged: {damage}")
+        lines += [*_topics(reader), "", *_usable(reader)]
     console.print("\n".join(lines), soft_wrap=True)
 
 
 def _topics(reader: BagReader) -> list[str]:
-    from mp_perception.bags.timing import topic_timings
+    """A line per topic; names come last and are not shortened, so that grep finds them."""
+    import numpy as np
 
-    timings = topic_timings(reader)
-    duration = (reader.end_ns - reader.start_ns) / 1e9
-    lines = [f"{reader.message_count} messages in {duration:.3f} s"]
-    # Names come last and are never cut: people and grep need them whole.
-    lines.append("messages  rate, Hz  biggest gap, s  topic, type")
+    times: dict[str, list[int]] = {name: [] for name in reader.topics}
+    for message in reader.messages():
+        times[message.topic].append(message.time_ns)
+    lines = ["messages  rate, Hz  biggest gap, s  topic, type"]
     for topic in reader.topics.values():
-        timing = timings[topic.name]
-        rate, gap = _number(timing.rate, 2), _number(timing.biggest_gap, 3)
-        lines.append(f"{timing.count:8}  {rate:>8}  {gap:>14}  {topic.name}  {topic.type}")
+        gaps = np.diff(times[topic.name]) / 1e9
+        rate = f"{len(gaps) / gaps.sum():.2f}" if gaps.any() else "-"
+        gap = f"{gaps.max():.3f}" if len(gaps) else "-"
+        lines.append(f"{len(times[topic.name]):8}  {rate:>8}  {gap:>14}  {topic.name}  {topic.type}")
     return lines
 
 
 def _usable(reader: BagReader) -> list[str]:
     from mp_perception.bags.contents import read_contents
-    from mp_perception.bags.reading import DamagedBagError
     from mp_perception.bags.topic_choice import ChosenTopics
     from mp_perception.errors import UserError
 
     try:
         contents = read_contents(reader, ChosenTopics(), "")
-    except DamagedBagError:
-        raise
     except UserError as error:
-        return [f"An evaluation cannot use this bag: {str(error).removeprefix(f'{reader.path}: ')}"]
+        return [f"An evaluation cannot use this bag: {str(error).removeprefix(f'{reader.source}: ')}"]
     return [
-        "What an evaluation takes (`mp_perception bag evaluate`):",
+        "What an evaluation uses (`mp_perception bag evaluate`):",
         "frames  what, topic",
-        *_taken(contents),
+        *_used(contents),
         *(f"note: {note}" for note in contents.notes),
     ]
 
 
-def _taken(contents: BagContents) -> list[str]:
-    """A line for each kind of thing; of several truths of one kind the first that a frame has counts."""
-    topics, counts = contents.topics, contents.counts()
-    kinds = {
-        "frames": ("images", topics.image),
-        "camera info": ("camera info", topics.camera_info),
-        "depth images": ("truth of depth: depth images", topics.depth),
-        "laser scans": ("truth of depth: laser scans", topics.scan),
-        "KITTI labels": ("truth of objects: KITTI labels", topics.labels),
-        "2D detections": ("truth of objects: 2D detections", topics.detections),
-        "3D detections": ("truth of objects: 3D detections", topics.detections_3d),
-        "recorded outputs": ("recorded outputs (--recorded)", contents.recorded and contents.recorded.detections),
-    }
-    lines = []
-    for kind, (what, topic) in kinds.items():
-        unused = kind == "laser scans" and topics.depth is not None
-        lines.append(f"{counts.get(kind, 0):6}  {what}: {topic or 'none'}" + (" (depth images go first)" * unused))
+def _used(contents: BagContents) -> list[str]:
+    from mp_perception.bags.contents import COUNTED
+
+    counts = contents.counts()
+    lines = [f"{counts['frames']:6}  images: {contents.topics.image}"]
+    for kind, use in COUNTED.items():
+        what = kind if use in ("camera_info", "predicted_detections") else f"ground truth: {kind}"
+        lines.append(f"{counts[kind]:6}  {what}: {getattr(contents.topics, use) or 'none'}")
     if contents.has_labels:
-        source = "" if contents.says_what_is_labelled else " (those that the truth names)"
+        source = "" if contents.describes_labelled else " (those that the ground truth names)"
         lines.append(f"        labelled classes{source}: {', '.join(contents.labelled) or 'none'}")
     return lines
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"

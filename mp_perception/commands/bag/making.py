@@ -1,4 +1,4 @@
-"""`mp_perception bag from-...`: KITTI's data and synthetic ones as bags with ground truth.  No torch, no ROS."""
+"""`mp_perception bag from-...`: KITTI and synthetic data as bags with ground truth.  Needs neither torch nor ROS."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 
 class StorageFormat(StrEnum):
-    """How a bag is stored; ROS 2 reads both."""
+    """Storage format of a bag; ROS 2 reads both."""
 
     mcap = "mcap"
     sqlite3 = "sqlite3"
 
 
-NewBag = Annotated[Path, typer.Argument(help="Folder of the new bag; it must not exist.")]
+NewBag = Annotated[Path, typer.Argument(help="New folder for the bag, or a file that ends in .mcap.")]
 Storage = Annotated[StorageFormat, typer.Option(help="Storage format of the bag.")]
 
 
@@ -24,16 +24,16 @@ def from_kitti_raw(
     drive: Annotated[Path, typer.Argument(help="Drive folder, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
-    frames: Annotated[str, typer.Option(help="Only these frames, FIRST:LAST by number, both included.")] = ":",
+    frames: Annotated[str, typer.Option(help="Only the frames FIRST:LAST by number, both included.")] = ":",
 ) -> None:
-    """Turn a synchronised KITTI raw drive into a rosbag2.
+    """Convert a synchronised KITTI raw drive to a rosbag2.
 
-    The drive's date folder must hold calib_cam_to_cam.txt and, for scans, calib_velo_to_cam.txt. Images may be .png or
-    .jpg. Without time stamps the frames are 0.1 s apart. Labels come from tracklet_labels.xml, depth from depth/train
-    and depth/val beside the dates, as far as they are there.
+    The drive's date folder must contain calib_cam_to_cam.txt and, if there are lidar scans, calib_velo_to_cam.txt.
+    Images may be .png or .jpg. Without time stamps the frames are 0.1 s apart. Labels are read from
+    tracklet_labels.xml and depth from depth/train and depth/val beside the dates, if these exist.
 
-    Topics: /kitti/camera_color_left/image_raw and camera_info, the same for camera_color_right where the drive has
-    it, /kitti/velo/pointcloud, /tf_static, and the truth below /ground_truth.
+    Topics: /kitti/camera_color_left/image_raw and camera_info, the same for camera_color_right if the drive has it,
+    /kitti/velo/pointcloud, /tf_static, and the ground truth below /ground_truth.
 
     Example: mp_perception bag from-kitti-raw 2011_09_26/2011_09_26_drive_0005_sync street
     """
@@ -45,16 +45,16 @@ def from_kitti_raw(
 
 
 def from_kitti_object(
-    root: Annotated[Path, typer.Argument(help="Folder that holds training/ (image_2, label_2, calib, ...).")],
+    root: Annotated[Path, typer.Argument(help="Folder that contains training/ (image_2, label_2, calib, ...).")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
     split: Annotated[
-        str | None, typer.Option(help="Split file, or its name in ROOT/ImageSets; all frames without.")
+        str | None, typer.Option(help="Split file, or its name in ROOT/ImageSets; default: all frames.")
     ] = None,
 ) -> None:
-    """Turn frames of KITTI's object data into a rosbag2, 0.1 s apart in the order of their numbers.
+    """Convert frames of KITTI's object data to a rosbag2, 0.1 s apart in the order of their numbers.
 
-    Topics as from-kitti-raw; each frame has its own calibration, so the transforms are on /tf.
+    Topics as for from-kitti-raw; each frame has its own calibration, so the transforms are on /tf.
 
     Example: mp_perception bag from-kitti-object kitti/object val_frames --split val
     """
@@ -64,12 +64,12 @@ def from_kitti_object(
 
 
 def from_kitti_tracking(
-    root: Annotated[Path, typer.Argument(help="Folder that holds training/ (image_02, label_02, calib, ...).")],
+    root: Annotated[Path, typer.Argument(help="Folder that contains training/ (image_02, label_02, calib, ...).")],
     sequence: Annotated[str, typer.Argument(help="Number of the sequence, such as 0001.")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
 ) -> None:
-    """Turn a sequence of KITTI's tracking data into a rosbag2 at 10 Hz; topics as from-kitti-raw.
+    """Convert a sequence of KITTI's tracking data to a rosbag2 at 10 Hz; topics as for from-kitti-raw.
 
     Example: mp_perception bag from-kitti-tracking kitti/tracking 0001 sequence_1
     """
@@ -79,11 +79,11 @@ def from_kitti_tracking(
 
 
 def from_synthetic(
-    root: Annotated[Path, typer.Argument(help="Folder that `mp_perception synthetic` made, of either layout.")],
+    root: Annotated[Path, typer.Argument(help="Output folder of `mp_perception synthetic`, of either layout.")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
 ) -> None:
-    """Turn synthetic streets into a rosbag2; topics as from-kitti-raw.
+    """Convert synthetic scenes to a rosbag2; topics as for from-kitti-raw.
 
     Example: mp_perception bag from-synthetic street street_bag
     """
@@ -95,7 +95,8 @@ def from_synthetic(
 def _print_written(out: Path, num_frames: int) -> None:
     from mp_perception.progress import console
 
-    size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    files = out.iterdir() if out.is_dir() else [out]
+    size = sum(path.stat().st_size for path in files) / 1e6
     console.print(f"{out}: {num_frames} frames, {size:.1f} MB", soft_wrap=True)
 
 

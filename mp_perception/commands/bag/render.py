@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mp_perception.commands.network_options import (
+    Bag,
     Device,
     NumThreads,
     PrecisionName,
@@ -19,7 +20,7 @@ from mp_perception.commands.network_options import (
 
 
 def render(
-    bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2, or its .mcap or .db3 file.")],
+    bag: Bag,
     out: Annotated[Path, typer.Argument(help="New file: .mp4 (video), .mcap (Foxglove) or .rrd (Rerun).")],
     weights: Weights = "mobilenet_v2",
     recorded: Annotated[
@@ -27,7 +28,7 @@ def render(
     ] = False,
     score_threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least score of a detection that is shown; default: the checkpoint's."),
+        typer.Option(min=0, max=1, help="Minimum score of a detection that is shown; default: the checkpoint's."),
     ] = None,
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
@@ -39,15 +40,15 @@ def render(
 ) -> None:
     """Show what the robot sees: objects with class, score and metres, depth in colours, true boxes in white.
 
-    OUT.mp4 is a video with the bag's own times; OUT.mcap opens in Foxglove and its kin, with the boxes on the image;
-    OUT.rrd opens in Rerun. An earlier file of that name is replaced.
+    OUT.mp4 is a video with the bag's own times; OUT.mcap opens in Foxglove and similar viewers, with the boxes on the
+    image; OUT.rrd opens in Rerun. An earlier file of that name is replaced.
 
     Example: mp_perception bag render street street.mp4
     """
-    from mp_perception.bags.render.run import RenderRequest, run_render
+    from mp_perception.bags.render.rendering import render_bag
     from mp_perception.bags.topic_choice import ChosenTopics
     from mp_perception.inference.network_choice import NetworkChoice
 
     network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)
-    run_render(RenderRequest(bag, out, topics, network, score_threshold))
+    render_bag(bag, out, topics, network, score_threshold)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mp_perception.bags.messages import transforms_message
+from mp_perception.bags.frame_tree import FrameTree, read_frame_tree
+from mp_perception.bags.message_types import new_message
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.transforms import TransformTree, read_transforms
 from mp_perception.bags.writing import BagWriter
+from mp_perception.messages.poses import transforms_message
 
 SECOND = 10**9
 
@@ -22,15 +23,15 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, turned: float = 0.0) ->
     return matrix
 
 
-def tree_of(tmp_path: Path, fixed: list, moving: dict[int, list], pairs: list[tuple[str, str]]) -> TransformTree:
+def tree_of(tmp_path: Path, fixed: list, moving: dict[int, list], pairs: list[tuple[str, str]]) -> FrameTree:
     with BagWriter(tmp_path / "bag") as bag:
         bag.add_topic("/tf_static", "tf2_msgs/msg/TFMessage")
         bag.add_topic("/tf", "tf2_msgs/msg/TFMessage")
-        bag.write("/tf_static", SECOND, transforms_message(fixed, SECOND))
+        bag.write("/tf_static", SECOND, transforms_message(new_message, fixed, SECOND))
         for stamp, transforms in moving.items():
-            bag.write("/tf", stamp, transforms_message(transforms, stamp))
+            bag.write("/tf", stamp, transforms_message(new_message, transforms, stamp))
     with BagReader(tmp_path / "bag") as reader:
-        return read_transforms(reader, pairs)
+        return read_frame_tree(reader, pairs)
 
 
 def test_points_go_up_and_down_the_tree(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_of_moving_frames_the_nearest_in_time_is_taken(tmp_path: Path) -> None:
         found = tree.lookup("base", "eye", stamp)
         assert found is not None
         assert found[:3, 3] == pytest.approx([x, 0, 1])
-    # Where the robot is on the map nobody asked: hours of it would take memory.
+    # The pose of the robot on the map was not asked for: hours of it would take memory.
     assert "base" not in tree.moving
 
 
@@ -71,13 +72,13 @@ def test_frames_that_are_not_connected(tmp_path: Path) -> None:
     assert np.array_equal(tree.lookup("nowhere", "nowhere", 0), np.eye(4))
 
 
-def test_circles_and_nonsense_end(tmp_path: Path) -> None:
+def test_cycles_and_invalid_transforms_end_the_search(tmp_path: Path) -> None:
     broken = pose(np.nan)
     tree = tree_of(tmp_path, [("a", "b", pose(1)), ("b", "a", pose(1)), ("a", "c", broken)], {}, [("a", "c")])
     assert tree.lookup("c", "a", 0) is None
     assert tree.lookup("nowhere", "a", 0) is None
 
 
-def test_slashes_of_ros_1_are_no_part_of_a_name(tmp_path: Path) -> None:
+def test_the_leading_slash_of_ros_1_is_removed(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, [("/base", "/eye", pose(2))], {}, [("base", "eye")])
     assert tree.lookup("base", "eye", 0) == pytest.approx(pose(2))

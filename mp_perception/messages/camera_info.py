@@ -1,0 +1,119 @@
+"""sensor_msgs/CameraInfo: intrinsics out of it, into it, and resized.
+
+As in depth_image_proc, the projection matrix P is used, and K where P is empty.  Distortion is not undone: on the raw
+image of a wide lens, x and y of an object are only as accurate as a pinhole model of that lens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.header import Message, NewMessage
+
+Matrix = NDArray[np.float64]
+
+#: Range of a camera matrix, pixels: beyond it, scaling to another image size would overflow or give zero.
+_MAX_VALUE = 1e9
+_MIN_FOCAL_LENGTH = 1e-3
+
+
+def intrinsics_of(info: Message, width: int, height: int) -> CameraIntrinsics:
+    """Camera of an image of width x height pixels; binning and region of interest are taken into account.
+
+    Raises:
+        UserError: a value is not finite or out of range, P and K are empty, or the message describes another size.
+    """
+    values = np.concatenate([info.p, info.k])
+    if not np.isfinite(values).all():
+        raise UserError("P, K: expected finite numbers, found NaN or infinity")
+    if np.abs(values).max() > _MAX_VALUE:
+        raise UserError(f"P, K: expected at most {_MAX_VALUE:g} pixels, found {values[np.abs(values).argmax()]:g}")
+    region_width, region_height = _region_size(info)
+    found_width, found_height = region_width // max(info.binning_x, 1), region_height // max(info.binning_y, 1)
+    if (found_width, found_height) != (width, height):
+        raise UserError(f"size: expected {width}x{height} as the image has, found {found_width}x{found_height}")
+    for matrix in (np.reshape(info.p, (3, 4)), np.reshape(info.k, (3, 3))):
+        if _has_focal_length(matrix):
+            return _region_camera(info, matrix).scaled(width, height)
+    raise UserError(f"P, K: expected a focal length above 0, found {info.p[0]:g} in P and {info.k[0]:g} in K")
+
+
+def camera_info_message(
+    new: NewMessage, intrinsics: CameraIntrinsics, header: Message, stereo_baseline: float = 0.0
+) -> Message:
+    """CameraInfo of a rectified camera: no distortion, no rotation.
+
+    stereo_baseline: for the right camera of a stereo pair, metres from the left camera to this one (ROS stores it as
+    P[0, 3] = -fx * baseline); 0 for the left camera.
+    """
+    fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
+    return new(
+        "sensor_msgs/msg/CameraInfo",
+        header=header,
+        height=intrinsics.height,
+        width=intrinsics.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], dtype=np.float64),
+        r=np.eye(3).ravel(),
+        p=np.array([fx, 0, cx, -fx * stereo_baseline, 0, fy, cy, 0, 0, 0, 1, 0], dtype=np.float64),
+    )
+
+
+def scaled_camera_info(new: NewMessage, info: Message, width: int, height: int, header: Message) -> Message:
+    """CameraInfo of the same view resized to width x height pixels; `info` must have passed `intrinsics_of`.
+
+    Distortion and rectification stay, because they do not depend on the image size; Tx and Ty of P scale with the
+    focal length; binning and region of interest are resolved.
+    """
+    return new(
+        "sensor_msgs/msg/CameraInfo",
+        header=header,
+        width=width,
+        height=height,
+        distortion_model=info.distortion_model,
+        d=info.d,
+        k=_scaled_matrix(info, np.reshape(info.k, (3, 3)), width, height),
+        r=info.r,
+        p=_scaled_matrix(info, np.reshape(info.p, (3, 4)), width, height),
+    )
+
+
+def _has_focal_length(matrix: Matrix) -> bool:
+    """Whether a camera matrix (3, 3) or (3, 4) is set; an empty one holds zeros."""
+    return bool(matrix[0, 0] >= _MIN_FOCAL_LENGTH and matrix[1, 1] >= _MIN_FOCAL_LENGTH)
+
+
+def _region_size(info: Message) -> tuple[int, int]:
+    """Width and height of the part of the sensor that the image shows; a region of 0x0 means the whole sensor."""
+    return info.roi.width or info.width, info.roi.height or info.height
+
+
+def _region_camera(info: Message, matrix: Matrix) -> CameraIntrinsics:
+    """The camera of a sensor matrix (3, 3) or (3, 4), for the region of interest, before binning."""
+    width, height = _region_size(info)
+    try:
+        return CameraIntrinsics(
+            fx=float(matrix[0, 0]),
+            fy=float(matrix[1, 1]),
+            cx=float(matrix[0, 2]) - info.roi.x_offset,
+            cy=float(matrix[1, 2]) - info.roi.y_offset,
+            width=width,
+            height=height,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _scaled_matrix(info: Message, matrix: Matrix, width: int, height: int) -> Matrix:
+    """K or P, flat, for the region of interest resized to width x height; an empty matrix stays empty."""
+    if not _has_focal_length(matrix):
+        return np.zeros(matrix.size, dtype=np.float64)
+    camera = _region_camera(info, matrix)
+    resized = camera.scaled(width, height)
+    scaled: Matrix = matrix * np.array([[resized.fx / camera.fx], [resized.fy / camera.fy], [1.0]])
+    scaled[0, 2], scaled[1, 2] = resized.cx, resized.cy
+    return scaled.ravel()

@@ -1,0 +1,41 @@
+"""Camera images of the node: the encodings that `messages.images` reads, and cv_bridge's for the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mp_perception.errors import UserError
+from mp_perception.messages.images import (
+    CAMERA_ENCODINGS,
+    RgbImage,
+    check_data,
+    check_size,
+    image_to_array,
+    is_compressed,
+    is_depth_image,
+)
+
+
+def camera_image(message: Any, max_pixels: int) -> RgbImage:
+    """RGB image (H, W, 3) of a sensor_msgs/Image or CompressedImage; it may be a view of the message.
+
+    Raises:
+        UserError: as `messages.images.image_to_array`; also an encoding that cv_bridge does not read either.
+    """
+    if is_compressed(message) or message.encoding in CAMERA_ENCODINGS or is_depth_image(message):
+        return image_to_array(message, max_pixels)
+    check_size(message.width, message.height, max_pixels)
+    check_data(message, message.width, message.height)  # a pixel has at least one byte in any encoding
+    try:
+        from cv_bridge import CvBridge  # rarely needed, and not available on some machines
+
+        pixels = np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8"))
+    except Exception as error:  # errors of many kinds
+        raise UserError(
+            f"encoding: expected one of {', '.join(CAMERA_ENCODINGS)}, found {message.encoding[:40]!r}"
+        ) from error
+    if pixels.dtype != np.uint8 or pixels.shape != (message.height, message.width, 3):
+        raise UserError(f"encoding {message.encoding[:40]!r}: cv_bridge does not convert it to RGB")
+    return pixels

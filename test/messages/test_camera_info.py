@@ -1,0 +1,97 @@
+"""CameraInfo: what is read, what is written, what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mp_perception.errors import UserError
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message, intrinsics_of, scaled_camera_info
+from mp_perception.messages.header import Message, NewMessage, new_header
+
+K = [100.0, 0.0, 63.5, 0.0, 110.0, 31.5, 0.0, 0.0, 1.0]
+P = [90.0, 0.0, 60.0, -45.0, 0.0, 95.0, 30.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def info(new: NewMessage, **changes: Any) -> Message:
+    """A CameraInfo; matrices may be lists, roi a dictionary."""
+    fields = {"width": 128, "height": 64, "k": K, "p": P, "d": [], **changes}
+    arrays = {name: np.array(fields.pop(name), dtype=np.float64) for name in ("k", "p", "d")}
+    region = new("sensor_msgs/msg/RegionOfInterest", **fields.pop("roi", {}))
+    return new("sensor_msgs/msg/CameraInfo", **fields, **arrays, roi=region)
+
+
+def test_p_counts_first_and_k_where_p_is_empty(new: NewMessage) -> None:
+    assert intrinsics_of(info(new), 128, 64) == CameraIntrinsics(90, 95, 60, 30, 128, 64)
+    assert intrinsics_of(info(new, p=[0.0] * 12), 128, 64) == CameraIntrinsics(100, 110, 63.5, 31.5, 128, 64)
+
+
+def test_binning_and_region_of_interest(new: NewMessage) -> None:
+    # The image shows the 64x32 sensor pixels from (40, 20) on, two by two in one.
+    region = {"x_offset": 40, "y_offset": 20, "width": 64, "height": 32}
+    camera = intrinsics_of(info(new, roi=region, binning_x=2, binning_y=2), 32, 16)
+    assert (camera.fx, camera.fy) == (45, 47.5)
+    # A ray through the sensor point (60, 30), the middle of its pixel, hits the image at ((60.5 - 40) / 2, ...).
+    np.testing.assert_allclose(camera.project([[0, 0, 1]]), [[10.25, 5.25]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"k": [0.0] * 9, "p": [0.0] * 12}, "focal length above 0, found 0 in P and 0 in K"),
+        ({"k": [math.nan] * 9}, "found NaN or infinity"),
+        ({"p": [math.inf] * 12}, "found NaN or infinity"),
+        ({"width": 64}, "size: expected 128x64 as the image has, found 64x64"),
+        ({"width": 0, "height": 0}, "found 0x0"),
+        ({"binning_x": 2}, "found 64x64"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(new: NewMessage, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        intrinsics_of(info(new, **changes), 128, 64)
+    assert words in str(caught.value)
+
+
+def test_scaling_keeps_rays(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
+    header = new_header(new, "camera", 7)
+    wide = info(new, d=[0.1, 0.2], distortion_model="plumb_bob")
+    scaled = sent(scaled_camera_info(new, wide, 32, 32, header), "sensor_msgs/msg/CameraInfo")
+    assert (scaled.width, scaled.height, scaled.header) == (32, 32, header)
+    assert list(scaled.d) == [0.1, 0.2]
+    assert scaled.distortion_model == "plumb_bob"
+    before, after = intrinsics_of(info(new), 128, 64), intrinsics_of(scaled, 32, 32)
+    points = [[0.5, -0.2, 2.0], [-1.0, 0.4, 3.0]]
+    np.testing.assert_allclose(after.project(points), before.project(points) * [32 / 128, 32 / 64])
+    assert scaled.p[3] == -45 / 4  # Tx is a focal length times the baseline
+    assert scaled.k[0] == 25
+    assert scaled.k[2] == (63.5 + 0.5) / 4 - 0.5
+    assert list(scaled.k[6:]) == [0, 0, 1]
+
+
+def test_scaling_resolves_binning_and_region(new: NewMessage) -> None:
+    region = {"x_offset": 40, "y_offset": 20, "width": 64, "height": 32}
+    part = info(new, roi=region, binning_x=2, binning_y=2)
+    scaled = scaled_camera_info(new, part, 16, 8, new_header(new, "camera", 7))
+    assert scaled.roi == new("sensor_msgs/msg/RegionOfInterest")
+    assert intrinsics_of(scaled, 16, 8) == intrinsics_of(part, 32, 16).scaled(16, 8)
+
+
+def test_an_empty_matrix_stays_empty(new: NewMessage) -> None:
+    assert not np.any(scaled_camera_info(new, info(new, k=[0.0] * 9), 64, 32, new_header(new, "camera", 7)).k)
+
+
+def test_camera_info_of_a_rectified_pair(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
+    camera = CameraIntrinsics(50, 60, 31, 15, 64, 32)
+    message = camera_info_message(new, camera, new_header(new, "right", 7), stereo_baseline=0.5)
+    message = sent(message, "sensor_msgs/msg/CameraInfo")
+    assert list(message.k) == [50, 0, 31, 0, 60, 15, 0, 0, 1]
+    # sensor_msgs/CameraInfo: "Tx = -fx' * B" for the right camera
+    assert list(message.p) == [50, 0, 31, -25, 0, 60, 15, 0, 0, 0, 1, 0]
+    assert list(message.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert (list(message.d), message.distortion_model) == ([0] * 5, "plumb_bob")
+    assert intrinsics_of(message, 64, 32) == camera

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+
+from mp_perception.errors import UserError
+from mp_perception.ros.camera_images import camera_image
+
+
+def image(encoding: str, channels: int, dtype: type) -> tuple[Image, np.ndarray]:
+    pixels = np.random.default_rng(0).integers(0, 200, (4, 6, channels)).astype(dtype)
+    message = Image(height=4, width=6, encoding=encoding, step=pixels.nbytes // 4)
+    message.data.frombytes(pixels.tobytes())
+    return message, pixels
+
+
+def test_an_encoding_of_the_table_is_read() -> None:
+    message, pixels = image("bgr8", 3, np.uint8)
+    np.testing.assert_array_equal(camera_image(message, 1000), pixels[..., ::-1])
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_an_unknown_encoding_is_named_with_or_without_cv_bridge(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing:
+        monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    message, _ = image("rgb565", 3, np.uint8)
+    with pytest.raises(UserError, match=r"expected one of rgb8, bgr8.*found 'rgb565'$"):
+        camera_image(message, 1000)
+
+
+@pytest.mark.parametrize(("encoding", "channels", "dtype"), [("32FC1", 1, np.float32), ("16UC1", 1, np.uint16)])
+def test_a_depth_image_is_not_a_camera_image(encoding: str, channels: int, dtype: type) -> None:
+    with pytest.raises(UserError, match="expected a camera image, found a depth image"):
+        camera_image(image(encoding, channels, dtype)[0], 1000)
+
+
+def test_sizes_are_checked_before_cv_bridge_sees_the_message() -> None:
+    message, _ = image("rgb565", 3, np.uint8)
+    with pytest.raises(UserError, match="max_image_pixels"):
+        camera_image(message, 10)
+    message.height = 1000
+    with pytest.raises(UserError, match=r"^data: expected"):
+        camera_image(message, 100_000)
