@@ -24,7 +24,6 @@ RUNTIME = [
     "rosbags~=0.11.9",
     "scipy~=1.17",
     "typer~=0.29.2",
-    "zstandard~=0.25",
 ]
 TRAINING = [
     "jsonargparse~=4.53",

@@ -17,12 +17,8 @@ from typer.testing import CliRunner
 from mp_perception.bags.kitti_to_bag import write_raw_drive
 from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.reading import BagReader
-<<<<<<< HEAD
-
-from mp_perception.commands.bag.replay_evaluate import warn_of_losses
-=======
 from mp_perception.bags.writing import BagWriter, offered_qos
->>>>>>> bags
+from mp_perception.commands.bag.replay_evaluate import warn_of_losses
 from mp_perception.commands.main import app
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError

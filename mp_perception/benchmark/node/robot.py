@@ -14,11 +14,8 @@ from mp_perception.errors import UserError
 from mp_perception.messages.images import image_message
 from mp_perception.progress import track
 from mp_perception.ros import qos
-<<<<<<< HEAD
-from mp_perception.ros.node_probe import NodeProbe
-=======
 from mp_perception.ros.message_class import new_message
->>>>>>> bags
+from mp_perception.ros.node_probe import NodeProbe
 from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.streets import random_scene
 

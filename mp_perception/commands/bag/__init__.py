@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """`mp_perception bag ...`: create, inspect, evaluate and render bags; one file per group of commands."""
-=======
-"""`mp_perception bag ...`: convert data sets to bags, list, evaluate and render bags; a file per group of commands."""
->>>>>>> bags
 
 from __future__ import annotations
 
@@ -11,11 +7,7 @@ import typer
 from mp_perception.commands.bag import evaluate, info, making, render, replay_evaluate
 
 app = typer.Typer(
-<<<<<<< HEAD
     help="Create rosbag2 recordings with ground truth; inspect, evaluate and render any rosbag2.",
-=======
-    help="Convert data sets to rosbag2 with ground truth; list, evaluate and render any rosbag2.",
->>>>>>> bags
     no_args_is_help=True,
 )
 app.command("from-kitti-raw")(making.from_kitti_raw)
