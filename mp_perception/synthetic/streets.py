@@ -23,8 +23,7 @@ def random_scene(seed: int, duration: float = 0.0) -> Scene:
     generator = np.random.default_rng(seed)
     light, road = _random_light(generator), _random_road(generator)
     own_lane = road.drivable - road.lane_width / 2 if road.lanes > 1 else 0.0
-    speed = generator.uniform(5.0, 10.0) if duration > 0 else 0.0
-    camera = Motion(own_lane, 0.0, speed_z=speed, heading=generator.normal(0, 0.02))
+    camera = Motion(own_lane, 0.0, 0.0, generator.uniform(5.0, 10.0) * (duration > 0), generator.normal(0, 0.02))
     traffic = _Traffic(generator, road, camera, duration)
     traffic.park_vehicles()
     traffic.add_moving_vehicles()

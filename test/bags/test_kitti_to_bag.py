@@ -162,7 +162,7 @@ def test_bag_commands_need_neither_torch_nor_ros(make_raw_drive: MakeDrive, tmp_
 
 
 def test_a_drawn_drive_is_not_taken_for_one_of_kittis(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
-    drawn = write_synthetic_drive(tmp_path / "raw", 2, seed=5, camera=camera_of_size(320, 96)).folder
+    drawn = write_synthetic_drive(tmp_path / "raw", 2, seed=5, camera=camera_of_size(320, 96))
     assert drawn.parent.name == SYNTHETIC_DATE
     write_raw_drive(RawDrive(drawn), tmp_path / "bag")
     (said,) = decoded(tmp_path / "bag")["/ground_truth/depth/description"]

@@ -35,7 +35,7 @@ NUM_FRAMES = 3
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("street")
     written = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(320, 96))
-    write_raw_drive(RawDrive(written.folder), folder / "bag")
+    write_raw_drive(RawDrive(written), folder / "bag")
     return folder / "bag"
 
 
