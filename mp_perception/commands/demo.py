@@ -1,16 +1,16 @@
-"""`mp_perception demo`: a drive through the real node, over real DDS, with pictures to look at."""
+"""`mp_perception demo`: a drive through the real node, over real DDS, with a video of the results."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mp_perception.commands.network_options import Weights, split_weights
 
-if TYPE_CHECKING:
-    from mp_perception.data.kitti.raw import RawDrive
+#: Folder of the synthetic drive below the output folder.
+_KEPT = "synthetic_drive"
 
 #: All outputs of the node but the point cloud, which is off by default.
 _OUTPUTS = (
@@ -27,19 +27,21 @@ _OUTPUTS = (
 
 def demo(
     drive: Annotated[
-        Path | None, typer.Option(help="A KITTI raw drive (..._sync folder); without it a synthetic one is made.")
+        Path | None, typer.Option(help="A KITTI raw drive (..._sync folder). Default: a synthetic drive.")
     ] = None,
     weights: Weights = "mobilenet_v2",
-    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
-        "demo_output"
-    ),
-    frames: Annotated[int, typer.Option(min=2, max=5000, help="Length of the synthetic drive, frames at 10 Hz.")] = 60,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results. The results of an earlier demo are replaced.")
+    ] = Path("demo_output"),
+    frames: Annotated[int, typer.Option(min=2, max=5000, help="Frames of the synthetic drive, at 10 Hz.")] = 60,
 ) -> None:
-    """Play a drive through the node and show what comes out.
+    """Play a drive through the node and show the results.
 
-    Writes a bag, starts node, recorder and replay as separate processes that talk over DDS, and leaves in the output
-    folder: overlay.mp4, frames/ (overlays), depth/ (16-bit PNG, metres x 256), recording/ (a rosbag2 of every output),
-    logs/ and summary.json (frames sent, processed, overwritten, stale; latency by stage; rate; weights).
+    Writes a bag, starts node, recorder and replay as separate processes that communicate over DDS, and leaves in the
+    output folder: overlay.mp4, frames/ (overlays), depth/ (16-bit PNG, metres x 256), recording/ (a rosbag2 of all
+    outputs), logs/ and summary.json (frames sent, processed, overwritten, stale; latency by stage; rate; weights).
+
+    The synthetic drive is rendered once and kept in the output folder, in synthetic_drive/, for the next demo.
 
     Example: mp_perception demo --drive 2011_09_26/2011_09_26_drive_0005_sync
     """
@@ -54,7 +56,7 @@ def demo(
     parameters, _ = network_parameters(*split_weights(weights))
     empty_folder(out, drive)
     if source is None:
-        source = _synthetic_drive(out / "synthetic_drive", frames)
+        source = RawDrive(synthetic_drive(out / _KEPT, frames))
     session = ReplaySession(
         bag=out / "drive_bag",
         image_topic=image_topic(2),
@@ -73,39 +75,68 @@ def demo(
     _print_summary(summary)
     console.print(f"look at {out / 'overlay.mp4'}", soft_wrap=True)
     if summary["network"]["weights"] == "untrained":
-        console.print("The weights are untrained: boxes and depth mean nothing yet.", style="yellow")
+        console.print("The weights are untrained: boxes and depth are meaningless.", style="yellow")
 
 
-def _synthetic_drive(folder: Path, num_frames: int) -> RawDrive:
-    from mp_perception.data.kitti.raw import RawDrive
+def synthetic_drive(folder: Path, num_frames: int) -> Path:
+    """A drive of the demo's street, rendered unless an earlier demo left the same one in the folder.
+
+    Each drive is in a folder of its own, whose name depends on the number of frames and on the renderer's source; all
+    other drives are deleted.  Returns the drive's folder (..._sync).
+    """
+    from hashlib import sha256
+
+    from mp_perception import synthetic
+    from mp_perception.files import make_folder
     from mp_perception.machine import available_cores
     from mp_perception.synthetic.drive import write_raw_drive
 
-    return RawDrive(write_raw_drive(folder, num_frames, seed=8, workers=available_cores()))
+    sources = sorted(Path(synthetic.__path__[0]).glob("*.py"))
+    renderer = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    kept = folder / f"{num_frames}_frames_{renderer}"
+    make_folder(folder)
+    for other in folder.iterdir():
+        if other != kept:
+            _delete(other)
+    if kept.is_dir():
+        return next(kept.glob("*/*_sync"))
+    return write_raw_drive(kept, num_frames, seed=8, workers=available_cores())
 
 
 def empty_folder(folder: Path, drive: Path | None) -> None:
-    """Make the output folder, or empty the one of an earlier demo; anything else in the way is the user's.
+    """Make the output folder, or delete the results of an earlier demo in it, except its synthetic drive.
 
-    drive: what is played, which must stay.  Raises UserError, and changes nothing, if that is not possible.
+    drive: what is played, which must remain.
+
+    Raises:
+        UserError: the folder holds something else, or the drive.  Nothing has been changed then.
     """
-    import shutil
-
     from mp_perception.errors import UserError
     from mp_perception.files import make_folder
 
-    first = {"synthetic_drive", "drive_bag"}
+    first = {_KEPT, "drive_bag"}
     known = first | {"recording", "logs", "frames", "depth", "overlay.mp4", "summary.json"}
     if drive is not None and folder.resolve() in (drive.resolve(), *drive.resolve().parents):
         raise UserError(f"{folder}: expected a folder that does not hold the drive {drive}")
-    if folder.is_dir():
-        found = sorted(entry.name for entry in folder.iterdir())
-        # Folders with frames and depth are not only made here; one of the first is in every demo's.
-        foreign = [name for name in found if name not in known] or ([] if first & {*found} else found)
-        if foreign:
-            raise UserError(f"{folder}: expected no folder or an earlier demo's, found '{foreign[0]}' in it")
-        shutil.rmtree(folder)
     make_folder(folder)
+    found = sorted(folder.iterdir())
+    names = [entry.name for entry in found]
+    # Other programs make folders named frames and depth too; only a demo makes one of the first names.
+    foreign = [name for name in names if name not in known] or ([] if first & {*names} else names)
+    if foreign:
+        raise UserError(f"{folder}: expected no folder or an earlier demo's, found '{foreign[0]}' in it")
+    for entry in found:
+        if entry.name != _KEPT:
+            _delete(entry)
+
+
+def _delete(path: Path) -> None:
+    import shutil
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None:

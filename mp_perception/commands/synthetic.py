@@ -1,4 +1,4 @@
-"""`mp_perception synthetic`: streets with exact depth and boxes, in KITTI's layouts."""
+"""`mp_perception synthetic`: synthetic scenes with exact depth, boxes and sky, in KITTI's layouts."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from mp_perception.commands.network_options import Workers
 
 
 class Layout(StrEnum):
-    """How the data lie on disk."""
+    """How the data are arranged on disk."""
 
     raw = "raw"
     object = "object"
 
 
 def synthetic(
-    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist or be empty.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write. It must not exist, or be empty.")],
     layout: Annotated[
-        Layout, typer.Option(help="raw: one drive at 10 Hz. object: every frame another street, for training.")
+        Layout, typer.Option(help="raw: one drive at 10 Hz. object: each frame shows another street, for training.")
     ] = Layout.raw,
     frames: Annotated[int, typer.Option(min=1, max=100_000, help="Number of frames.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
-    size: Annotated[str, typer.Option(help="Image size WIDTHxHEIGHT, pixels; KITTI's field of view.")] = "1242x375",
+    size: Annotated[
+        str, typer.Option(help="Image size WIDTHxHEIGHT, pixels, with KITTI's field of view.")
+    ] = "1242x375",
     workers: Workers = 0,
 ) -> None:
-    """Make street scenes with exact depth, boxes and laser scans.
+    """Render synthetic street scenes with exact depth, boxes, sky masks and point clouds.
 
-    Cars, vans, trucks, pedestrians and cyclists in streets with houses and trees, by sun, cloud, fog and rain, seen by
+    The scenes show cars, vans, pedestrians and cyclists between houses and trees, in sun, clouds and fog, through
     KITTI's camera.
 
-    raw writes OUT/2026_01_01/ (calibration, 2026_01_01_drive_NNNN_sync with image_02, velodyne_points and label_02)
-    and OUT/depth/train/<drive>/proj_depth (16-bit PNG, metres x 256). object writes OUT/training/ (image_2, label_2,
-    calib, velodyne, depth_2) and OUT/ImageSets/train.txt.
+    raw writes OUT/2026_01_01/ (calibration, 2026_01_01_drive_NNNN_sync with image_02, velodyne_points, label_02 and
+    sky_02) and OUT/depth/train/<drive>/proj_depth (16-bit PNG, metres x 256). object writes OUT/training/ (image_2,
+    label_2, calib, velodyne, depth_2, sky_2) and OUT/ImageSets/train.txt. Sky masks are 1-bit PNG, white for sky.
 
     Example: mp_perception synthetic street --frames 60
     """

@@ -24,6 +24,7 @@ from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.data.parallel_files import make_missing
 from mp_perception.files import complete_folder
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.synthetic.raster import NEAR
 from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.sensors import (
     CAMERA_SHIFTS,
@@ -42,12 +43,6 @@ MIN_LABEL_HEIGHT = 10
 #: Classes whose box is that around their 3D box.  In KITTI's training frames the box of a Cyclist has the width of that
 #: one (ratio 1.02), and that of a Pedestrian .39 of its height; around the visible silhouette it would be .33.
 PEOPLE = ("Pedestrian", "Cyclist")
-
-#: Depth of the farthest point in a KITTI depth map, metres.
-_MAX_STORED_DEPTH = 255.99
-
-#: Boxes with a corner nearer than this, metres, are not projected.
-_NEAREST_CORNER = 0.5
 
 
 def write_raw_drive(
@@ -126,7 +121,7 @@ def annotated(label: ObjectLabel, camera: CameraIntrinsics) -> ObjectLabel:
 def _projected_box(box: Box3D, camera: CameraIntrinsics) -> tuple[float, float, float, float] | None:
     """The 2D box around the projected corners of a 3D box; None where a corner is too near."""
     corners = box_corners(box) + CAMERA_SHIFTS[2]
-    if corners[:, 2].min() < _NEAREST_CORNER:
+    if corners[:, 2].min() < NEAR:
         return None
     points = np.clip(camera.project(corners), 0, (camera.width, camera.height))
     (x1, y1), (x2, y2) = points.min(axis=0), points.max(axis=0)
@@ -169,7 +164,8 @@ def _write_frames(
 def _write_frame(files: _Folders, name: str, moment: _Moment, camera: CameraIntrinsics) -> None:
     frame = render(_scene(moment.seed, moment.duration), camera, moment.time)
     (files.images / f"{name}.png").write_bytes(_encode_png(frame.image[..., ::-1], cv2.IMWRITE_PNG_COMPRESSION))
-    stored_depth = np.where(frame.depth < _MAX_STORED_DEPTH, frame.depth, np.nan)
+    # The format ends at 256 m: points that are farther are unknown in the file.
+    stored_depth = np.where(frame.depth < 255.99, frame.depth, np.nan)
     (files.depth / f"{name}.png").write_bytes(encode_depth_png(stored_depth))
     (files.sky / f"{name}.png").write_bytes(_encode_png(frame.sky.astype(np.uint8) * 255, cv2.IMWRITE_PNG_BILEVEL))
     write_labels(files.labels / f"{name}.txt", [annotated(label, camera) for label in frame.labels])

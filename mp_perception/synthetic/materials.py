@@ -13,9 +13,6 @@ from mp_perception.synthetic.scene import CAMERA_HEIGHT, Light, Road
 from mp_perception.synthetic.shadows import ShadowMap
 from mp_perception.synthetic.shapes import Floats, Kind, Material, Model
 
-#: Width of the kerb stones, metres.
-_KERB = 0.16
-
 
 def shape_color(
     model: Model, shape: NDArray[Any], points: Floats, rays: Floats, shadows: ShadowMap, light: Light
@@ -144,9 +141,10 @@ def ground_reflectance(road: Road, points: Floats, depth: Floats) -> Floats:
     border = np.abs(x) - road.half_width
     is_joint = (np.mod(z, 0.5) < 0.018) | (np.mod(border, 0.5) < 0.018)
     slabs = 0.245 * np.where(is_joint, 1 - 0.45 * np.exp(-depth / 20), 1.0)
-    grey = np.where(border < 0, _asphalt(road, x, z), np.where(border < _KERB, 0.30, slabs)) * grain * patches
+    # Between road and footway are kerb stones of 16 cm.
+    grey = np.where(border < 0, _asphalt(road, x, z), np.where(border < 0.16, 0.30, slabs)) * grain * patches
     tint = np.array([1.1, 1.0, 0.9] if road.seed % 3 else [1.2, 0.95, 0.85], dtype=np.float32)
-    color = grey[:, None] * np.where((border < _KERB)[:, None], np.float32(1), tint)
+    color = grey[:, None] * np.where((border < 0.16)[:, None], np.float32(1), tint)
     lawn = np.flatnonzero(border > road.footway)
     blades = (noise(1, x[lawn] * 40, z[lawn] * 40) - 0.5) * np.exp(-depth[lawn] / 25)
     color[lawn] = ((1.5 * patches[lawn] - 0.5) * (1 + blades))[:, None] * np.array([0.085, 0.125, 0.03])

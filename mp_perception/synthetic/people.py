@@ -132,8 +132,8 @@ def _riding_posture(crank: float) -> _Posture:
     knees, ankles = circle @ [[0.034, 0.030], [0.080, 0.066]], circle * 0.097
     return _Posture(
         hips=np.array([-0.137, 0.0, 0.606]),
-        chest=np.array([-0.037, 0.0, 0.857]),
-        head=np.array([0.013, 0.0, 1.022]),
+        chest=np.array([-0.010, 0.0, 0.843]),
+        head=np.array([0.035, 0.0, 1.003]),
         elbows=np.array([0.052, 0.0, 0.731]) + 0.150 * _LEFT_AND_RIGHT,
         hands=np.array([0.131, 0.0, 0.583]) + 0.154 * _LEFT_AND_RIGHT,
         knees=np.stack([knees[:, 0] + 0.012, none, knees[:, 1] + 0.425], axis=1) + 0.045 * _LEFT_AND_RIGHT,

@@ -82,7 +82,7 @@ def trace(model: Model, camera: CameraIntrinsics, group: Integers) -> Surfaces:
 
 
 class _RayCaster:
-    """Intersections of the rays (x, y, 1) with the shapes of a model, all coefficients prepared."""
+    """Intersections of the rays (x, y, 1) with the shapes of a model."""
 
     def __init__(self, model: Model) -> None:
         self.model = model

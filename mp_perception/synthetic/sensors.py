@@ -12,14 +12,10 @@ from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame
 from mp_perception.synthetic.shapes import Floats
 
 #: Rectified camera 0 to rectified cameras 0..3, metres: cameras 0 and 1 are grey, 2 and 3 colour (as KITTI's car).
-CAMERA_SHIFTS = np.array(
-    [[0.0, 0.0, 0.0], [-0.5372, 0.0, 0.0], [0.0598, -0.0004, 0.0027], [-0.4731, 0.0024, 0.0027]], dtype=np.float64
-)
+CAMERA_SHIFTS = np.array([[0.0, 0.0, 0.0], [-0.5372, 0.0, 0.0], [0.0598, -0.0004, 0.0027], [-0.4731, 0.0024, 0.0027]])
 
 #: Lidar (x forward, y left, z up) to camera 0, (3, 4); the lidar is 27 cm behind and 8 cm above it.
-VELO_TO_CAMERA = np.array(
-    [[0.0, -1.0, 0.0, -0.0041], [0.0, 0.0, -1.0, -0.0763], [1.0, 0.0, 0.0, -0.2718]], dtype=np.float64
-)
+VELO_TO_CAMERA = np.array([[0.0, -1.0, 0.0, -0.0041], [0.0, 0.0, -1.0, -0.0763], [1.0, 0.0, 0.0, -0.2718]])
 
 #: Elevations of the 64 beams of a Velodyne HDL-64E, degrees, the angle between two shots of a beam, and its range.
 BEAMS = np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace(-8.83, -24.33, 32)])

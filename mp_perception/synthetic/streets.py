@@ -17,17 +17,13 @@ from mp_perception.synthetic.vehicles import random_vehicle
 #: Length of the street ahead of the camera's last position, metres.
 _VIEW = 110.0
 
-#: Seconds between the times at which actors are kept apart.
-_STEP = 0.5
-
 
 def random_scene(seed: int, duration: float = 0.0) -> Scene:
     """A street whose actors do not touch each other or the camera's car from time 0 to duration, seconds."""
     generator = np.random.default_rng(seed)
     light, road = _random_light(generator), _random_road(generator)
     own_lane = road.drivable - road.lane_width / 2 if road.lanes > 1 else 0.0
-    speed = generator.uniform(5.0, 10.0) if duration > 0 else 0.0
-    camera = Motion(own_lane, 0.0, speed_z=speed, heading=generator.normal(0, 0.02))
+    camera = Motion(own_lane, 0.0, 0.0, generator.uniform(5.0, 10.0) * (duration > 0), generator.normal(0, 0.02))
     traffic = _Traffic(generator, road, camera, duration)
     traffic.park_vehicles()
     traffic.add_moving_vehicles()
@@ -78,7 +74,8 @@ class _Traffic:
         self._duration = duration
         self._speed = camera.speed_z
         self._travelled = camera.speed_z * duration
-        self._times = np.arange(0.0, duration + _STEP, _STEP).tolist() if duration > 0 else [0.0]
+        # Every half second; actors do not touch at these times.
+        self._times = np.linspace(0.0, duration, int(np.ceil(duration * 2)) + 1).tolist()
         # Positions (T, 2) and half extents (2,) along x and z; the first are those of the camera's car.
         self._occupied = [(self._positions(camera), np.array([1.0, 3.0]))]
 
@@ -141,7 +138,7 @@ class _Traffic:
     def add_pedestrians(self) -> None:
         """Groups on the footways, walking or standing, and pedestrians who cross the road."""
         generator, road = self._generator, self._road
-        for _ in range(generator.poisson(4.0 * generator.choice([0.5, 1.0, 2.2]) * (1 + self._travelled / 70))):
+        for _ in range(generator.poisson(5.0 * generator.choice([0.5, 1.0, 2.2]) * (1 + self._travelled / 70))):
             side, direction = generator.choice([-1, 1], size=2)
             distance = road.half_width + generator.uniform(0.75, max(road.footway - 0.3, 0.8))
             speed = direction * generator.uniform(0.9, 1.6) * (generator.random() > 0.25)

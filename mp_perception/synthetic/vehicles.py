@@ -56,9 +56,8 @@ def random_vehicle(generator: np.random.Generator) -> tuple[str, Model]:
     """A Car or, less often, a Van, in KITTI's sizes (means 1.53 x 1.63 x 3.88 m and 2.21 x 1.90 x 5.08 m)."""
     if generator.random() < 0.15:
         return "Van", _passenger_vehicle(generator, _VAN, has_rear_windows=bool(generator.random() < 0.5))
-    return "Car", _passenger_vehicle(
-        generator, _CARS[generator.choice(4, p=[0.2, 0.2, 0.5, 0.1])], has_rear_windows=True
-    )
+    body = _CARS[generator.choice(4, p=[0.2, 0.2, 0.5, 0.1])]
+    return "Car", _passenger_vehicle(generator, body, has_rear_windows=True)
 
 
 def _passenger_vehicle(generator: np.random.Generator, body: _Body, has_rear_windows: bool) -> Model:
@@ -91,11 +90,13 @@ def _passenger_vehicle(generator: np.random.Generator, body: _Body, has_rear_win
         _panel(builder, faces[1], u, (0.5, 1.0), _HEADLAMP)
         _panel(builder, faces[6], u, (0.0, 0.55), _TAIL_LAMP)
     radius = 0.33 if height > 1.6 else 0.30
-    for left in (half, -half):
-        builder.ellipsoid((bonnet - 0.22, left, belt + 0.05), (0.06, 0.09, 0.07), paint)
+    for side in (1, -1):
+        builder.ellipsoid((bonnet - 0.22, side * half, belt + 0.05), (0.06, 0.09, 0.07), paint)
         for axle in (front - 0.195 * length, -front + 0.185 * length):
-            builder.disc((axle, left + np.sign(left) * 0.003, radius + 0.06), (0, 1, 0), radius + 0.055, _BLACK)
-            _wheel(builder, axle, left, radius)
+            inside, outside = ((axle, side * (half + beyond), radius) for beyond in (-0.25, 0.012))
+            builder.cone(inside, outside, (radius, radius), _BLACK)
+            builder.disc((axle, side * (half + 0.003), radius + 0.06), (0, 1, 0), radius + 0.055, _BLACK)
+            builder.disc(outside, (0, 1, 0), radius * 0.66, _RIM)
     return builder.build()
 
 
@@ -127,18 +128,23 @@ def _bevelled_prism(
 
 def _cabin(builder: ModelBuilder, base: Floats, roof: Floats, paint: Surface, has_rear_windows: bool) -> None:
     """Walls and windows between base and roof, each (front, rear, up, half width)."""
-    lower, upper = (np.array([(x0, -y, z), (x0, y, z), (x1, y, z), (x1, -y, z)]) for x0, x1, z, y in (base, roof))
-    builder.polygon(upper, paint)
+    (x0, x1, z, y), (roof_x0, roof_x1, roof_z, roof_y) = base, roof
+    screen = [(0.06, 0.94)]
     side_windows = [(0.08, 0.40), (0.44, 0.70), (0.74, 0.92)] if has_rear_windows else [(0.08, 0.28)]
-    windows = ([(0.06, 0.94)], side_windows, [(0.06, 0.94)] if has_rear_windows else [], side_windows)
-    for number, panes in enumerate(windows):
-        corners = [number, (number + 1) % 4]
-        # The second side runs from the rear to the front.
-        start, stop = corners if number < 3 else corners[::-1]
-        wall = np.array([lower[start], lower[stop], upper[stop], upper[start]])
+    front = [(x0, -y, z), (x0, y, z), (roof_x0, roof_y, roof_z), (roof_x0, -roof_y, roof_z)]
+    rear = [(x1, -y, z), (x1, y, z), (roof_x1, roof_y, roof_z), (roof_x1, -roof_y, roof_z)]
+    left = [front[1], rear[1], rear[2], front[2]]
+    right = [front[0], rear[0], rear[3], front[3]]
+    builder.polygon([*front[2:], *rear[:1:-1]], paint)
+    for wall, panes in (
+        (front, screen),
+        (rear, screen * has_rear_windows),
+        (left, side_windows),
+        (right, side_windows),
+    ):
         builder.polygon(wall, paint)
         for pane in panes:
-            _panel(builder, wall, pane, (0.08, 0.88), _GLASS)
+            _panel(builder, np.array(wall), pane, (0.08, 0.88), _GLASS)
 
 
 def _panel(
@@ -155,11 +161,3 @@ def _panel(
     normal *= 0.006 / np.sqrt(normal @ normal)
     outwards = normal if normal @ (face.mean(axis=0) - (0.0, 0.0, 0.6)) > 0 else -normal
     builder.polygon(corners + outwards, surface)
-
-
-def _wheel(builder: ModelBuilder, axle: float, left: float, radius: float) -> None:
-    """A tyre and its rim, whose outer side is at `left`."""
-    side = np.sign(left)
-    builder.cone((axle, left - side * 0.25, radius), (axle, left + side * 0.012, radius), (radius, radius), _BLACK)
-    builder.disc((axle, left + side * 0.010, radius), (0, 1, 0), radius, _BLACK)
-    builder.disc((axle, left + side * 0.014, radius), (0, 1, 0), radius * 0.66, _RIM)

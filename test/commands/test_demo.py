@@ -1,22 +1,28 @@
-"""Where `mp_perception demo` may write: nothing that is not an earlier demo's is touched."""
+"""What `mp_perception demo` may delete, what it keeps, and what it says of bad input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from mp_perception.commands.demo import empty_folder
+from mp_perception.commands.demo import empty_folder, synthetic_drive
+from mp_perception.commands.main import app
+from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
 
 
-def test_an_earlier_demo_is_replaced_and_a_new_folder_made(tmp_path: Path) -> None:
-    for name in ("drive_bag", "frames"):
+def test_results_of_an_earlier_demo_are_deleted_but_not_its_synthetic_drive(tmp_path: Path) -> None:
+    for name in ("synthetic_drive/drive", "drive_bag/bag", "frames"):
         (tmp_path / "demo" / name).mkdir(parents=True)
+    (tmp_path / "demo" / "overlay.mp4").touch()
     (tmp_path / "empty").mkdir()
     for name in ("demo", "empty", "below/new"):
         empty_folder(tmp_path / name, None)
-        assert list((tmp_path / name).iterdir()) == []
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["synthetic_drive"]
+    assert (tmp_path / "demo" / "synthetic_drive" / "drive").is_dir()
+    assert list((tmp_path / "empty").iterdir()) == list((tmp_path / "below" / "new").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,7 @@ def test_an_earlier_demo_is_replaced_and_a_new_folder_made(tmp_path: Path) -> No
         (("synthetic_drive/2026_01_01/2026_01_01_drive_0008_sync",), "expected a folder that does not hold the drive"),
     ],
 )
-def test_what_is_the_users_stays(tmp_path: Path, taken: tuple[str, ...], message: str) -> None:
+def test_files_of_the_user_remain(tmp_path: Path, taken: tuple[str, ...], message: str) -> None:
     out = tmp_path / "out"
     for name in taken:
         (out / name).mkdir(parents=True)
@@ -37,8 +43,35 @@ def test_what_is_the_users_stays(tmp_path: Path, taken: tuple[str, ...], message
     assert all((out / name).is_dir() for name in taken)
 
 
-def test_a_file_in_the_way_is_said_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(UserError, match="out: cannot be created: File exists$"):
-        empty_folder(tmp_path / "out", None)
-    assert (tmp_path / "out").read_text() == "mine"
+def test_the_synthetic_drive_is_rendered_once(tmp_path: Path) -> None:
+    (tmp_path / "60_frames_of_an_earlier_renderer").mkdir()
+    rendered = synthetic_drive(tmp_path, 2)
+    assert len(RawDrive(rendered).frames) == 2
+    assert len(list(tmp_path.iterdir())) == 1
+    (rendered / "seen").touch()
+    assert synthetic_drive(tmp_path, 2) == rendered
+    assert (rendered / "seen").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--drive", "nowhere"], "nowhere"),
+        (["--weights", "no.safetensors"], "no.safetensors: no such weights file"),
+        (["--out", "mine"], "mine: expected no folder or an earlier demo's, found 'thesis.txt' in it"),
+        (["--out", "file"], "file: cannot be created: File exists"),
+    ],
+)
+def test_bad_input_is_an_error_of_one_line_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    error = CliRunner().invoke(app, ["demo", "--frames", "2", *arguments]).exception
+    assert isinstance(error, UserError)
+    assert message in str(error)
+    assert "\n" not in str(error)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -85,22 +85,3 @@ def test_no_process_is_left_behind(finished):
                 assert str(out).encode() not in file.read()
         except (FileNotFoundError, ProcessLookupError):
             continue
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--drive", "nowhere"], "nowhere"),
-        (["--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["--out", "mine"], "mine: expected no folder or an earlier demo's, found 'thesis.txt' in it"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path, dds_environment, arguments, message):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    done = demo("--frames", 2, *arguments, cwd=tmp_path, environment=dds_environment)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "demo_output").exists()
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
