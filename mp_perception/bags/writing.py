@@ -48,7 +48,7 @@ class BagWriter:
     path: the bag's folder, which must not exist.  storage: mcap or sqlite3.
     Raises UserError if the target exists, its parent is no folder, or the disk fails.
 
-    Example:
+    Examples:
         with BagWriter(Path("street")) as bag:
             bag.add_topic("/image", "sensor_msgs/msg/Image")
             bag.write("/image", stamp_ns, image_message(image, "rgb8", "camera", stamp_ns))

@@ -34,10 +34,11 @@ class PredictionSettings:
 
     Attributes:
         score_threshold: minimum score, 0..1; None for that of the checkpoint.
-        nms_iou_threshold: 0..1.
-        max_detections: >= 1.
+        nms_iou_threshold: intersection over union for non-maximum suppression, 0..1.
+        max_detections: maximum number of detections, at least 1.
         classes: names of the classes to report; None for all.
-        min_depth, max_depth: metres, depth outside is invalid; None for the range of the network.
+        min_depth: metres, smaller depth is invalid; None for the minimum of the network.
+        max_depth: metres, larger depth is invalid; None for the maximum of the network.
         object_depth_statistic: a name in STATISTICS.
         focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
     """
@@ -56,10 +57,11 @@ class Predictor:
     """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
     Attributes:
-        runtime: runs the network.
-        weights_path, weights_sha256: of the weights file; None if the network is untrained.
+        runtime: the engine that runs the network.
+        weights_path: the weights file; None if the network is untrained.
+        weights_sha256: hash of the weights file; None if the network is untrained.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> predictor = Predictor.load("mobilenet_v2", num_threads=1)
         >>> prediction = predictor.predict(np.zeros((375, 1242, 3), np.uint8))
