@@ -20,7 +20,7 @@ demo: environment  ## run a drive through the node over DDS into demo_output (DR
 	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # Tests that talk over DDS run one at a time. Every group runs, also after a failure in the one before.
-test: environment  ## run the tests of five minutes, those without DDS in JOBS= processes
+test: environment  ## run all tests but the extended ones, those without DDS in JOBS= processes
 	@failed=0; \
 	.venv/bin/python -m pytest -m "not dds and not extended" --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10 || failed=1; \
 	.venv/bin/python -m pytest -m "dds and not extended" --durations=10 || failed=1; \

@@ -31,7 +31,7 @@ _COLORS = {
 def class_color(name: str) -> tuple[int, int, int]:
     """RGB colour 0..255 of a class; for other classes a colour computed from the name.
 
-    Example:
+    Examples:
         >>> class_color("Car")
         (66, 165, 245)
     """

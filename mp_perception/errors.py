@@ -16,7 +16,7 @@ class UserError(Exception):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not one of the known names of its kind.
 
-    Example:
+    Examples:
         >>> unknown_name("decoder", "u-net", ["bilinear", "unet"])
         UserError("unknown decoder 'u-net': expected one of bilinear, unet")
     """
@@ -26,7 +26,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 def one_line(error: BaseException) -> str:
     """The text of a library's error without line breaks; the name of its type where it has no text.
 
-    Example:
+    Examples:
         >>> one_line(ValueError("bad header\\n  at byte 3"))
         'bad header at byte 3'
     """

@@ -28,14 +28,17 @@ class CameraIntrinsics:
     """Pinhole camera without distortion.
 
     Attributes:
-        fx, fy: Focal lengths, pixels (> 0).
-        cx, cy: Principal point, pixels; the centre of the top-left pixel is (0, 0), as in ROS and OpenCV.
-        width, height: Image size, pixels (> 0).
+        fx: horizontal focal length, pixels (> 0).
+        fy: vertical focal length, pixels (> 0).
+        cx: column of the principal point, pixels; the centre of the top-left pixel is (0, 0), as in ROS and OpenCV.
+        cy: row of the principal point, pixels.
+        width: image width, pixels (> 0).
+        height: image height, pixels (> 0).
 
     Raises:
-        ValueError: A value is not finite, or a size or focal length is not positive.
+        ValueError: a value is not finite, or a size or focal length is not positive.
 
-    Example:
+    Examples:
         >>> camera = CameraIntrinsics(fx=700, fy=700, cx=599.5, cy=179.5, width=1200, height=360)
         >>> camera.project([[2.0, 0.0, 10.0]])
         array([[740., 180.]])
@@ -59,7 +62,7 @@ class CameraIntrinsics:
     def scaled(self, width: int, height: int) -> CameraIntrinsics:
         """The same camera after its image was resized to width x height pixels.
 
-        Example:
+        Examples:
             >>> CameraIntrinsics(700, 700, 599.5, 179.5, 1200, 360).scaled(600, 180)
             CameraIntrinsics(fx=350.0, fy=350.0, cx=299.5, cy=89.5, width=600, height=180)
         """
@@ -126,7 +129,7 @@ def box_intersections(first: Floats, second: Floats) -> Floats:
 def box_iou(first: Floats, second: Floats) -> Floats:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x1 y1 x2 y2; 0 if both are empty.
 
-    Example:
+    Examples:
         >>> box_iou(np.array([[0.0, 0.0, 10.0, 10.0]]), np.array([[5.0, 0.0, 15.0, 10.0], [20.0, 0.0, 30.0, 10.0]]))
         array([[0.33333333, 0.        ]])
     """
@@ -149,7 +152,7 @@ def box_centres(boxes: Floats) -> Floats:
 def letterbox_size(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:
     """The largest size (height, width) with the image's aspect ratio that fits into the network's input.
 
-    Example:
+    Examples:
         >>> letterbox_size(image_size=(375, 1242), input_size=(192, 640))
         (192, 636)
     """

@@ -28,9 +28,9 @@ class Detections:
         valid_share: (N,) float32, fraction of the box's core with valid depth.
         position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
             and y are NaN without intrinsics.
-        class_names: The network's classes, without the background.
+        class_names: the network's classes, without the background.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> detections = Detections(
         ...     boxes=np.array([[10, 20, 50, 60], [30, 30, 90, 70]], np.float32),
@@ -74,10 +74,10 @@ class Prediction:
     """Objects and depth of one image.
 
     Attributes:
-        detections: The objects.
+        detections: the objects.
         network_depth: (h, w) float32 metres at the network's resolution, cropped to the image; NaN where invalid.
         image_size: (height, width) of the input image, pixels.
-        timings: Milliseconds by stage ("preprocess", "inference", "postprocess").
+        timings: milliseconds by stage ("preprocess", "inference", "postprocess").
     """
 
     detections: Detections

@@ -11,7 +11,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 FILES = sorted(path for path in (CHECKOUT / "mp_perception").rglob("*.py") if ">>> " in path.read_text())
 #: Modules of the public interface whose pages (docs/api) show examples.
-PUBLIC = ("geometry", "prediction")
+PUBLIC = ("geometry", "prediction", "inference/predictor")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

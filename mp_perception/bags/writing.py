@@ -56,7 +56,7 @@ class BagWriter:
     path: a new or empty folder, or a file that ends in .mcap, which is replaced.  storage: mcap or sqlite3.
     Raises UserError if the bag cannot be written or the disk fails.
 
-    Example:
+    Examples:
         with BagWriter(Path("street")) as bag:
             bag.write("/note", stamp_ns, new_message("std_msgs/msg/String", data="green light"))
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.default_weights import default_weights
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
@@ -32,12 +32,15 @@ from mp_perception.prediction import Detections, Prediction
 class PredictionSettings:
     """Settings that may change from image to image.
 
-    score_threshold: minimum score, 0..1; None for that of the checkpoint.
-    nms_iou_threshold: 0..1.  max_detections: >= 1.
-    classes: names of the classes to report; None for all.
-    min_depth, max_depth: metres, depth outside is invalid; None for the range of the network.
-    object_depth_statistic: a name in STATISTICS.
-    focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
+    Attributes:
+        score_threshold: minimum score, 0..1; None for that of the checkpoint.
+        nms_iou_threshold: intersection over union for non-maximum suppression, 0..1.
+        max_detections: maximum number of detections, at least 1.
+        classes: names of the classes to report; None for all.
+        min_depth: metres, smaller depth is invalid; None for the minimum of the network.
+        max_depth: metres, larger depth is invalid; None for the maximum of the network.
+        object_depth_statistic: a name in STATISTICS.
+        focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
     """
 
     score_threshold: float | None = None
@@ -53,7 +56,18 @@ class PredictionSettings:
 class Predictor:
     """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
-    runtime: runs the network.  weights_path, weights_sha256: of the weights file; None if the network is untrained.
+    Attributes:
+        runtime: the engine that runs the network.
+        weights_path: the weights file; None if the network is untrained.
+        weights_sha256: hash of the weights file; None if the network is untrained.
+
+    Examples:
+        >>> import numpy as np
+        >>> predictor = Predictor.load("mobilenet_v2", num_threads=1)
+        >>> prediction = predictor.predict(np.zeros((375, 1242, 3), np.uint8))
+        >>> prediction.depth.shape, prediction.detections.class_names
+        ((375, 1242), ('Car', 'Van', 'Truck', 'Pedestrian', 'Cyclist'))
+        >>> predictor.close()
     """
 
     def __init__(self, runtime: Runtime, weights_path: Path | None = None) -> None:
@@ -91,7 +105,7 @@ class Predictor:
             UserError: an argument is not valid, or not available on this machine.
         """
         if backbone is not None and backbone not in backbone_names():
-            raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(backbone_names())}")
+            raise unknown_name("backbone", backbone, backbone_names())
         if input_size is not None:
             try:
                 check_input_size(input_size)
@@ -142,10 +156,7 @@ class Predictor:
         _check_image(image, intrinsics)
         wanted = self._wanted_classes(settings)
         if settings.object_depth_statistic not in STATISTICS:
-            raise UserError(
-                f"unknown object depth statistic '{settings.object_depth_statistic}': "
-                f"expected one of {', '.join(STATISTICS)}"
-            )
+            raise unknown_name("object depth statistic", settings.object_depth_statistic, STATISTICS)
         start = time.perf_counter()
         network_input, placement = self._preprocess(image)
         preprocessed = time.perf_counter()
@@ -200,7 +211,7 @@ class Predictor:
         names = self.description.class_names
         unknown = [name for name in settings.classes if name not in names]
         if unknown:
-            raise UserError(f"unknown class '{unknown[0]}': expected one of {', '.join(names)}")
+            raise unknown_name("class", unknown[0], names)
         return np.array([name in settings.classes for name in names])
 
     def _valid_depth(

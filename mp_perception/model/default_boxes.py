@@ -27,7 +27,7 @@ def ssd_shapes(size: float, next_size: float, aspect_ratios: Sequence[float] = (
 
     A square of `size`, a square of the geometric mean of both, and one box of area size^2 per ratio width / height.
 
-    Example:
+    Examples:
         >>> ssd_shapes(20, 45, aspect_ratios=[4.0])
         [(20, 20), (30.0, 30.0), (40.0, 10.0)]
     """
