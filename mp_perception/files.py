@@ -72,7 +72,7 @@ def complete_file(path: Path) -> Iterator[Path]:
             return
         temporary = _temporary_name(target)
         if not target.parent.exists():
-            target.parent.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
             with suppress(FileNotFoundError):

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 # Before PyTorch is imported, also in child processes: with a thread per core in each of several processes, OpenMP's
 # threads wait for each other so long that a training step takes twenty times as long.
@@ -20,6 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from reliability.domain import own_domain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# A busy machine does not fail a test.
+settings.register_profile("no_deadline")
+settings.load_profile("no_deadline")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 
-from mp_perception.files import make_folder
 from mp_perception.progress import track
 
 
@@ -19,17 +18,15 @@ def make_missing(tasks: Mapping[Path, Callable[[], None]], workers: int, descrip
     """Run the tasks of the files that do not exist; returns their number.
 
     tasks: file -> what writes it, complete or not at all, so that an interrupted run can be continued; picklable.
-    workers: number of processes.  Raises what a task raises, and UserError if a folder cannot be created.
+    workers: number of processes.  Raises what a task raises.
     """
-    missing = {path: task for path, task in tasks.items() if not path.exists()}
-    for folder in {path.parent for path in missing}:
-        make_folder(folder)
+    missing = [task for path, task in tasks.items() if not path.exists()]
     if workers == 1:
-        for task in track(missing.values(), description, len(missing)):
+        for task in track(missing, description, len(missing)):
             task()
         return len(missing)
     with worker_processes(workers) as pool:
-        running = [pool.submit(task) for task in missing.values()]
+        running = [pool.submit(task) for task in missing]
         for finished in track(as_completed(running), description, len(running)):
             finished.result()
     return len(missing)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.data.depth_png import write_depth_png
-from mp_perception.files import make_folder, write_atomically
+from mp_perception.files import write_atomically
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.visualization.overlay import draw_overlay
 
@@ -22,7 +22,6 @@ def write_prediction(stem: Path, source: str, image: NDArray[np.uint8], predicti
     source: name of the image in the JSON.  image: RGB uint8 (H, W, 3).  Each file is complete or absent; the JSON is
     written last.  Raises UserError if the folder cannot be written.
     """
-    make_folder(stem.parent)
     write_png(stem.with_name(stem.name + "_overlay.png"), draw_overlay(image, prediction))
     write_depth_png(stem.with_name(stem.name + "_depth.png"), prediction.depth)
     text = json.dumps(prediction_to_dictionary(prediction, source), indent=1, allow_nan=False)

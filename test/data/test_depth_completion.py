@@ -56,7 +56,7 @@ def random_maps(seed: int, height: int, width: int, fraction: float) -> tuple[np
     return grey, depth
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(2, 17), st.sampled_from([0.0, 0.05, 0.3]))
 def test_equals_the_loop(seed: int, height: int, width: int, fraction: float) -> None:
     grey, depth = random_maps(seed, height, width, fraction)

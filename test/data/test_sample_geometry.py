@@ -134,7 +134,7 @@ def assert_registered(chain: list[Sample], mirrored: bool) -> None:
         assert len(away) < 20 or np.quantile(away, 0.8) < 0.75
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps(), st.integers(0, 2**32 - 1), st.sampled_from([0.05, 0.5, 1.0]))
 def test_everything_stays_registered(drawn: tuple[list[Step], bool], seed: int, share_known: float) -> None:
     chain = [make_sample(seed, share_known)]
@@ -143,7 +143,7 @@ def test_everything_stays_registered(drawn: tuple[list[Step], bool], seed: int, 
     assert_registered(chain, mirrored=drawn[1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_random_transforms_stay_registered_too(seed: int) -> None:
     before = make_sample(seed, 0.3)
@@ -156,7 +156,7 @@ def test_random_transforms_stay_registered_too(seed: int) -> None:
     np.testing.assert_array_equal(first.depth, second.depth)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.6, 1.0, 1.8]))
 def test_zoom_keeps_the_principal_points_row(seed: int, zoom: float) -> None:
     """So the road's rows keep their distance in focal lengths; but for the tilt, and half a pixel of rounding."""

@@ -59,5 +59,5 @@ def test_three_files(prediction, tmp_path):
 
 def test_a_folder_that_cannot_be_created_is_named(prediction, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="file: cannot be created"):
+    with pytest.raises(UserError, match="7_overlay.png: cannot be written: "):
         write_prediction(tmp_path / "file" / "7", "7.png", np.zeros((48, 64, 3), np.uint8), prediction)

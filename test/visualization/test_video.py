@@ -74,8 +74,9 @@ def test_an_interrupted_video_or_one_without_pictures_leaves_the_old_file(tmp_pa
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     def write() -> None:
-        with VideoWriter(tmp_path / "nowhere" / "out.mp4") as video:
+        with VideoWriter(tmp_path / "file" / "out.mp4") as video:
             video.write(grey(0), 0)
 
-    with pytest.raises(UserError, match="nowhere/out.mp4: cannot be written: No such file"):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/out.mp4: cannot be written: "):
         write()

@@ -145,7 +145,6 @@ def test_scans_are_projected_into_the_official_layout(make_raw_drive: MakeDrive,
     maps = tmp_path / "depth" / "train" / drive.name / "proj_depth" / "velodyne_raw"
     assert list(tasks) == [maps / f"image_0{camera}" / "0000000001.png" for camera in (2, 3)]
     for camera, (path, task) in zip((2, 3), tasks.items(), strict=True):
-        path.parent.mkdir(parents=True)
         task()
         calibration = drive.calibration
         expected = project_to_depth_map(
