@@ -38,7 +38,7 @@ OUTPUTS = {"/detections", "/depth/image", "/label_info"}
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drive")
     written = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(320, 96))
-    write_raw_drive(RawDrive(written.folder), folder / "street")
+    write_raw_drive(RawDrive(written), folder / "street")
     return folder / "street"
 
 
