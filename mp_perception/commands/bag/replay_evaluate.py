@@ -87,12 +87,12 @@ def _record(contents: BagContents, recording: Path, parameters: dict[str, str], 
     from mp_perception.files import share_folder
     from mp_perception.ros.replay_session import ReplaySession, run_replay_session
 
-    logs = Path(tempfile.mkdtemp(prefix="mp_perception_logs_"))
     recording.parent.mkdir(parents=True, exist_ok=True)
     with BagReader(contents.path) as reader:
         played = evaluation_topics(reader, contents.topics)
         if taken := sorted({*played} & {*_OUTPUTS}):
             raise UserError(f"{contents.source}: ground truth on {taken[0]}, where the node publishes its outputs")
+        logs = Path(tempfile.mkdtemp(prefix="mp_perception_logs_"))
         compressed = reader.topics[contents.topics.image].type.endswith("CompressedImage")
         session = ReplaySession(
             bag=contents.path,
