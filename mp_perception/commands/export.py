@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mp_perception.data.frame_sets import FrameSet
-    from mp_perception.inference.export.exporter import Comparison
+    from mp_perception.inference.export.difference import Comparison
 
 
 class ModelPrecision(StrEnum):
@@ -123,16 +123,14 @@ def _synthetic_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     return [render(random_scene(seed), camera).image for seed in track(range(3), "render scenes")]
 
 
-def _difference_table(comparisons: Sequence[Comparison]) -> Table:
+def _difference_table(comparisons: Mapping[str, Comparison]) -> Table:
     from rich.table import Table
 
     table = Table(title="Differences from PyTorch: maximum (mean)")
     for column in ("runtime", "class logits", "box offsets", "depth, relative"):
         table.add_column(column)
-    for comparison in comparisons:
-        maximum, mean = comparison.maximum, comparison.mean
-        pairs = ((maximum.logits, mean.logits), (maximum.offsets, mean.offsets), (maximum.depth, mean.depth))
-        table.add_row(comparison.runtime, *(f"{high:.2g} ({middle:.2g})" for high, middle in pairs))
+    for runtime, comparison in comparisons.items():
+        table.add_row(runtime, *(f"{maximum:.2g} ({mean:.2g})" for maximum, mean in zip(*comparison, strict=True)))
     return table
 
 

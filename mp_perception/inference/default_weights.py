@@ -79,19 +79,16 @@ def _reason_against_model(model: Path, runtime: str, device: str, input_size: tu
 
 
 def _torch_has_cuda() -> bool:
-    """Whether PyTorch can run on a CUDA device; without one it is not imported."""
-    if not _driver_sees_device() or not RUNTIMES["torch"].is_installed:
-        return False
-    from mp_perception.inference.runtimes.torch_runtime import has_cuda
-
-    return has_cuda()
-
-
-def _driver_sees_device() -> bool:
-    """Whether a CUDA driver is installed and sees a device."""
+    """Whether PyTorch can run on a CUDA device; it is imported only if a CUDA driver sees a device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return False
     count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return False
+    if not RUNTIMES["torch"].is_installed:
+        return False
+    from mp_perception.inference.runtimes.torch_runtime import has_cuda
+
+    return has_cuda()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,10 @@ MIN_CORE_PIXELS = 4
 Statistic = Callable[[NDArray[np.float32]], float]
 
 
-def _quantile(values: NDArray[np.float32], fraction: float) -> float:
+def _quantile(fraction: float, values: NDArray[np.float32]) -> float:
     """The nearest-rank quantile; a partition is faster than a sort."""
     index = int(fraction * (len(values) - 1) + 0.5)
     return float(np.partition(values, index)[index])
-
-
-def _mean(values: NDArray[np.float32]) -> float:
-    return float(values.mean(dtype=np.float64))
-
-
-def _median(values: NDArray[np.float32]) -> float:
-    return _quantile(values, 0.5)
-
-
-def _lower_quartile(values: NDArray[np.float32]) -> float:
-    return _quantile(values, 0.25)
 
 
 def _closest_cluster(values: NDArray[np.float32]) -> float:
@@ -44,15 +33,15 @@ def _closest_cluster(values: NDArray[np.float32]) -> float:
     counts, edges = np.histogram(logarithms, bins=max(1, int(np.ptp(logarithms) / 0.1) + 1))
     best = int(counts.argmax())
     inside = (logarithms >= edges[best] - 0.05) & (logarithms <= edges[best + 1] + 0.05)
-    return _median(values[inside])
+    return _quantile(0.5, values[inside])
 
 
 #: Statistics by name: positive finite depths (n,), n >= 1, metres -> metres.
 STATISTICS: dict[str, Statistic] = {
-    "median": _median,
-    "lower_quartile": _lower_quartile,
+    "median": partial(_quantile, 0.5),
+    "lower_quartile": partial(_quantile, 0.25),
     "mode": _closest_cluster,
-    "mean": _mean,
+    "mean": lambda values: float(values.mean(dtype=np.float64)),
 }
 DEFAULT_STATISTIC = "median"
 

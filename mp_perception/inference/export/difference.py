@@ -36,10 +36,15 @@ MAXIMUM_BOUNDS = {"fp32": Difference(5e-3, 1e-3, 1e-3)}
 MEAN_BOUNDS = {"fp16": Difference(0.04, 0.02, 0.01), "int8": Difference(0.6, 0.3, 0.15)}
 
 
-def measure_difference(
-    runtime: Runtime, reference: Runtime, frames: Sequence[NDArray[np.uint8]]
-) -> tuple[Difference, Difference]:
-    """(maximum, mean) difference of a runtime's outputs from those of the reference.
+class Comparison(NamedTuple):
+    """Maximum and mean difference over all outputs of some frames."""
+
+    maximum: Difference
+    mean: Difference
+
+
+def compare_outputs(runtime: Runtime, reference: Runtime, frames: Sequence[NDArray[np.uint8]]) -> Comparison:
+    """The differences of a runtime's outputs from those of the reference.
 
     frames: network inputs (h, w, 3), uint8; at least one.
     """
@@ -52,16 +57,16 @@ def measure_difference(
         # np.maximum and the mean propagate NaN.
         maximum = np.maximum(maximum, [difference.max() for difference in differences])
         mean += [difference.mean(dtype=np.float64) / len(frames) for difference in differences]
-    return Difference(*map(float, maximum)), Difference(*map(float, mean))
+    return Comparison(Difference(*map(float, maximum)), Difference(*map(float, mean)))
 
 
-def check_difference(name: str, precision: str, maximum: Difference, mean: Difference) -> None:
+def check_bounds(name: str, precision: str, comparison: Comparison) -> None:
     """Raises UserError if a model of this precision exceeds a bound.
 
     name: of model and runtime, for the message.
     """
-    for kind, found, allowed in (("maximum", maximum, MAXIMUM_BOUNDS), ("mean", mean, MEAN_BOUNDS)):
-        if precision in allowed and found.exceeds(allowed[precision]):
+    for kind, found, bounds in zip(Comparison._fields, comparison, (MAXIMUM_BOUNDS, MEAN_BOUNDS), strict=True):
+        if precision in bounds and found.exceeds(bounds[precision]):
             raise UserError(
-                f"{name}: expected {kind} differences from PyTorch of at most {allowed[precision]}, found {found}"
+                f"{name}: expected {kind} differences from PyTorch of at most {bounds[precision]}, found {found}"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
 from mp_perception.files import check_can_be_written, complete_file
-from mp_perception.inference.export.difference import Difference, check_difference, measure_difference
+from mp_perception.inference.export.difference import Comparison, check_bounds, compare_outputs
 from mp_perception.inference.export.onnx_graph import trace_network
 from mp_perception.inference.export.quantisation import quantise
 from mp_perception.inference.runtimes.base import NetworkSource
@@ -35,23 +34,14 @@ NUM_COMPARED = 10
 FrameSource = Callable[[tuple[int, int]], Sequence[NDArray[np.uint8]]]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Maximum and mean difference of a runtime from PyTorch."""
-
-    runtime: str
-    maximum: Difference
-    mean: Difference
-
-
 def export_model(
     checkpoint: Path,
     out: Path,
     precision: str,
     make_frames: FrameSource,
     input_size: tuple[int, int] | None = None,
-) -> list[Comparison]:
-    """Write a checkpoint as a model, after a comparison with PyTorch in every runtime that runs the model.
+) -> dict[str, Comparison]:
+    """Write a checkpoint as a model; returns its comparison with PyTorch in each runtime that reads it.
 
     Args:
         checkpoint: a .safetensors file.
@@ -90,17 +80,17 @@ def write_compared(
     network: MultiTaskNetwork,
     precision: str,
     frames: Sequence[NDArray[np.uint8]],
-) -> list[Comparison]:
+) -> dict[str, Comparison]:
     """Write a model of a network with its metadata to `out`; otherwise as `export_model`."""
     complete = complete_file(out) if out.suffix == ".onnx" else _complete_openvino_model(out)
     with complete as written:
         _write(model, written, precision)
         compared = frames[:: -(-len(frames) // NUM_COMPARED)]
-        return [
-            _compare(runtime, written, out, network, precision, compared)
+        return {
+            runtime: _compare(runtime, written, out, network, precision, compared)
             for runtime, entry in RUNTIMES.items()
             if out.suffix in entry.suffixes
-        ]
+        }
 
 
 def _build_model(
@@ -134,10 +124,10 @@ def _compare(
     arithmetic = "fp32" if runtime == "openvino" and precision != "int8" else precision
     source = NetworkSource(network.description.backbone, written, None)
     loaded = load_runtime(runtime, source, device="cpu", precision=arithmetic)
-    maximum, mean = measure_difference(loaded, TorchRuntime.around(network), frames)
+    comparison = compare_outputs(loaded, TorchRuntime.around(network), frames)
     loaded.close()
-    check_difference(f"{out} in {runtime}", precision, maximum, mean)
-    return Comparison(runtime, maximum, mean)
+    check_bounds(f"{out} in {runtime}", precision, comparison)
+    return comparison
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from mp_perception.errors import UserError
 from mp_perception.extensions import extension_names, load_extension
@@ -78,25 +77,19 @@ def runtime_names() -> tuple[str, ...]:
 
 def _own_runtime(name: str, source: NetworkSource, device: str) -> tuple[type[Runtime], str]:
     """The class of one of RUNTIMES that reads the file of the source, and the reason for the choice."""
-    suffix = _suffix(source.weights)
-    fitting = [entry for entry, found in RUNTIMES.items() if suffix in found.suffixes]
+    suffix = source.weights.suffix if source.weights is not None else ".safetensors"
+    # PyTorch builds untrained networks, and reports files of unknown types.
+    fitting = [runtime for runtime, entry in RUNTIMES.items() if suffix in entry.suffixes] or ["torch"]
     chosen, reason = (name, "as requested") if name != "auto" else _choose(fitting, suffix, device)
-    if chosen not in fitting:
-        wanted = " or ".join(RUNTIMES[chosen].suffixes)
-        raise UserError(
-            f"{source.weights or 'no weights'}: expected a {wanted} file for runtime '{chosen}' (see mp_perception "
-            "export)"
-        )
     entry = RUNTIMES[chosen]
+    if chosen not in fitting:
+        raise UserError(
+            f"{source.weights or 'no weights'}: expected a {' or '.join(entry.suffixes)} file for runtime '{chosen}' "
+            "(see mp_perception export)"
+        )
     if not entry.is_installed:
         raise UserError(f"runtime '{chosen}' needs the library {entry.package}: pip install {entry.package}")
     return getattr(importlib.import_module(entry.module), entry.class_name), reason
-
-
-def _suffix(weights: Path | None) -> str:
-    """The suffix that determines the runtime: that of a checkpoint if the file has another, or for no file."""
-    known = {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
-    return weights.suffix if weights is not None and weights.suffix in known else ".safetensors"
 
 
 def _choose(fitting: list[str], suffix: str, device: str) -> tuple[str, str]:
@@ -108,9 +101,7 @@ def _choose(fitting: list[str], suffix: str, device: str) -> tuple[str, str]:
 
         if device != "auto" or has_cuda():
             return "onnxruntime", "it runs on CUDA devices"
-    installed = [name for name in fitting if RUNTIMES[name].is_installed]
-    if not installed:
-        return fitting[0], f"the best for {suffix} files on a CPU"
-    missing = fitting[: fitting.index(installed[0])]
-    absent = f"; {', '.join(missing)} is not installed" if missing else ""
-    return installed[0], f"the best for {suffix} files on a CPU{absent}"
+    chosen = next((name for name in fitting if RUNTIMES[name].is_installed), fitting[0])
+    better = fitting[: fitting.index(chosen)]
+    absent = f"; {', '.join(better)} is not installed" if better else ""
+    return chosen, f"the best for {suffix} files on a CPU{absent}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mp_perception.errors import UserError
-from mp_perception.inference.export.difference import Difference, check_difference, measure_difference
+from mp_perception.inference.export.difference import Comparison, Difference, check_bounds, compare_outputs
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
@@ -25,7 +25,7 @@ def test_difference_of_two_networks_by_hand(network) -> None:
     with torch.no_grad():
         head.bias[0] += 0.5
     runtimes = TorchRuntime.around(changed), TorchRuntime.around(network)
-    maximum, mean = measure_difference(*runtimes, NOISE)
+    maximum, mean = compare_outputs(*runtimes, NOISE)
     logits = runtimes[1].run(NOISE[0][None]).class_logits[0]
     assert maximum.logits == pytest.approx(0.5, rel=1e-4)
     assert mean.logits == pytest.approx(0.5 * 8 * 12 / logits.size, rel=1e-3)
@@ -44,7 +44,7 @@ def test_depth_is_compared_as_a_ratio() -> None:
         last = changed.decoder.last
         last.bias = torch.nn.Parameter(torch.tensor([math.log(sigmoid / (1 - sigmoid))]))
         torch.nn.init.zeros_(last.weight)
-    maximum, mean = measure_difference(TorchRuntime.around(other), TorchRuntime.around(network), NOISE[:1])
+    maximum, mean = compare_outputs(TorchRuntime.around(other), TorchRuntime.around(network), NOISE[:1])
     assert maximum.depth == pytest.approx(0.25, rel=1e-4)
     assert mean.depth == pytest.approx(0.25, rel=1e-4)
 
@@ -64,7 +64,7 @@ def test_depth_is_compared_as_a_ratio() -> None:
 )
 def test_bounds(precision, maximum, mean, accepted) -> None:
     if accepted:
-        check_difference("m.onnx", precision, maximum, mean)
+        check_bounds("m.onnx", precision, Comparison(maximum, mean))
         return
     with pytest.raises(UserError, match="m.onnx: expected .* differences from PyTorch of at most logits .*, found"):
-        check_difference("m.onnx", precision, maximum, mean)
+        check_bounds("m.onnx", precision, Comparison(maximum, mean))
