@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.default_weights import default_weights
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
@@ -53,6 +53,11 @@ class PredictionSettings:
 class Predictor:
     """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
+    Example:
+        >>> predictor = Predictor.load("mobilenet_v2", device="cpu")
+        >>> predictor.predict(np.zeros((375, 1242, 3), np.uint8)).depth.shape
+        (375, 1242)
+
     runtime: runs the network.  weights_path, weights_sha256: of the weights file; None if the network is untrained.
     """
 
@@ -91,7 +96,7 @@ class Predictor:
             UserError: an argument is not valid, or not available on this machine.
         """
         if backbone is not None and backbone not in backbone_names():
-            raise UserError(f"unknown backbone '{backbone}': expected one of {', '.join(backbone_names())}")
+            raise unknown_name("backbone", backbone, backbone_names())
         if input_size is not None:
             try:
                 check_input_size(input_size)
@@ -142,10 +147,7 @@ class Predictor:
         _check_image(image, intrinsics)
         wanted = self._wanted_classes(settings)
         if settings.object_depth_statistic not in STATISTICS:
-            raise UserError(
-                f"unknown object depth statistic '{settings.object_depth_statistic}': "
-                f"expected one of {', '.join(STATISTICS)}"
-            )
+            raise unknown_name("object depth statistic", settings.object_depth_statistic, STATISTICS)
         start = time.perf_counter()
         network_input, placement = self._preprocess(image)
         preprocessed = time.perf_counter()
@@ -200,7 +202,7 @@ class Predictor:
         names = self.description.class_names
         unknown = [name for name in settings.classes if name not in names]
         if unknown:
-            raise UserError(f"unknown class '{unknown[0]}': expected one of {', '.join(names)}")
+            raise unknown_name("class", unknown[0], names)
         return np.array([name in settings.classes for name in names])
 
     def _valid_depth(

@@ -13,7 +13,7 @@ import onnx
 import openvino
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.files import check_can_be_written, complete_file
 from mp_perception.inference.export.difference import Comparison, check_bounds, compare_outputs
 from mp_perception.inference.export.onnx_graph import trace_network
@@ -59,7 +59,7 @@ def export_model(
     if out.is_dir():
         raise UserError(f"{out}: expected a file name, found a folder")
     if precision not in MODEL_PRECISIONS:
-        raise UserError(f"unknown precision '{precision}': expected one of {', '.join(MODEL_PRECISIONS)}")
+        raise unknown_name("precision", precision, MODEL_PRECISIONS)
     check_can_be_written(out)
     network = read_checkpoint(checkpoint)
     checkpoint_sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.exported_model import (
     INPUT_NAME,
@@ -83,8 +83,7 @@ def open_session(path: Path, providers: list[Any], num_threads: int) -> onnxrunt
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its classes derive from Exception directly
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: expected an ONNX model, found: {reason[:200]}") from error
+        raise UserError(f"{path}: expected an ONNX model, found: {one_line(error)[:200]}") from error
 
 
 def _providers(device: str) -> list[Any]:

@@ -9,7 +9,7 @@ import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.extensions import extension_names, load_extension
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 from mp_perception.machine import spare_cores
@@ -58,9 +58,9 @@ def load_runtime(
         UserError: a name is unknown, the runtime does not read the file or is not installed, or loading fails.
     """
     if name not in runtime_names():
-        raise UserError(f"unknown runtime '{name}': expected one of {', '.join(runtime_names())}")
+        raise unknown_name("runtime", name, runtime_names())
     if precision not in PRECISIONS:
-        raise UserError(f"unknown precision '{precision}': expected one of {', '.join(PRECISIONS)}")
+        raise unknown_name("precision", precision, PRECISIONS)
     extension = load_extension("runtimes", name)
     runtime, reason = (extension, "as requested") if extension else _own_runtime(name, source, device)
     if not isinstance(runtime, type):
