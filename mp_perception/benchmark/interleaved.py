@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from mp_perception.benchmark.measurement import Measurement
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.progress import track
 
 #: Rounds that are not counted: the first runs of a network are slower than the others.
@@ -96,8 +96,8 @@ class _CompetitorProcess:
         except BrokenProcessPool as error:
             raise UserError(f"benchmark: {self._name}: its process ended unexpectedly") from error
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise UserError(f"benchmark: {self._name}: {reason}") from error
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise UserError(f"benchmark: {self._name}: {reason[:300]}") from error
 
 
 @contextlib.contextmanager
