@@ -20,7 +20,7 @@ from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.kitti.labels import parse_label_line
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.camera_info import camera_info_message, intrinsics_of
+from mp_perception.messages.camera_info import camera_info_message, intrinsics_of, scaled_camera_info
 from mp_perception.messages.detections import read_detections
 from mp_perception.messages.images import CAMERA_ENCODINGS, depth_to_array, image_message, image_to_array
 from mp_perception.messages.points import points_message, read_points
@@ -84,6 +84,7 @@ def compressed_image(data: bytes) -> None:
 )
 def camera_info(message: Any) -> None:
     intrinsics_of(message, 320, 96)
+    scaled_camera_info(new_message, message, 160, 48, _HEADER)
 
 
 @fuzz_message("diagnostic_msgs/msg/DiagnosticArray", lambda: [labels_message(object_labels(), _HEADER)])

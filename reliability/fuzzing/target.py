@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mp_perception.bags.message_types import type_store
+from mp_perception.messages.header import read_serialized_header
 
 Seeds = Callable[[], list[bytes]]
 Parser = Callable[[Any], object]
@@ -68,6 +69,7 @@ def fuzz_message(type_name: str, examples: Callable[[], list[Any]]) -> Callable[
 
     def register(read: Parser) -> Parser:
         def parse(data: bytes) -> None:
+            read_serialized_header(data)
             try:
                 message = type_store().deserialize_cdr(data, type_name)
             except Exception:  # bytes that are not such a message; what bags do then is the target mcap_bag's

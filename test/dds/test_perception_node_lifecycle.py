@@ -194,7 +194,7 @@ def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callabl
     set_clock(500)
     robot.wait(lambda: "time jumped back by 500.0 s" in node_and_robot[0].text(), "line about the jump")
     assert robot.answer(robot.image(), stamp=499.75).header.stamp.sec == 499
-    assert robot.diagnostics()["age at publishing (s)"] == "0.250"
+    robot.diagnostics(lambda values: values["age at publishing (s)"] == "0.250")
     assert robot.set(use_sim_time=False)[0].successful
 
 
