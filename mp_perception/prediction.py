@@ -23,9 +23,9 @@ class Detections:
         scores: (N,) float32, 0..1.
         labels: (N,) int64, indices into class_names.
         depth: (N,) float32 metres along the optical axis, NaN if the box holds no valid depth.
-        depth_spread: (N,) float32 metres, standard deviation of depth: variation in the object and the network's
+        depth_std: (N,) float32 metres, standard deviation of depth: variation in the object and the network's
             error; NaN where depth is NaN.
-        valid_share: (N,) float32, fraction of the box's core with valid depth.
+        valid_fraction: (N,) float32, fraction of the box's core with valid depth.
         position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
             and y are NaN without intrinsics.
         class_names: the network's classes, without the background.
@@ -37,8 +37,8 @@ class Detections:
         ...     scores=np.array([0.9, 0.4], np.float32),
         ...     labels=np.array([0, 1]),
         ...     depth=np.array([12.5, np.nan], np.float32),
-        ...     depth_spread=np.array([0.5, np.nan], np.float32),
-        ...     valid_share=np.array([1.0, 0.0], np.float32),
+        ...     depth_std=np.array([0.5, np.nan], np.float32),
+        ...     valid_fraction=np.array([1.0, 0.0], np.float32),
         ...     position=np.full((2, 3), np.nan, np.float32),
         ...     class_names=("Car", "Pedestrian"),
         ... )
@@ -51,8 +51,8 @@ class Detections:
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     depth: NDArray[np.float32]
-    depth_spread: NDArray[np.float32]
-    valid_share: NDArray[np.float32]
+    depth_std: NDArray[np.float32]
+    valid_fraction: NDArray[np.float32]
     position: NDArray[np.float32]
     class_names: tuple[str, ...]
 

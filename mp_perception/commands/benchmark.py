@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Checkpoint, JsonFile, split_weights
+from mp_perception.commands.options import Checkpoint, JsonFile, split_weights
 
 
 class Section(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Workers
+from mp_perception.commands.options import Workers
 
 app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mp_perception.commands.network_options import Weights, split_weights
+from mp_perception.commands.options import Weights, split_weights
 
 #: Folder of the synthetic drive below the output folder.
 _KEPT = "synthetic_drive"

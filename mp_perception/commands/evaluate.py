@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import (
+from mp_perception.commands.options import (
     Cluster,
     DatasetName,
     DatasetRoot,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Checkpoint, DatasetRoot, split_weights
+from mp_perception.commands.options import Checkpoint, DatasetRoot, split_weights
 
 if TYPE_CHECKING:
     import numpy as np

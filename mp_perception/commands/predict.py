@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.network_options import (
+from mp_perception.commands.options import (
     Device,
     NumThreads,
     PrecisionName,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Workers
+from mp_perception.commands.options import Workers
 
 
 class Layout(StrEnum):

@@ -85,7 +85,7 @@ def measure_objects(
         box_statistic=statistic.astype(np.float64),
         box_statistic_std=std.astype(np.float64),
         detection=_where_found(prediction.detections.depth, matched),
-        detection_std=_where_found(prediction.detections.depth_spread, matched),
+        detection_std=_where_found(prediction.detections.depth_std, matched),
     )
 
 

@@ -183,8 +183,8 @@ class Predictor:
             scores=scores,
             labels=labels,
             depth=object_depth,
-            depth_spread=np.hypot(std, np.float32(self.description.depth_error) * object_depth),
-            valid_share=valid,
+            depth_std=np.hypot(std, np.float32(self.description.depth_error) * object_depth),
+            valid_fraction=valid,
             position=_positions(boxes, object_depth, intrinsics),
             class_names=self.description.class_names,
         )

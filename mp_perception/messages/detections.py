@@ -31,7 +31,7 @@ def detections_message(new: NewMessage, detections: Detections, header: Message,
     messages = []
     for i in range(len(detections)):
         class_id = detections.name(i) if class_id_format == "name" else str(int(detections.labels[i]))
-        pose = _pose_with_covariance(new, detections.position[i].tolist(), float(detections.depth_spread[i]))
+        pose = _pose_with_covariance(new, detections.position[i].tolist(), float(detections.depth_std[i]))
         hypothesis = hypothesis_message(new, class_id, float(detections.scores[i]), pose)
         messages.append(detection_message(new, header, detections.boxes[i].tolist(), hypothesis))
     return new("vision_msgs/msg/Detection2DArray", header=header, detections=messages)
@@ -111,8 +111,8 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
         scores=np.array(scores, dtype=np.float32),
         labels=np.array(labels, dtype=np.int64),
         depth=position_array[:, 2],
-        depth_spread=np.array(deviations, dtype=np.float32),
-        valid_share=np.full(len(boxes), np.nan, dtype=np.float32),
+        depth_std=np.array(deviations, dtype=np.float32),
+        valid_fraction=np.full(len(boxes), np.nan, dtype=np.float32),
         position=position_array,
         class_names=tuple(class_names),
     )

@@ -40,7 +40,7 @@ def _object_markers(
     x, y, z = detections.position[i].tolist()
     x1, y1, x2, y2 = detections.boxes[i].tolist()
     width, height = (x2 - x1) / intrinsics.fx * z, (y2 - y1) / intrinsics.fy * z
-    thickness = max(2 * float(detections.depth_spread[i]), _MIN_THICKNESS)
+    thickness = max(2 * float(detections.depth_std[i]), _MIN_THICKNESS)
     name = detections.name(i)
     red, green, blue = (channel / 255 for channel in class_color(name))
     common = {"header": header, "id": i, "lifetime": new("builtin_interfaces/msg/Duration", sec=_LIFETIME)}

@@ -53,7 +53,7 @@ class DataSource:
     """One data set.
 
     dataset: a name as for `mp_perception evaluate --dataset`.  root: its folder.  split: a split file or name.
-    share: relative frequency of its samples.
+    weight: relative frequency of its samples.
     depth: folder with other depth maps, named like the frames, such as those of `mp_perception data complete-depth`.
     donates: whether its objects of rare classes may be pasted into other images.
     labelled: the classes that are labelled in it; empty for those that the set itself names.
@@ -63,7 +63,7 @@ class DataSource:
     dataset: str
     root: str
     split: str | None = None
-    share: float = 1.0
+    weight: float = 1.0
     depth: str | None = None
     donates: bool = True
     labelled: list[str] = field(default_factory=list)

@@ -69,7 +69,7 @@ class TrainingData(lightning.LightningDataModule):
             raise UserError(f"data.samples_per_epoch {data.samples_per_epoch}: expected at least {data.batch_size}")
         if data.batch_size % num_processes():
             raise UserError(f"data.batch_size {data.batch_size}: expected a multiple of {num_processes()} processes")
-        sources = [Source(self.open(source), source.share) for source in data.training]
+        sources = [Source(self.open(source), source.weight) for source in data.training]
         donating = [source.data_set for source, given in zip(sources, data.training, strict=True) if given.donates]
         transform = self._transform(donating)
         self.samples = MixedSamples(sources, transform, data.samples_per_epoch, configuration.seed)

@@ -54,7 +54,7 @@ def _detection(detections: Detections, index: int) -> dict[str, Any]:
         "score": round(float(detections.scores[index]), 4),
         "box": [round(float(edge), 2) for edge in detections.boxes[index]],
         "depth": _number(detections.depth[index]),
-        "depth_spread": _number(detections.depth_spread[index]),
+        "depth_std": _number(detections.depth_std[index]),
         "position": None if None in position else position,
     }
 

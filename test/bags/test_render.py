@@ -46,8 +46,8 @@ def detections(score: float) -> Detections:
         scores=np.array([score, 0.02], np.float32),
         labels=np.array([0, 0]),
         depth=np.full(2, DEPTH, np.float32),
-        depth_spread=np.full(2, 0.5, np.float32),
-        valid_share=np.ones(2, np.float32),
+        depth_std=np.full(2, 0.5, np.float32),
+        valid_fraction=np.ones(2, np.float32),
         position=np.array([[1.0, 0.5, DEPTH]] * 2, np.float32),
         class_names=("Car", "Pedestrian"),
     )

@@ -42,8 +42,8 @@ def make_detections() -> Callable[..., Detections]:
             scores=np.array([score for _, _, score in rows], np.float32),
             labels=np.array([CLASS_NAMES.index(name) for name, _, _ in rows], np.int64),
             depth=depth[:, 0],
-            depth_spread=depth[:, 1],
-            valid_share=np.ones(len(rows), np.float32),
+            depth_std=depth[:, 1],
+            valid_fraction=np.ones(len(rows), np.float32),
             position=np.full((len(rows), 3), np.nan, np.float32),
             class_names=CLASS_NAMES,
         )

@@ -35,8 +35,8 @@ def detections() -> Detections:
         scores=np.array([0.9, 0.5, 0.25], dtype=np.float32),
         labels=np.array([0, 3, 4]),
         depth=np.array([20, 7, NAN], dtype=np.float32),
-        depth_spread=np.array([0.5, 2, NAN], dtype=np.float32),
-        valid_share=np.array([1, 1, 0], dtype=np.float32),
+        depth_std=np.array([0.5, 2, NAN], dtype=np.float32),
+        valid_fraction=np.array([1, 1, 0], dtype=np.float32),
         position=np.array([[2, 1, 20], [NAN, NAN, 7], [NAN, NAN, NAN]], dtype=np.float32),
         class_names=("Car", "Van", "Truck", "Pedestrian", "Cyclist"),
     )
@@ -76,7 +76,7 @@ def test_a_published_array_is_read_as_it_was(
     before = detections()
     message = sent(detections_message(new, before, header(new), class_id_format), ARRAY)
     after = read_detections(message, before.class_names, "/detections")
-    for name in ("boxes", "scores", "labels", "depth", "depth_spread", "position"):
+    for name in ("boxes", "scores", "labels", "depth", "depth_std", "position"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name), name)
     assert after.class_names == before.class_names
 

@@ -24,7 +24,7 @@ def test_values_of_the_file_and_of_the_command_line(tmp_path):
     path = write(
         tmp_path,
         "network: {input_size: [96, 320]}\n"
-        "data: {training: [{dataset: kitti-object, root: kitti/object, share: 2}]}\n"
+        "data: {training: [{dataset: kitti-object, root: kitti/object, weight: 2}]}\n"
         "optimisation: {epochs: 3, learning_rate: 0.5}\n",
     )
     configuration = read_configuration(path, ["--optimisation.learning_rate=0.25", "--seed", "7"])

@@ -30,8 +30,8 @@ def cars(*rows: tuple[tuple[float, ...], float], depth: float = 20, std: float =
         scores=np.array([score for _, score in rows], np.float32),
         labels=np.zeros(len(rows), np.int64),
         depth=numbers * np.float32(depth),
-        depth_spread=numbers * np.float32(std),
-        valid_share=numbers,
+        depth_std=numbers * np.float32(std),
+        valid_fraction=numbers,
         position=np.full((len(rows), 3), np.nan, np.float32),
         class_names=("Car",),
     )

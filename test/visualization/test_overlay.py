@@ -16,8 +16,8 @@ def prediction(boxes, size=(100, 200), depth=10.0):
         scores=np.full(count, 0.9, np.float32),
         labels=np.zeros(count, np.int64),
         depth=np.full(count, depth, np.float32),
-        depth_spread=np.ones(count, np.float32),
-        valid_share=np.ones(count, np.float32),
+        depth_std=np.ones(count, np.float32),
+        valid_fraction=np.ones(count, np.float32),
         position=np.full((count, 3), np.nan, np.float32),
         class_names=("Car",),
     )

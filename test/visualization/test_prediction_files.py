@@ -19,8 +19,8 @@ def prediction():
         scores=np.array([0.9, 0.4], np.float32),
         labels=np.array([1, 0]),
         depth=np.array([12.5, np.nan], np.float32),
-        depth_spread=np.array([0.25, np.nan], np.float32),
-        valid_share=np.array([1, 0], np.float32),
+        depth_std=np.array([0.25, np.nan], np.float32),
+        valid_fraction=np.array([1, 0], np.float32),
         position=np.array([[1, 2, 12.5], [np.nan, np.nan, np.nan]], np.float32),
         class_names=("Car", "Pedestrian"),
     )
@@ -43,10 +43,10 @@ def test_three_files(prediction, tmp_path):
                 "score": 0.9,
                 "box": [10, 20, 30.13, 40],
                 "depth": 12.5,
-                "depth_spread": 0.25,
+                "depth_std": 0.25,
                 "position": [1, 2, 12.5],
             },
-            {"class": "Car", "score": 0.4, "box": [1, 2, 3, 4], "depth": None, "depth_spread": None, "position": None},
+            {"class": "Car", "score": 0.4, "box": [1, 2, 3, 4], "depth": None, "depth_std": None, "position": None},
         ],
         "timings_ms": {"inference": 3.142},
     }

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import (
+from mp_perception.commands.options import (
     Cluster,
     Device,
     JsonFile,
@@ -17,6 +17,7 @@ from mp_perception.commands.network_options import (
     PlotsFolder,
     PrecisionName,
     Processes,
+    Recorded,
     ReportFile,
     Resamples,
     RuntimeName,
@@ -30,9 +31,7 @@ from mp_perception.commands.network_options import (
 def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Folders of rosbag2 recordings, or .mcap or .db3 files.")],
     weights: Weights = "mobilenet_v2",
-    recorded: Annotated[
-        bool, typer.Option("--recorded", help="Score the node's outputs in the bag; no network runs.")
-    ] = False,
+    recorded: Recorded = False,
     json: JsonFile = None,
     report: ReportFile = None,
     plots: PlotsFolder = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mp_perception.commands.network_options import Bag
+from mp_perception.commands.options import Bag
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.network_options import (
+from mp_perception.commands.options import (
     Bag,
     Device,
     NumThreads,
     PrecisionName,
+    Recorded,
     RuntimeName,
+    ScoreThreshold,
     Topic,
     Weights,
     split_weights,
@@ -23,13 +25,8 @@ def render(
     bag: Bag,
     out: Annotated[Path, typer.Argument(help="New file: .mp4 (video), .mcap (Foxglove) or .rrd (Rerun).")],
     weights: Weights = "mobilenet_v2",
-    recorded: Annotated[
-        bool, typer.Option("--recorded", help="Show the node's outputs in the bag; no network runs.")
-    ] = False,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Minimum score of a detection that is shown; default: the checkpoint's."),
-    ] = None,
+    recorded: Recorded = False,
+    score_threshold: ScoreThreshold = None,
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
     detections_topic: Topic = None,

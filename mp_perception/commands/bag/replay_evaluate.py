@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.network_options import Device, Weights, split_weights
+from mp_perception.commands.options import Device, JsonFile, ScoreThreshold, Weights, split_weights
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents
@@ -26,14 +26,11 @@ def replay_evaluate(
     weights: Weights = "mobilenet_v2",
     rate: Annotated[float, typer.Option(min=0.001, max=100, help="2 plays twice as fast, 0.5 half as fast.")] = 1.0,
     report: Annotated[Path, typer.Option(help="HTML file with figures, plots and pictures.")] = Path("evaluation.html"),
-    json: Annotated[Path | None, typer.Option(help="JSON file with all figures.")] = None,
+    json: JsonFile = None,
     keep: Annotated[
         Path | None, typer.Option(metavar="BAG", help="Keep the recording as this new bag; by default it is removed.")
     ] = None,
-    score_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Minimum score of a detection; default: the checkpoint's."),
-    ] = None,
+    score_threshold: ScoreThreshold = None,
     device: Device = "auto",
 ) -> None:
     """Play a bag through the node, record its outputs beside the ground truth, and score the recording.

@@ -79,8 +79,8 @@ class MadeFrames(FrameSet):
             scores=np.array([0.9, 0.8, 0.7], np.float32),
             labels=np.arange(3),
             depth=10 * numbers,
-            depth_spread=numbers,
-            valid_share=numbers,
+            depth_std=numbers,
+            valid_fraction=numbers,
             position=np.full((3, 3), np.nan, np.float32),
             class_names=self.class_names,
         )

@@ -33,6 +33,9 @@ Split = Annotated[str | None, typer.Option(help="Split file, or its name in ROOT
 
 # A bag.
 Bag = Annotated[Path, typer.Argument(help="Folder of a rosbag2, or its .mcap or .db3 file.")]
+Recorded = Annotated[
+    bool, typer.Option("--recorded", help="Use the node's outputs that the bag contains; no network runs.")
+]
 Topic = Annotated[str | None, typer.Option(metavar="TOPIC", help="Detected automatically by default.")]
 
 # Results.
