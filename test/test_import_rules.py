@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mp_perception"
 
-#: Room or file -> the rooms of ours it may import, besides itself and the plain modules at the package's top.
+#: Package or file -> our packages that it may import, besides itself and the modules at the package's top.
 #: The longest entry that fits a file counts.
 ALLOWED: dict[str, set[str]] = {
     "__init__.py": {"inference"},
@@ -44,16 +44,16 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 
-#: Rooms and files that may import PyTorch; all others run where it is not installed.
-TORCH_ROOMS = (
+#: Packages and files that may import PyTorch; all others run without it.
+TORCH_PLACES = (
     *("network", "losses", "training"),
     *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
     "benchmark/networks",
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 
-#: Rooms that may import ROS; all others run without it.
-ROS_ROOMS = ("ros", "benchmark/node")
+#: Packages that may import ROS; all others run without it.
+ROS_PLACES = ("ros", "benchmark/node")
 ROS_PACKAGES = {"rclpy", "ament_index_python", "cv_bridge", "launch", "launch_ros", "builtin_interfaces"}
 ROS_SUFFIXES = ("_msgs", "_srvs", "_interfaces")
 
@@ -110,21 +110,21 @@ def own_target(module: str) -> str | None:
 
 
 def lies_in(path: str, place: str) -> bool:
-    """Whether a file or module lies in a room, or is the file named."""
+    """Whether a file or module lies in a package, or is the file named."""
     place = place.removesuffix(".py")
     path = path.removesuffix(".py")
     return path == place or path.startswith(f"{place}/")
 
 
-def room_violations(entries: list[Import]) -> list[str]:
-    """The imports that cross rooms without permission."""
+def package_violations(entries: list[Import]) -> list[str]:
+    """The imports that cross packages without permission."""
     violations = []
     for entry in entries:
         target = own_target(entry.module)
         if target is None:
             continue
-        room, own_room = target.split("/")[0], entry.file.split("/")[0]
-        if not (PACKAGE / room).is_dir() or room == own_room:
+        package, own_package = target.split("/")[0], entry.file.split("/")[0]
+        if not (PACKAGE / package).is_dir() or package == own_package:
             continue
         places = [place for place in ALLOWED if lies_in(entry.file, place)]
         allowed = ALLOWED[max(places, key=len)] if places else set()
@@ -134,25 +134,25 @@ def room_violations(entries: list[Import]) -> list[str]:
 
 
 def external_violations(entries: list[Import]) -> list[str]:
-    """The imports of PyTorch and ROS outside their rooms."""
+    """The imports of PyTorch and ROS outside their packages."""
     violations = []
     for entry in entries:
         package = entry.module.split(".")[0]
         is_ros = package in ROS_PACKAGES or package.endswith(ROS_SUFFIXES)
-        rooms = TORCH_ROOMS if package in TORCH_PACKAGES else ROS_ROOMS if is_ros else None
-        if rooms is not None and not any(lies_in(entry.file, room) for room in rooms):
+        places = TORCH_PLACES if package in TORCH_PACKAGES else ROS_PLACES if is_ros else None
+        if places is not None and not any(lies_in(entry.file, place) for place in places):
             violations.append(str(entry))
     return violations
 
 
 def test_every_package_has_a_rule() -> None:
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert "network" in rooms
-    assert rooms - set(ALLOWED) == set()
+    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert "network" in packages
+    assert packages - set(ALLOWED) == set()
 
 
 def test_packages_import_only_what_they_may() -> None:
-    assert room_violations(all_imports()) == []
+    assert package_violations(all_imports()) == []
 
 
 def test_torch_and_ros_are_imported_in_their_packages_only() -> None:
@@ -183,7 +183,7 @@ def test_commands_and_the_package_itself_import_packages_inside_functions_only()
     ],
 )
 def test_forbidden_import_is_seen(file: str, code: str) -> None:
-    assert len(room_violations(list(imports_of(ast.parse(code), file)))) == 1
+    assert len(package_violations(list(imports_of(ast.parse(code), file)))) == 1
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_forbidden_import_is_seen(file: str, code: str) -> None:
     ],
 )
 def test_permitted_import_is_left_alone(file: str, code: str) -> None:
-    assert room_violations(list(imports_of(ast.parse(code), file))) == []
+    assert package_violations(list(imports_of(ast.parse(code), file))) == []
 
 
 @pytest.mark.parametrize("code", ["import torch", "from rclpy.node import Node", "from sensor_msgs.msg import Image"])
