@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mp_perception"
+PACKAGES = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
 
-#: Room or file -> the rooms of ours it may import, besides itself and the plain modules at the package's top.
-#: The longest entry that fits a file counts.
+#: Package or file -> the packages it may import, besides itself and the modules at the top.
+#: The longest entry that matches a file applies.
 ALLOWED: dict[str, set[str]] = {
     "__init__.py": {"inference"},
     "model": set(),
@@ -34,26 +35,20 @@ ALLOWED: dict[str, set[str]] = {
     "ros": {"model", "inference", "messages", "visualization"},
     "ros/replay_node.py": {"bags"},
     "ros/record_node.py": {"bags"},
-    "benchmark": {
-        *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
-        *("evaluation", "training", "messages", "bags", "ros"),
-    },
-    "commands": {
-        *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
-        *("evaluation", "training", "bags", "ros", "benchmark"),
-    },
+    "benchmark": PACKAGES - {"commands"},
+    "commands": PACKAGES,
 }
 
-#: Rooms and files that may import PyTorch; all others run where it is not installed.
-TORCH_ROOMS = (
+#: Packages and files that may import PyTorch; all others run without it.
+TORCH_PLACES = (
     *("network", "losses", "training"),
     *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
     "benchmark/networks",
 )
 TORCH_PACKAGES = {"torch", "torchvision", "lightning", "torchmetrics"}
 
-#: Rooms that may import ROS; all others run without it.
-ROS_ROOMS = ("ros", "benchmark/node")
+#: Packages that may import ROS; all others run without it.
+ROS_PLACES = ("ros", "benchmark/node")
 ROS_PACKAGES = {"rclpy", "ament_index_python", "cv_bridge", "launch", "launch_ros", "builtin_interfaces"}
 ROS_SUFFIXES = ("_msgs", "_srvs", "_interfaces")
 
@@ -110,21 +105,21 @@ def own_target(module: str) -> str | None:
 
 
 def lies_in(path: str, place: str) -> bool:
-    """Whether a file or module lies in a room, or is the file named."""
+    """Whether a file or module is in a package, or is the named file."""
     place = place.removesuffix(".py")
     path = path.removesuffix(".py")
     return path == place or path.startswith(f"{place}/")
 
 
-def room_violations(entries: list[Import]) -> list[str]:
-    """The imports that cross rooms without permission."""
+def package_violations(entries: list[Import]) -> list[str]:
+    """The imports between packages that the table does not permit."""
     violations = []
     for entry in entries:
         target = own_target(entry.module)
         if target is None:
             continue
-        room, own_room = target.split("/")[0], entry.file.split("/")[0]
-        if not (PACKAGE / room).is_dir() or room == own_room:
+        package, own_package = target.split("/")[0], entry.file.split("/")[0]
+        if package not in PACKAGES or package == own_package:
             continue
         places = [place for place in ALLOWED if lies_in(entry.file, place)]
         allowed = ALLOWED[max(places, key=len)] if places else set()
@@ -134,25 +129,24 @@ def room_violations(entries: list[Import]) -> list[str]:
 
 
 def external_violations(entries: list[Import]) -> list[str]:
-    """The imports of PyTorch and ROS outside their rooms."""
+    """The imports of PyTorch and ROS outside their places."""
     violations = []
     for entry in entries:
         package = entry.module.split(".")[0]
         is_ros = package in ROS_PACKAGES or package.endswith(ROS_SUFFIXES)
-        rooms = TORCH_ROOMS if package in TORCH_PACKAGES else ROS_ROOMS if is_ros else None
-        if rooms is not None and not any(lies_in(entry.file, room) for room in rooms):
+        places = TORCH_PLACES if package in TORCH_PACKAGES else ROS_PLACES if is_ros else None
+        if places is not None and not any(lies_in(entry.file, place) for place in places):
             violations.append(str(entry))
     return violations
 
 
 def test_every_package_has_a_rule() -> None:
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert "network" in rooms
-    assert rooms - set(ALLOWED) == set()
+    assert "network" in PACKAGES
+    assert PACKAGES - set(ALLOWED) == set()
 
 
 def test_packages_import_only_what_they_may() -> None:
-    assert room_violations(all_imports()) == []
+    assert package_violations(all_imports()) == []
 
 
 def test_torch_and_ros_are_imported_in_their_packages_only() -> None:
@@ -164,7 +158,7 @@ def test_commands_and_the_package_itself_import_packages_inside_functions_only()
         str(entry)
         for entry in all_imports()
         if entry.at_start and (entry.file == "__init__.py" or lies_in(entry.file, "commands"))
-        if (target := own_target(entry.module)) and (PACKAGE / target.split("/")[0]).is_dir()
+        if (target := own_target(entry.module)) and target.split("/")[0] in PACKAGES
         if not lies_in(target, "commands")
     ]
     assert violations == []
@@ -183,7 +177,7 @@ def test_commands_and_the_package_itself_import_packages_inside_functions_only()
     ],
 )
 def test_forbidden_import_is_seen(file: str, code: str) -> None:
-    assert len(room_violations(list(imports_of(ast.parse(code), file)))) == 1
+    assert len(package_violations(list(imports_of(ast.parse(code), file)))) == 1
 
 
 @pytest.mark.parametrize(
@@ -196,7 +190,7 @@ def test_forbidden_import_is_seen(file: str, code: str) -> None:
     ],
 )
 def test_permitted_import_is_left_alone(file: str, code: str) -> None:
-    assert room_violations(list(imports_of(ast.parse(code), file))) == []
+    assert package_violations(list(imports_of(ast.parse(code), file))) == []
 
 
 @pytest.mark.parametrize("code", ["import torch", "from rclpy.node import Node", "from sensor_msgs.msg import Image"])
