@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mp_perception"
+PACKAGES = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
 
-#: Package or file -> our packages that it may import, besides itself and the modules at the package's top.
-#: The longest entry that fits a file counts.
+#: Package or file -> the packages it may import, besides itself and the modules at the top.
+#: The longest entry that matches a file applies.
 ALLOWED: dict[str, set[str]] = {
     "__init__.py": {"inference"},
     "model": set(),
@@ -34,14 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "ros": {"model", "inference", "messages", "visualization"},
     "ros/replay_node.py": {"bags"},
     "ros/record_node.py": {"bags"},
-    "benchmark": {
-        *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
-        *("evaluation", "training", "messages", "bags", "ros"),
-    },
-    "commands": {
-        *("network", "model", "inference", "visualization", "data", "synthetic", "losses"),
-        *("evaluation", "training", "bags", "ros", "benchmark"),
-    },
+    "benchmark": PACKAGES - {"commands"},
+    "commands": PACKAGES,
 }
 
 #: Packages and files that may import PyTorch; all others run without it.
@@ -110,21 +105,21 @@ def own_target(module: str) -> str | None:
 
 
 def lies_in(path: str, place: str) -> bool:
-    """Whether a file or module lies in a package, or is the file named."""
+    """Whether a file or module is in a package, or is the named file."""
     place = place.removesuffix(".py")
     path = path.removesuffix(".py")
     return path == place or path.startswith(f"{place}/")
 
 
 def package_violations(entries: list[Import]) -> list[str]:
-    """The imports that cross packages without permission."""
+    """The imports between packages that the table does not permit."""
     violations = []
     for entry in entries:
         target = own_target(entry.module)
         if target is None:
             continue
         package, own_package = target.split("/")[0], entry.file.split("/")[0]
-        if not (PACKAGE / package).is_dir() or package == own_package:
+        if package not in PACKAGES or package == own_package:
             continue
         places = [place for place in ALLOWED if lies_in(entry.file, place)]
         allowed = ALLOWED[max(places, key=len)] if places else set()
@@ -134,7 +129,7 @@ def package_violations(entries: list[Import]) -> list[str]:
 
 
 def external_violations(entries: list[Import]) -> list[str]:
-    """The imports of PyTorch and ROS outside their packages."""
+    """The imports of PyTorch and ROS outside their places."""
     violations = []
     for entry in entries:
         package = entry.module.split(".")[0]
@@ -146,9 +141,8 @@ def external_violations(entries: list[Import]) -> list[str]:
 
 
 def test_every_package_has_a_rule() -> None:
-    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert "network" in packages
-    assert packages - set(ALLOWED) == set()
+    assert "network" in PACKAGES
+    assert PACKAGES - set(ALLOWED) == set()
 
 
 def test_packages_import_only_what_they_may() -> None:
@@ -164,7 +158,7 @@ def test_commands_and_the_package_itself_import_packages_inside_functions_only()
         str(entry)
         for entry in all_imports()
         if entry.at_start and (entry.file == "__init__.py" or lies_in(entry.file, "commands"))
-        if (target := own_target(entry.module)) and (PACKAGE / target.split("/")[0]).is_dir()
+        if (target := own_target(entry.module)) and target.split("/")[0] in PACKAGES
         if not lies_in(target, "commands")
     ]
     assert violations == []
