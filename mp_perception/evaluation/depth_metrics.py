@@ -32,6 +32,11 @@ def depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
 
     The formulas are also applied to a prediction of zero or less, as the authors' program does: a negative depth
     counts as within d1, d2 and d3, and log10 and rmse_log become infinite or NaN.
+
+    Example:
+        >>> errors = depth_errors(np.array([10.0, 20.0]), np.array([11.0, 30.0]))
+        >>> round(errors["d1"], 3), round(errors["rel"], 3), round(errors["rmse"], 3)
+        (0.5, 0.3, 7.106)
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.maximum(truth / prediction, prediction / truth)

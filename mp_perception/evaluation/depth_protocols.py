@@ -19,7 +19,6 @@ from mp_perception.data.depth_png import UNITS_PER_METRE
 from mp_perception.evaluation.depth_metrics import (
     DEPTH_METRICS,
     SERVER_METRICS,
-    Floats,
     ImageErrors,
     depth_errors,
     image_errors,
@@ -135,7 +134,9 @@ def depth_figures(name: str, images: Sequence[Sequence[ImageErrors]], ground_tru
 
 def compare_by_distance(truth: DepthMap, prediction: DepthMap) -> tuple[ImageErrors, ...]:
     """Errors (DEPTH_METRICS) by true distance, for each bin of DISTANCES: all known pixels, without a crop."""
-    true, predicted = _known_pixels(truth, prediction)
+    known = (truth > MIN_DEPTH) & (truth < MAX_DEPTH)
+    predicted = np.minimum(resize_depth(prediction, truth.shape[1], truth.shape[0])[known], MAX_DEPTH)
+    true = truth[known]
     inside = [(true >= low) & (true < high) for low, high in pairwise(DISTANCES)]
     return tuple(image_errors(true[mask], predicted[mask], depth_errors, minimum=MIN_DEPTH) for mask in inside)
 
@@ -148,17 +149,3 @@ def figures_by_distance(images: Sequence[Sequence[ImageErrors]]) -> list[dict[st
         taken = {name: figures[name] for name in ("images", "pixels", *DEPTH_METRICS) if name in figures}
         rows.append({"from": low, "to": high, **taken})
     return rows
-
-
-def mean_relative_error(truth: DepthMap, prediction: DepthMap) -> float | None:
-    """Mean of |d - p| / d over the known pixels of one image that have a prediction; None without any."""
-    true, predicted = _known_pixels(truth, prediction)
-    valid = np.isfinite(predicted)
-    return float(np.mean(np.abs(true - predicted)[valid] / true[valid])) if valid.any() else None
-
-
-def _known_pixels(truth: DepthMap, prediction: DepthMap) -> tuple[Floats, Floats]:
-    """True and predicted depth (n,) where the truth is known and at most 80 m; the prediction may be NaN."""
-    known = (truth > MIN_DEPTH) & (truth < MAX_DEPTH)
-    predicted = resize_depth(prediction, truth.shape[1], truth.shape[0])[known].astype(np.float64)
-    return truth[known].astype(np.float64), np.minimum(predicted, MAX_DEPTH)

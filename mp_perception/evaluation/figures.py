@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mp_perception.evaluation.average_precision import Curve, average_precision_table, precision_recall_curves
+from mp_perception.evaluation.average_precision import average_precision_figures
 from mp_perception.evaluation.coco_metrics import coco_mean_average_precision
 from mp_perception.evaluation.depth_protocols import depth_figures, figures_by_distance
 from mp_perception.evaluation.frame_scores import (
@@ -50,10 +50,10 @@ class Evaluation:
         self.dropped |= other.dropped
         self.problems += other.problems
 
-    def curves(self, num_resamples: int = 0) -> list[Curve]:
-        """Precision over recall of all criteria; num_resamples: for intervals, 0 for none."""
+    def detection(self, num_resamples: int = 0) -> dict[str, dict[str, Any]]:
+        """Average precision (average_precision_figures); num_resamples: for intervals, 0 for none."""
         matches = [objects.matches for _, objects in self._labelled_frames()]
-        return precision_recall_curves(matches, self.rules.criteria, num_resamples)
+        return average_precision_figures(matches, self.rules.criteria, num_resamples)
 
     def objects(self) -> ObjectDepths | None:
         """The labelled objects of all frames; None if no frame has labels."""
@@ -73,7 +73,7 @@ class Evaluation:
         return {
             "depth": self._depth_figures(depths) if depths else None,
             "objects": self._object_figures(depths) if labelled else None,
-            "detection": average_precision_table(self.curves(num_resamples)) if labelled else None,
+            "detection": self.detection(num_resamples) if labelled else None,
             "detection_protocol": self._detection_protocol(num_resamples),
             "coco": coco_mean_average_precision(images, known) if with_coco and labelled else None,
             "images": {

@@ -13,8 +13,8 @@ from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.average_precision import MIN_IOUS, Criterion, criteria_of, match_image
-from mp_perception.evaluation.depth_metrics import ImageErrors
-from mp_perception.evaluation.depth_protocols import DEPTH_PROTOCOLS, compare_by_distance, mean_relative_error
+from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors
+from mp_perception.evaluation.depth_protocols import DEPTH_PROTOCOLS, compare_by_distance
 from mp_perception.evaluation.kitti_matching import ImageMatches
 from mp_perception.evaluation.object_depth_metrics import ObjectDepths, measure_objects
 from mp_perception.evaluation.object_depth_truth import object_truths
@@ -65,13 +65,21 @@ class DepthScores:
     """Errors of one depth map.
 
     by_protocol: by each of the protocols that the rules name; none for `paper`.  by_distance: by bin of true distance.
-    mean_relative_error: over all known pixels up to 80 m; None without any.  paper: for protocol `paper` only.
+    paper: for protocol `paper` only.
     """
 
     by_protocol: tuple[ImageErrors, ...]
     by_distance: tuple[ImageErrors, ...]
-    mean_relative_error: float | None
     paper: PaperErrors | None
+
+    @property
+    def mean_relative_error(self) -> float | None:
+        """Of all known pixels up to 80 m; None without any."""
+        pixels = sum(errors.pixels for errors in self.by_distance)
+        rel = DEPTH_METRICS.index("rel")
+        return (
+            sum(part.errors[rel] * part.pixels for part in self.by_distance if part.pixels) / pixels if pixels else None
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,6 @@ def score_frame(
         depth = DepthScores(
             by_protocol=tuple(protocol.compare(sample.depth, prediction.network_depth) for protocol in protocols),
             by_distance=compare_by_distance(sample.depth, prediction.network_depth),
-            mean_relative_error=mean_relative_error(sample.depth, prediction.network_depth),
             paper=paper,
         )
     objects = None

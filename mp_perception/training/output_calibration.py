@@ -43,11 +43,13 @@ def calibrate_outputs(evaluation: Evaluation) -> OutputCalibration:
 
 def _best_threshold(evaluation: Evaluation) -> float | None:
     by_score: dict[float, list[float]] = {}
-    for curve in evaluation.curves():
-        if curve.criterion.is_kittis_own and curve.criterion.difficulty.name == "moderate" and curve.counted:
-            for score, precision, recall in curve.by_score:
+    detection = evaluation.detection()
+    for name in evaluation.rules.scored_classes:
+        if detection[name]["counted"]["moderate"]:
+            for row in detection[name]["by_score"]["moderate"]:
+                precision, recall = row["precision"] or 0.0, row["recall"]
                 product = 2 * precision * recall
-                by_score.setdefault(score, []).append(product / (precision + recall) if product > 0 else 0.0)
+                by_score.setdefault(row["score"], []).append(product / (precision + recall) if product > 0 else 0.0)
     means = {score: math.fsum(values) / len(values) for score, values in by_score.items()}
     # Where nothing is found at any score, no score is better than another.
     return max(means, key=lambda score: means[score]) if any(means.values()) else None

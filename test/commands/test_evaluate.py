@@ -19,10 +19,9 @@ from mp_perception.data.kitti.labels import read_labels
 from mp_perception.errors import UserError
 from mp_perception.evaluation.average_precision import (
     MIN_IOUS,
-    average_precision_table,
+    average_precision_figures,
     criteria_of,
     match_image,
-    precision_recall_curves,
 )
 from mp_perception.evaluation.depth_protocols import EIGEN, depth_figures
 from mp_perception.prediction import Detections
@@ -103,7 +102,7 @@ def test_figures_and_files_agree(results: tuple[Path, str], streets: Path) -> No
     lowest = min(float(line.split()[15]) for line in lines)
     assert 0.01 <= lowest < result["score_threshold"] / 2
     # Boxes are written with two decimals, depth with steps of 1/256 m.
-    rescored = average_precision_table(precision_recall_curves(matches, criteria))
+    rescored = average_precision_figures(matches, criteria)
     for name, row in result["detection"].items():
         for difficulty, value in row["AP40"].items():
             assert rescored[name]["AP40"][difficulty] == (None if value is None else pytest.approx(value, abs=0.5))

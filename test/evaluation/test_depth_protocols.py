@@ -15,8 +15,8 @@ from mp_perception.evaluation.depth_protocols import (
     compare_by_distance,
     depth_figures,
     figures_by_distance,
-    mean_relative_error,
 )
+from mp_perception.evaluation.frame_scores import DepthScores
 from mp_perception.evaluation.paper_protocol import (
     compare_paper_way,
     paper_depth_figures,
@@ -177,8 +177,9 @@ def test_depth_by_distance_by_hand() -> None:
     assert rows[10, 15]["rel"] == pytest.approx(0.25)
     assert rows[10, 15]["d1"] == 0.5
     assert [row["pixels"] for row in rows.values()] == [1, 0, 2, *[0] * 8]
-    assert mean_relative_error(truth, found) == pytest.approx((0.25 + 0 + 0.5) / 3)
-    assert mean_relative_error(truth, np.full_like(truth, np.nan)) is None
+    error = DepthScores((), compare_by_distance(truth, found), None).mean_relative_error
+    assert error == pytest.approx((0.25 + 0 + 0.5) / 3)
+    assert DepthScores((), compare_by_distance(truth, np.full_like(truth, np.nan)), None).mean_relative_error is None
 
 
 @pytest.mark.parametrize("name", [*DEPTH_PROTOCOLS, "paper"])

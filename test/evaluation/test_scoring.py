@@ -31,6 +31,7 @@ from mp_perception.synthetic.sensors import camera_of_size
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Cyclist")
 SCORED = ("Car", "Pedestrian", "Cyclist")
+DIFFICULTIES = ("easy", "moderate", "hard")
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +89,15 @@ def test_the_truth_itself_is_perfect(streets: FrameSet) -> None:
     perfect = {"d1": 1, "d2": 1, "d3": 1, "rel": 0, "rmse": 0, "log10": 0, "sq_rel": 0, "rmse_log": 0}
     assert {name: result["depth"][name] for name in perfect} == perfect
     assert result["depth"]["images"] == result["images"]["with_depth"] == result["images"]["with_labels"] == 4
-    curves = evaluation.curves()
-    assert sum(curve.counted for curve in curves) > 50
-    for curve in curves:
+    rows = result["detection"].values()
+    counts = [
+        (row["counted"][name], row["thresholds"][name], row["precision"][name]) for row in rows for name in DIFFICULTIES
+    ]
+    assert sum(counted for counted, _, _ in counts) > 50
+    for counted, thresholds, precision in counts:
         # No false alarm anywhere, and one threshold per object.
-        num_kept = len(curve.thresholds)
-        assert num_kept == curve.counted
-        assert curve.precision.tolist() == [1.0] * num_kept + [0.0] * (41 - num_kept)
+        assert len(thresholds) == counted
+        assert precision == [1.0] * counted + [0.0] * (41 - counted)
     assert result["coco"]["mAP"] == pytest.approx(100)
     found = result["objects"]["found"]["all"]["all"]
     assert found["objects"] == found["found"] > 10

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,12 +41,10 @@ _MAX_ERROR = 0.5
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """title, description: what it shows, short and for those who cannot see it.  pixels: RGB (H, W, 3)."""
+class Picture(NamedTuple):
+    """title: what it shows.  pixels: RGB (H, W, 3)."""
 
     title: str
-    description: str
     pixels: Pixels
 
 
@@ -150,8 +149,7 @@ def draw_objects(
     draw_true_boxes(canvas, true_boxes)
     draw_detections(canvas, detections)
     counted = _counted(detections.name(i) for i in range(len(detections)))
-    title = "objects: detected in colour, true in white"
-    return Picture(title, f"Camera image with detected objects: {counted}", _fitted(canvas))
+    return Picture(f"detected, in colour: {counted}; labelled, in white", _fitted(canvas))
 
 
 def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
@@ -160,20 +158,12 @@ def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
     assert truth is not None
     depth = resize_depth(prediction.network_depth, truth.shape[1], truth.shape[0])
     error = np.abs(depth - truth) / truth
+    predicted, true = (color_depth(values, scale_bar=False) for values in (depth, _thickened(truth)))
     return [
-        Picture(
-            "predicted depth: red is 1 m, blue is 80 m, in logarithmic steps",
-            f"Predicted depth, median {np.nanmedian(depth):.1f} m",
-            _fitted(color_depth(depth, scale_bar=False)),
-        ),
-        Picture(
-            "true depth, where it is known",
-            f"True depth, median {np.nanmedian(truth):.1f} m",
-            _fitted(color_depth(_thickened(truth), scale_bar=False)),
-        ),
+        Picture("predicted depth: red is 1 m, blue is 80 m, in logarithmic steps", _fitted(predicted)),
+        Picture("true depth, where it is known", _fitted(true)),
         Picture(
             f"error: blue is correct, red is wrong by {_MAX_ERROR:.0%} or more",
-            "Relative error where the true depth is known",
             _fitted(_color_error(_thickened(error))),
         ),
     ]

@@ -44,15 +44,10 @@ _DIFFICULTY_LINES = {"easy": (_GREEN, "-"), "moderate": (_BLUE, "--"), "hard": (
 
 @dataclass(frozen=True)
 class Plot:
-    """Something to draw.
-
-    name: of its file, without ending.  title: above it.  description: what it shows, for those who cannot see it.
-    draw: draws into an empty figure.
-    """
+    """Something to draw.  name: of its file, without ending.  draw: draws into an empty figure."""
 
     name: str
     title: str
-    description: str
     draw: Callable[[Figure], None]
 
 
@@ -80,10 +75,7 @@ def depth_plots(result: Mapping[str, Any]) -> list[Plot]:
     rows = [row for row in result["depth"]["by_distance"] if row["images"]] if result["depth"] else []
     if not rows:
         return []
-    title = "Relative depth error by distance"
-    bars = ", ".join(f"{row['rel']:.3f} at {row['from']}-{row['to']} m" for row in rows)
-    description = f"Bars of the mean relative error: {bars}."
-    return [Plot("depth_rel_by_distance", title, description, partial(_draw_errors, rows))]
+    return [Plot("depth_rel_by_distance", "Relative depth error by distance", partial(_draw_errors, rows))]
 
 
 def precision_recall_plots(result: Mapping[str, Any]) -> list[Plot]:
@@ -101,8 +93,7 @@ def precision_recall_plots(result: Mapping[str, Any]) -> list[Plot]:
         plots.append(
             Plot(
                 f"precision_recall_{class_name.lower()}_{row['min_iou']:g}",
-                f"{class_name}, IoU > {row['min_iou']:g}",
-                f"Precision over recall of {class_name}. {'; '.join(labels.values())}.",
+                f"Precision over recall: {class_name}, IoU > {row['min_iou']:g}",
                 partial(_draw_precision_recall, row["precision"], labels),
             )
         )

@@ -76,7 +76,7 @@ def test_detected_and_true_boxes_are_drawn(make_job) -> None:
     prediction = job.data_set.recorded_prediction(0)
     # Two of the three detections are shown; a true box lies where none of them is.
     picture = draw_objects(job.data_set[0], prediction.detections[:2], [(200, 30, 240, 85)])
-    assert "1 Car, 1 Pedestrian" in picture.description
+    assert picture.title == "detected, in colour: 1 Car, 1 Pedestrian; labelled, in white"
     differences = np.abs(picture.pixels.astype(int) - 128)
     assert differences[30:80, 20:150].max() > 60
     np.testing.assert_array_equal(picture.pixels[60, 200], 255)

@@ -29,8 +29,9 @@ def test_where_nothing_counts_there_is_no_plot() -> None:
     by_difficulty = {"counted": {"easy": 0, "moderate": 5}, "AP40": {"easy": None, "moderate": 50.0}}
     row = {"min_iou": 0.7, **by_difficulty, "precision": {"easy": None, "moderate": [1.0] * 41}}
     (plot,) = precision_recall_plots({"detection": {"Car": row}})
-    assert "moderate: AP40 50.00 (5 objects)" in plot.description
-    assert "easy" not in plot.description
+    svg = render(plot, "svg").decode()
+    assert "moderate: AP40 50.00 (5 objects)" in svg
+    assert "easy" not in svg
 
 
 def test_an_svg_keeps_its_words_and_is_small(make_report: Callable[..., Report]) -> None:
