@@ -53,7 +53,7 @@ def test_paths_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path)
         (ResultPaths(report=tmp_path), "expected a file for the report, found a folder"),
         (ResultPaths(json=tmp_path / "a", report=tmp_path / "a"), "found it named twice"),
         (ResultPaths(plots=tmp_path / "a", depth=tmp_path / "a"), "found it named twice"),
-        (ResultPaths(detections=tmp_path), "expected no such folder or an empty one, found something there"),
+        (ResultPaths(detections=tmp_path), "expected a new or empty folder, found something there"),
         (ResultPaths(plots=tmp_path / "old.txt" / "below"), "is not a folder that can be written to"),
     ):
         with pytest.raises(UserError, match=message):
