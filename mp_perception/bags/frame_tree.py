@@ -26,13 +26,12 @@ TRANSFORMS_TYPE = "tf2_msgs/msg/TFMessage"
 class FrameTree:
     """Coordinate frames by their parents.
 
-    parents: child -> parent.  static: child -> (4, 4), pose of the child in its parent.  moving: child -> stamp ->
-    pose, sorted by stamp.
+    parents: child -> parent.  poses: child -> stamp -> (4, 4), pose of the child in its parent, sorted by stamp; a
+    static transform has one stamp.
     """
 
     parents: dict[str, str] = field(default_factory=dict)
-    static: dict[str, Matrix] = field(default_factory=dict)
-    moving: dict[str, dict[int, Matrix]] = field(default_factory=dict)
+    poses: dict[str, dict[int, Matrix]] = field(default_factory=dict)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Matrix | None:
         """(4, 4) from the source frame to the target frame at a moment, metres; None if they are not connected."""
@@ -62,19 +61,13 @@ class FrameTree:
         """Pose of the chain's first frame in one of its ancestors."""
         pose = np.eye(4)
         for frame in chain[: chain.index(ancestor)]:
-            step = self._pose(frame, stamp_ns)
-            if step is None:
+            stamps = list(self.poses.get(frame, ()))
+            if not stamps:
                 return None
-            pose = step @ pose
+            after = bisect_left(stamps, stamp_ns)
+            nearest = min(stamps[max(after - 1, 0) : after + 1], key=lambda stamp: abs(stamp - stamp_ns))
+            pose = self.poses[frame][nearest] @ pose
         return pose
-
-    def _pose(self, child: str, stamp_ns: int) -> Matrix | None:
-        poses = self.moving.get(child)
-        if child in self.static or not poses:
-            return self.static.get(child)
-        stamps = list(poses)
-        after = bisect_left(stamps, stamp_ns)
-        return poses[min(stamps[max(after - 1, 0) : after + 1], key=lambda stamp: abs(stamp - stamp_ns))]
 
 
 def read_frame_tree(reader: BagReader, pairs: list[tuple[str, str]]) -> FrameTree:
@@ -83,20 +76,17 @@ def read_frame_tree(reader: BagReader, pairs: list[tuple[str, str]]) -> FrameTre
     The other moving transforms of a robot would take too much memory.  Invalid transforms are left out.
     """
     tree = FrameTree()
-    moving: set[str] = set()
     for topic, parent, child, transform in _transforms(reader):
         tree.parents[child] = parent
-        if not topic.endswith("_static"):
-            moving.add(child)
-        elif (pose := transform_matrix(transform.transform)) is not None:
-            tree.static[child] = pose
-    wanted = {frame for target, source in pairs for frame in tree.between(target, source)} & moving - tree.static.keys()
-    if wanted:
-        poses: dict[str, dict[int, Matrix]] = {frame: {} for frame in wanted}
-        for _, _, child, transform in _transforms(reader):
-            if child in wanted and (pose := transform_matrix(transform.transform)) is not None:
-                poses[child][stamp_of(transform.header)] = pose
-        tree.moving = {frame: dict(sorted(found.items())) for frame, found in poses.items()}
+        if topic.endswith("_static") and (pose := transform_matrix(transform.transform)) is not None:
+            tree.poses[child] = {0: pose}
+    moving = {frame for target, source in pairs for frame in tree.between(target, source)} - tree.poses.keys()
+    moving_poses: dict[str, dict[int, Matrix]] = {frame: {} for frame in moving}
+    for topic, _, child, transform in _transforms(reader) if moving else ():
+        pose = transform_matrix(transform.transform) if child in moving and not topic.endswith("_static") else None
+        if pose is not None:
+            moving_poses[child][stamp_of(transform.header)] = pose
+    tree.poses |= {frame: dict(sorted(found.items())) for frame, found in moving_poses.items()}
     return tree
 
 

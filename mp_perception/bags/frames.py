@@ -36,6 +36,7 @@ from mp_perception.messages.points import read_points
 from mp_perception.prediction import Prediction
 
 Value = TypeVar("Value")
+Matrix = NDArray[np.float64]
 
 
 class BagFrames(FrameSet):
@@ -116,40 +117,42 @@ class BagFrames(FrameSet):
         self.problems = []
         bag, frame = self.place(index)
         try:
-            self._image = image_to_array(self._read(bag, frame.image))
+            image = image_to_array(self._read(bag, frame.image))
         except UserError as error:
             where = f"{bag.source}: {frame.image.topic} at {frame.stamp_ns} ns"
             raise DroppedFrameError("image unusable", f"{where}: {error}") from error
-        height, width = self._image.shape[:2]
-
-        def usable(place: Place | None, read: Callable[[Message, str], Value]) -> Value | None:
-            """What `read` makes of a message and its topic; None if it is missing, or unusable, which is a problem."""
-            if place is None:
-                return None
-            try:
-                return read(self._read(bag, place), place.topic)
-            except UserError as error:
-                self.problems.append((f"{bag.name}: {place.topic} unusable", f"{frame.name}: {error}"))
-                return None
-
-        intrinsics = usable(frame.camera_info, lambda message, _: intrinsics_of(message, width, height))
+        height, width = image.shape[:2]
+        intrinsics = self._usable(bag, frame.camera_info, lambda message, _: intrinsics_of(message, width, height))
         to_camera = bag.frame_tree.lookup(bag.camera_frame, bag.boxes_3d_frame, frame.stamp_ns)
         label_to_camera = np.eye(4) if to_camera is None or frame.labels is None else to_camera
+        self._image = image
         self._camera = None if intrinsics is None else FrameCamera(intrinsics, label_to_camera)
+        self._depth = self._true_depth(bag, frame, (width, height), intrinsics)
+        self._labels = self._true_labels(bag, frame, to_camera, intrinsics)
+        self._loaded = index
 
-        self._depth = None
-        if self.recorded is None or bag.topics.predicted_depth is not None:
-            self._depth = usable(frame.depth, lambda message, _: _depth_of_size(message, width, height))
-            if frame.points is not None:
-                self._depth = usable(frame.points, lambda message, _: _projected(message, bag, frame, intrinsics))
+    def _true_depth(
+        self, bag: BagContents, frame: BagFrame, size: tuple[int, int], intrinsics: CameraIntrinsics | None
+    ) -> NDArray[np.float32] | None:
+        """size: (width, height) of the image, pixels."""
+        if self.recorded is not None and bag.topics.predicted_depth is None:
+            return None
+        if frame.points is not None:
+            return self._usable(bag, frame.points, lambda message, _: _projected(message, bag, frame, intrinsics))
+        return self._usable(bag, frame.depth, lambda message, _: _depth_of_size(message, *size))
 
-        labels = usable(frame.labels, read_labels)
+    def _true_labels(
+        self, bag: BagContents, frame: BagFrame, to_camera: Matrix | None, intrinsics: CameraIntrinsics | None
+    ) -> list[ObjectLabel] | None:
+        """to_camera: (4, 4) from the frame of the 3D boxes, or None if it is unknown."""
+        labels = self._usable(bag, frame.labels, read_labels)
         if labels is not None and to_camera is None:
             labels = [replace(label, box_3d=None) for label in labels]
-        boxes = usable(frame.detections, lambda message, topic: read_boxes(message, bag.class_map, topic))
+        boxes = self._usable(bag, frame.detections, lambda message, topic: read_boxes(message, bag.class_map, topic))
         boxes_3d = None
         if intrinsics is not None and to_camera is not None:
-            boxes_3d = usable(
+            boxes_3d = self._usable(
+                bag,
                 frame.detections_3d,
                 lambda message, topic: read_boxes_3d(message, bag.class_map, to_camera, intrinsics, topic),
             )
@@ -157,8 +160,21 @@ class BagFrames(FrameSet):
             labels = join_boxes(boxes, boxes_3d or [])
         elif boxes_3d is not None and frame.detections is None:
             labels = [label for _, label in boxes_3d]
-        self._labels = None if labels is None else self._ignoring_unlabelled(labels)
-        self._loaded = index
+        if labels is None:
+            return None
+        # Objects of classes that only some of the bags label are neither right nor wrong to find.
+        unknown = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if not known}
+        return [ObjectLabel(IGNORED_REGION, label.box) if label.class_name in unknown else label for label in labels]
+
+    def _usable(self, bag: BagContents, place: Place | None, read: Callable[[Message, str], Value]) -> Value | None:
+        """What `read` makes of a message and its topic; None if it is missing, or unusable, which is a problem."""
+        if place is None:
+            return None
+        try:
+            return read(self._read(bag, place), place.topic)
+        except UserError as error:
+            self.problems.append((f"{bag.name}: {place.topic} unusable", f"{place.stamp_ns} ns: {error}"))
+            return None
 
     def _read(self, bag: BagContents, place: Place) -> Message:
         """A message of a bag."""
@@ -170,11 +186,6 @@ class BagFrames(FrameSet):
         if found is None:
             raise UserError(f"{bag.source}: {place.topic}: no message at {place.time_ns} ns, the bag has changed")
         return self._reader.decode(found)
-
-    def _ignoring_unlabelled(self, labels: Sequence[ObjectLabel]) -> list[ObjectLabel]:
-        """Objects of classes that some bags do not label are neither right nor wrong to find."""
-        unknown = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if not known}
-        return [ObjectLabel(IGNORED_REGION, label.box) if label.class_name in unknown else label for label in labels]
 
 
 def _depth_of_size(message: Message, width: int, height: int) -> NDArray[np.float32]:

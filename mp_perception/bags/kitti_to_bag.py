@@ -1,19 +1,7 @@
 """KITTI's data sets, and synthetic ones in their layouts, as rosbag2 with ground truth.
 
 All messages of a frame carry the frame's stamp, in the header and as the bag's time.  Pixels, depths, labels and
-intrinsics come back from the bag equal in every bit.  What the data lack, the bag has no topic for:
-
-/kitti/camera_color_left/image_raw    sensor_msgs/Image, rgb8                camera 2
-/kitti/camera_color_left/camera_info  sensor_msgs/CameraInfo
-/kitti/camera_color_right/...         the same for camera 3
-/kitti/velo/pointcloud                sensor_msgs/PointCloud2                for the frames that have a scan
-/tf_static, or /tf for object data    imu_link -> velo_link -> camera_color_left -> camera_gray_left
-/ground_truth/detections              vision_msgs/Detection2DArray           the labels' boxes in the image
-/ground_truth/detections_3d           vision_msgs/Detection3DArray           and in space
-/ground_truth/labels                  diagnostic_msgs/DiagnosticArray        the labels as KITTI writes them
-/ground_truth/label_info              vision_msgs/LabelInfo                  the classes that are labelled
-/ground_truth/depth/image             sensor_msgs/Image, 32FC1               metres, NaN where unknown
-/ground_truth/depth/description       std_msgs/String                        what the depth was measured with
+intrinsics come back from the bag equal in every bit.  docs/bags.md lists the topics.
 """
 
 from __future__ import annotations

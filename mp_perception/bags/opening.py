@@ -11,7 +11,7 @@ from typing import Any
 
 from mp_perception.bags.contents import BagContents, read_contents
 from mp_perception.bags.frames import BagFrames
-from mp_perception.bags.reading import BagReader, DamagedBagError
+from mp_perception.bags.reading import ADVICE, BagReader, DamagedBagError
 from mp_perception.bags.salvage import salvage
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.errors import UserError
@@ -32,6 +32,8 @@ def open_bag(path: Path, workspace: Path) -> Iterator[tuple[BagReader, str | Non
         except DamagedBagError as error:
             copy = workspace / f"{len(list(workspace.iterdir()))}-{path.name}"
             count = salvage(path, copy)
+            if count == 0:
+                raise UserError(f"{error}; no message can be recovered: {ADVICE}") from error
             damage = f"{str(error).removeprefix(f'{path}: ')}; {count} messages were recovered from it"
             reader = stack.enter_context(BagReader(copy, path))
         yield reader, damage

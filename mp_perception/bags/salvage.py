@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from mp_perception.bags.decompression import MAX_BYTES, decompress
 from mp_perception.bags.message_types import type_store
-from mp_perception.bags.reading import ADVICE
 from mp_perception.bags.writing import BagWriter
 from mp_perception.errors import UserError
 
@@ -41,7 +40,7 @@ def salvage(path: Path, target: Path) -> int:
         How many messages were written.
 
     Raises:
-        UserError: nothing can be read, the copy cannot be written, or the library `mcap` is missing.
+        UserError: the copy cannot be written, or the library `mcap` is missing.
     """
     files = (
         [path]
@@ -60,8 +59,6 @@ def salvage(path: Path, target: Path) -> int:
             if topics[message.topic] == message.type:
                 bag.write_serialized(message.topic, message.time_ns, message.data)
                 count += 1
-        if count == 0:
-            raise UserError(f"{path}: the bag is damaged, and no message can be read from it: {ADVICE}")
     return count
 
 

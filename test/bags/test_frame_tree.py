@@ -61,7 +61,7 @@ def test_of_moving_frames_the_nearest_in_time_is_taken(tmp_path: Path) -> None:
         assert found is not None
         assert found[:3, 3] == pytest.approx([x, 0, 1])
     # The pose of the robot on the map was not asked for: hours of it would take memory.
-    assert "base" not in tree.moving
+    assert "base" not in tree.poses
 
 
 def test_frames_that_are_not_connected(tmp_path: Path) -> None:

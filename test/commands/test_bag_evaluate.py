@@ -146,7 +146,7 @@ def test_a_bag_cut_off_is_scored_as_far_as_it_goes(street_bag: Path, street_weig
     result = figures("bag", "evaluate", cut, *options, out=tmp_path / "bag.json")
     assert 2 <= result["frames"]["scored"] <= 4
     ((note, *_),) = [bag["notes"] for bag in result["data_set"]["bags"]]
-    assert "messages can be read, these are taken" in note
+    assert "messages were recovered from it" in note
     assert result["data_set"]["bags"][0]["path"] == str(cut)
 
 

@@ -185,8 +185,8 @@ def test_integers_are_accepted_for_doubles(robot: Any) -> None:
 
 def test_malformed_images_are_counted_and_the_next_image_is_processed(robot: Any) -> None:
     bad = {
-        "step: expected at least 27648 bytes a row": robot.image(9216, 1, step=100),
-        "step: expected at least 960 bytes a row": robot.image(step=900),
+        "step: expected at least 27648 bytes per row": robot.image(9216, 1, step=100),
+        "step: expected at least 960 bytes per row": robot.image(step=900),
         "data: expected 92160 bytes (96 rows of 960), found 1000": robot.image(data=b"\0" * 1000),
         "size: expected at least 1x1 pixels, found 0x0": Image(encoding="rgb8"),
         "found 'x-unknown'": robot.image(encoding="x-unknown"),
