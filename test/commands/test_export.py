@@ -48,7 +48,7 @@ def test_an_int8_model_is_written_evaluated_and_used(streets, street_weights, tm
     (streets / "ImageSets").mkdir(exist_ok=True)
     (streets / "ImageSets" / "some.txt").write_text("000000\n000003\n")
     arguments = ["--weights", str(street_weights), "--precision", "int8", "--dataset", "synthetic"]
-    arguments += ["--root", str(streets), "--validation-split", "some"]
+    arguments += ["--root", str(streets), "--frames", "3", "--validation-split", "some"]
     result = CliRunner().invoke(app, ["export", "fast.xml", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"fast.xml", "fast.bin"}

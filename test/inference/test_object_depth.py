@@ -10,7 +10,7 @@ from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.kitti.calibration_files import read_calibration
 from mp_perception.data.kitti.labels import read_labels
-from mp_perception.evaluation.object_depth_truth import lidar_depths
+from mp_perception.evaluation.object_depth_truth import depths_in_3d_boxes
 from mp_perception.inference import object_depth
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
 
@@ -87,14 +87,14 @@ def labelled_objects(kitti_object):
             lookup[nearest[known]] = sparse[known]
             dense = cv2.resize(lookup[nearest], (318, 96), interpolation=cv2.INTER_LINEAR)
             calibration = read_calibration(kitti_object / "training" / "calib" / f"{frame}.txt")
-            intrinsics = calibration.intrinsics(2, sparse.shape[1], sparse.shape[0])
+            camera = calibration.camera(2, sparse.shape[1], sparse.shape[0])
             labels = [
                 label
                 for label in read_labels(kitti_object / "training" / "label_2" / f"{frame}.txt")
                 if label.class_name in DEFAULT_CLASSES and label.box[3] - label.box[1] >= 25
             ]
             scale = np.array([318 / known.shape[1], 96 / known.shape[0]] * 2, dtype=np.float32)
-            depths = lidar_depths(labels, sparse, intrinsics, calibration.camera_0_to_camera(2))
+            depths = depths_in_3d_boxes(labels, sparse, camera)
             for label, depth in zip(labels, depths, strict=True):
                 if np.isfinite(depth):
                     yield label.class_name, np.array(label.box, dtype=np.float32) * scale, depth, dense
