@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -250,42 +248,34 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-@contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def start_cluster(folder: Path, start_process: Any) -> tuple[str, list[subprocess.Popen[bytes]]]:
     """A dask scheduler and two workers, each a process of its own: the scheduler's address, and the workers."""
     address = f"tcp://127.0.0.1:{free_port()}"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
     worker += ["--no-dashboard", "--local-directory", str(folder)]
     with (folder / "cluster.log").open("wb") as log:
-        processes = [subprocess.Popen(command, stdout=log, stderr=log) for command in (dask, worker, worker)]
-        try:
-            yield address, processes[1:]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+        processes = [start_process(command, stdout=log, stderr=log) for command in (dask, worker, worker)]
+    return address, processes[1:]
 
 
 @pytest.mark.slow
 @pytest.mark.extended
 def test_a_cluster_gives_the_same_figures_though_a_worker_dies(
-    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
+    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path, start_process: Any
 ) -> None:
     distributed = pytest.importorskip("distributed")
     bags = [split_bag(street_bag, tmp_path / f"bag_{number}", number, number) for number in range(6)]
-    with cluster(tmp_path) as (address, workers), distributed.Client(address, timeout="60s") as client:
+    address, workers = start_cluster(tmp_path, start_process)
+    with distributed.Client(address, timeout="60s") as client:
         client.wait_for_workers(2, timeout=60)
         command = [sys.executable, "-m", "mp_perception.commands.main", "bag", "evaluate", *map(str, bags)]
         command += ["--weights", str(street_weights), "--num-threads", "1", "--resamples", "20"]
         command += ["--cluster", address, "--json", str(tmp_path / "out.json")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            victim = busy_worker(client, {worker.pid for worker in workers})
-            os.kill(victim, signal.SIGKILL)
-            output, _ = process.communicate(timeout=200)
-        finally:
-            process.kill()
+        process = start_process(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        victim = busy_worker(client, {worker.pid for worker in workers})
+        os.kill(victim, signal.SIGKILL)
+        output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output.decode()
         assert len(client.scheduler_info()["workers"]) == 1
     result = json.loads((tmp_path / "out.json").read_text())

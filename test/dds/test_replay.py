@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +86,18 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@contextmanager
-def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A Python process with piped output; it is killed at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+Start = Callable[[list[str]], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(start_process: Any, dds_environment: dict[str, str]) -> Start:
+    """Starts a Python process with piped output."""
+
+    def start(command: list[str]) -> subprocess.Popen[str]:
+        command = [sys.executable, *command]
+        return start_process(command, env=dds_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
 
 
 def node(name: str, *arguments: str | Path) -> list[str]:
@@ -109,23 +109,20 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def played(
-    environment: dict[str, str], replay: list[str], count: int, reliability: str = "RELIABLE"
-) -> tuple[Any, str]:
+def played(start: Start, replay: list[str], count: int, reliability: str = "RELIABLE") -> tuple[Any, str]:
     """What a subscriber process received of a replay, and the log of the replay, whose exit code is checked."""
-    with running(["-c", SUBSCRIBER, str(count), reliability], environment) as subscriber:
-        done = run([*replay, "--wait-for-subscribers", IMAGE], environment)
-        assert done.returncode == 0, done.stderr
-        output, errors = subscriber.communicate(timeout=60)
+    subscriber = start(["-c", SUBSCRIBER, str(count), reliability])
+    replaying = start([*replay, "--wait-for-subscribers", IMAGE])
+    _, log = replaying.communicate(timeout=60)
+    assert replaying.returncode == 0, log
+    output, errors = subscriber.communicate(timeout=60)
     assert subscriber.returncode == 0, errors
-    return json.loads(output), done.stderr
+    return json.loads(output), log
 
 
 @pytest.mark.parametrize("reliability", ["RELIABLE", "BEST_EFFORT"])
-def test_every_image_arrives_in_order_with_equal_bytes_at_its_time(
-    bag: Path, dds_environment: dict[str, str], reliability: str
-) -> None:
-    received, log = played(dds_environment, node("replay_node", bag), NUM_IMAGES, reliability)
+def test_every_image_arrives_in_order_with_equal_bytes_at_its_time(bag: Path, start: Start, reliability: str) -> None:
+    received, log = played(start, node("replay_node", bag), NUM_IMAGES, reliability)
     with BagReader(bag) as reader:
         recorded = [(message.time_ns, zlib.crc32(message.data)) for message in reader.messages([IMAGE])]
     assert [(stamp, checksum) for stamp, checksum, _ in received["images"]] == recorded
@@ -139,8 +136,8 @@ def test_every_image_arrives_in_order_with_equal_bytes_at_its_time(
     assert f"replayed: {2 * NUM_IMAGES + 2} messages on 4 topics" in log
 
 
-def test_another_rate_keeps_stamps_and_the_order_of_time(bag: Path, dds_environment: dict[str, str]) -> None:
-    received, _ = played(dds_environment, node("replay_node", bag, "--rate", "0.5"), NUM_IMAGES)
+def test_another_rate_keeps_stamps_and_the_order_of_time(bag: Path, start: Start) -> None:
+    received, _ = played(start, node("replay_node", bag, "--rate", "0.5"), NUM_IMAGES)
     assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(NUM_IMAGES)]
     assert received["clock"] == sorted(received["clock"])
     assert received["clock"][-1] == START_NS + (NUM_IMAGES - 1) * PERIOD_NS
@@ -148,22 +145,20 @@ def test_another_rate_keeps_stamps_and_the_order_of_time(bag: Path, dds_environm
     assert np.median(np.diff(received["clock"])) <= 5_000_001
 
 
-def test_a_start_offset_skips_images_but_not_latched_topics(bag: Path, dds_environment: dict[str, str]) -> None:
+def test_a_start_offset_skips_images_but_not_latched_topics(bag: Path, start: Start) -> None:
     replay = node("replay_node", bag, "--start-offset", "1.0", "--rate", "2", "--topics", IMAGE, LABELS)
-    received, log = played(dds_environment, replay, 5)
+    received, log = played(start, replay, 5)
     assert [stamp for stamp, _, _ in received["images"]] == [START_NS + n * PERIOD_NS for n in range(20, 25)]
     assert min(received["clock"]) >= START_NS + 20 * PERIOD_NS
     assert "replayed: 6 messages on 2 topics" in log
 
 
-def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(bag: Path, dds_environment: dict[str, str]) -> None:
-    with (
-        running(["-c", SUBSCRIBER, str(2 * NUM_IMAGES), "RELIABLE"], dds_environment) as subscriber,
-        running(node("replay_node", bag, "--loop", "--wait-for-subscribers", IMAGE), dds_environment) as replay,
-    ):
-        received = json.loads(subscriber.communicate(timeout=60)[0])
-        replay.send_signal(signal.SIGTERM)
-        _, log = replay.communicate(timeout=10)
+def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(bag: Path, start: Start) -> None:
+    subscriber = start(["-c", SUBSCRIBER, str(2 * NUM_IMAGES), "RELIABLE"])
+    replay = start(node("replay_node", bag, "--loop", "--wait-for-subscribers", IMAGE))
+    received = json.loads(subscriber.communicate(timeout=60)[0])
+    replay.send_signal(signal.SIGTERM)
+    _, log = replay.communicate(timeout=10)
     assert replay.returncode == 0, log
     assert "interrupted: " in log
     stamps = [stamp for stamp, _, _ in received["images"]][: 2 * NUM_IMAGES]
@@ -173,17 +168,17 @@ def test_a_loop_turns_the_clock_back_and_ends_on_sigterm(bag: Path, dds_environm
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_recording_equals_what_was_played(
-    bag: Path, dds_environment: dict[str, str], tmp_path: Path, end: signal.Signals
+    bag: Path, start: Start, dds_environment: dict[str, str], tmp_path: Path, end: signal.Signals
 ) -> None:
     copy = tmp_path / "copy"
     topics = [IMAGE, INFO, LABELS]
     before = time.time_ns()
-    with running(node("record_node", copy, "--topics", *topics, "/absent"), dds_environment) as recorder:
-        done = run(node("replay_node", bag, "--wait-for-subscribers", *topics), dds_environment)
-        assert done.returncode == 0, done.stderr
-        assert not copy.exists()
-        recorder.send_signal(end)
-        _, errors = recorder.communicate(timeout=20)
+    recorder = start(node("record_node", copy, "--topics", *topics, "/absent"))
+    done = run(node("replay_node", bag, "--wait-for-subscribers", *topics), dds_environment)
+    assert done.returncode == 0, done.stderr
+    assert not copy.exists()
+    recorder.send_signal(end)
+    _, errors = recorder.communicate(timeout=20)
     assert recorder.returncode == 0, errors
     assert "/absent: not published, not recorded" in errors
     assert f"{IMAGE}: {NUM_IMAGES} messages\n" in errors

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -143,9 +144,11 @@ def test_its_runtime_computes_what_ours_does(run: Callable[..., str], trained: P
 
 @pytest.mark.slow
 @pytest.mark.dds
-def test_the_node_runs_with_them(installed: Path, trained: Path, dds_environment: dict[str, str]) -> None:
+def test_the_node_runs_with_them(
+    installed: Path, trained: Path, dds_environment: dict[str, str], start_process: Any
+) -> None:
     parameters = ["weights:=toy.onnx", "runtime:=opencv", "backbone:=mnasnet_0_5"]
-    node = subprocess.Popen(
+    node = start_process(
         [sys.executable, "-m", "mp_perception.ros.perception_node", "--ros-args"]
         + [word for parameter in parameters for word in ("-p", parameter)],
         env=environment(installed, dds_environment),
@@ -153,17 +156,13 @@ def test_the_node_runs_with_them(installed: Path, trained: Path, dds_environment
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert node.stderr is not None
-    try:
-        lines = []
-        for line in node.stderr:
-            lines.append(line)
-            if "active: looking at" in line:
-                break
-        log = "".join(lines)
-        assert "active: looking at" in log, log
-        assert "opencv" in log
-        node.send_signal(signal.SIGINT)
-        assert node.wait(20) == 0
-    finally:
-        node.kill()
+    lines = []
+    for line in node.stderr:
+        lines.append(line)
+        if "active: looking at" in line:
+            break
+    log = "".join(lines)
+    assert "active: looking at" in log, log
+    assert "opencv" in log
+    node.send_signal(signal.SIGINT)
+    assert node.wait(20) == 0
