@@ -101,6 +101,24 @@ def precision_recall_curves(
     num_resamples: bootstrap resamples of whole images for the intervals, 0 for none.  Each resample is scored by all
     rules, with thresholds of its own; one in which no object counts has no average precision and is left out.
     seed: of the resamples, which are the same for all curves.
+
+    Examples:
+        >>> labels = [ObjectLabel("Car", (0, 0, 100, 60), truncation=0.0, occlusion=0)]
+        >>> detections = Detections(
+        ...     boxes=np.array([[0, 0, 100, 58], [200, 0, 300, 60]], np.float32),
+        ...     scores=np.array([0.9, 0.4], np.float32),
+        ...     labels=np.array([0, 0]),
+        ...     depth=np.full(2, 10, np.float32),
+        ...     depth_std=np.ones(2, np.float32),
+        ...     valid_fraction=np.ones(2, np.float32),
+        ...     position=np.full((2, 3), np.nan, np.float32),
+        ...     class_names=("Car",),
+        ... )
+        >>> criteria = criteria_of(["Car"])
+        >>> image = match_image(labels, detections, criteria)
+        >>> curve = precision_recall_curves([image] * 40, criteria)[0]
+        >>> curve.criterion.class_name, curve.criterion.difficulty.name, curve.counted, curve.ap40
+        ('Car', 'easy', 40, 97.5)
     """
     everything = np.ones((1, len(images)), dtype=np.int64)
     draws = np.random.default_rng(seed).integers(0, max(len(images), 1), (num_resamples, len(images)))

@@ -32,6 +32,11 @@ def depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
 
     The formulas are also applied to a prediction of zero or less, as the authors' program does: a negative depth
     counts as within d1, d2 and d3, and log10 and rmse_log become infinite or NaN.
+
+    Examples:
+        >>> errors = depth_errors(np.array([10.0, 20.0, 40.0]), np.array([11.0, 20.0, 60.0]))
+        >>> {name: round(errors[name], 3) for name in ("d1", "d2", "rel", "rmse")}
+        {'d1': 0.667, 'd2': 1.0, 'rel': 0.2, 'rmse': 11.561}
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.maximum(truth / prediction, prediction / truth)
