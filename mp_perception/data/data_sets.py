@@ -54,7 +54,8 @@ def open_data_set(
         >>> from mp_perception.synthetic.drive import write_object_set
         >>> from mp_perception.synthetic.sensors import camera_of_size
         >>> with TemporaryDirectory() as folder:
-        ...     root = write_object_set(Path(folder) / "scenes", 1, seed=1, camera=camera_of_size(128, 64))
+        ...     camera = camera_of_size(128, 64)
+        ...     root = write_object_set(Path(folder) / "scenes", 1, 1, camera)
         ...     data_set = open_data_set("synthetic", root, "train")
         ...     sample = data_set[0]
         >>> len(data_set), sample.image.shape, sample.depth.shape

@@ -87,6 +87,7 @@ class FrameSet(ABC, Sequence[Sample]):
 
     A subclass is opened by (root, split, class_names); split: see select_frames.  Opening and indexing raise UserError
     naming the file that is missing or wrong.
+
     Args:
         origin: its name in the registry.
         frames: at least one.
@@ -120,7 +121,7 @@ class FrameSet(ABC, Sequence[Sample]):
         self.ground_truth = _ground_truth(origin, self.frames)
 
     def use_depth_from(self, folder: Path) -> None:
-        """Replace the depth map of every frame that has one by <folder>/<name>.png (see `data complete-depth`).
+        """Replace the depth map of every frame that has one by `folder`/NAME.png (see `data complete-depth`).
 
         Raises UserError if one of these files is missing.
         """

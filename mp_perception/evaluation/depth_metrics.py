@@ -34,7 +34,8 @@ def depth_errors(truth: Floats, prediction: Floats) -> dict[str, float]:
     counts as within d1, d2 and d3, and log10 and rmse_log become infinite or NaN.
 
     Examples:
-        >>> errors = depth_errors(np.array([10.0, 20.0, 40.0]), np.array([11.0, 20.0, 60.0]))
+        >>> truth, prediction = np.array([10.0, 20.0, 40.0]), np.array([11.0, 20.0, 60.0])
+        >>> errors = depth_errors(truth, prediction)
         >>> {name: round(errors[name], 3) for name in ("d1", "d2", "rel", "rmse")}
         {'d1': 0.667, 'd2': 1.0, 'rel': 0.2, 'rmse': 11.561}
     """
