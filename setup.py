@@ -37,10 +37,11 @@ TRAINING = [
     "torchmetrics~=1.9",
     "torchvision~=0.29",
 ]
+REPORTS = ["Jinja2~=3.1", "matplotlib~=3.11"]
 EXTRAS = {
     "runtime": RUNTIME,
-    "training": [*RUNTIME, *TRAINING],
-    "reports": [*RUNTIME, "Jinja2~=3.1", "matplotlib~=3.11"],
+    "reports": [*RUNTIME, *REPORTS],
+    "training": [*RUNTIME, *REPORTS, *TRAINING],
     "cluster": ["distributed>=2026.8"],
     "rerun": ["rerun-sdk~=0.41"],
     "peers": ["ultralytics"],

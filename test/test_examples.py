@@ -11,7 +11,10 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 FILES = sorted(path for path in (CHECKOUT / "mp_perception").rglob("*.py") if ">>> " in path.read_text())
 #: Modules of the public interface whose pages (docs/api) show examples.
-PUBLIC = ("geometry", "prediction", "inference/predictor")
+PUBLIC = (
+    *("geometry", "prediction", "inference/predictor", "data/data_sets", "data/samples"),
+    *("evaluation/depth_metrics", "evaluation/average_precision", "messages/images"),
+)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

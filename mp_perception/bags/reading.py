@@ -18,7 +18,7 @@ from rosbags.rosbag2.reader import DirectoryReader
 
 from mp_perception.bags.decompression import check_compressed_file, decompress
 from mp_perception.bags.message_types import type_store
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.messages.header import Message
 
 #: What to do about a bag that cannot be read here.
@@ -152,8 +152,7 @@ class BagReader:
         return [connection for connection in self._reader.connections if connection.topic in topics]
 
     def _damage(self, error: Exception) -> str:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return f"{self.source}: expected a complete rosbag2, found it unreadable ({text})"
+        return f"{self.source}: expected a complete rosbag2, found it unreadable ({one_line(error)})"
 
 
 def _is_transient_local(connections: list[Connection]) -> bool:

@@ -6,6 +6,7 @@ Commands import what they need inside their functions, so that `predict` starts 
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -32,14 +33,30 @@ app.command()(demo.demo)
 
 
 def run() -> None:
-    """Entry point of the console script: a UserError becomes one line and exit code 2."""
+    """Entry point of the console script: a UserError or a missing library becomes one line and exit code 2."""
     try:
         app()
     except UserError as error:
-        error_console.print(f"error: {error}", style="red", soft_wrap=True)
-        sys.exit(2)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "mp_perception"):
+            raise
+        _fail(f"this command needs {library}, which is not installed: {_source_of(library)}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(text: str) -> NoReturn:
+    error_console.print(f"error: {text}", style="red", soft_wrap=True)
+    sys.exit(2)
+
+
+def _source_of(library: str) -> str:
+    """Where a library comes from, for a user who installed the package without all extras."""
+    if library in ("rclpy", "ament_index_python") or library.endswith(("_msgs", "_srvs", "_interfaces")):
+        return "it is part of ROS 2 (source its setup file)"
+    return "pip install 'mp_perception[training]' installs the libraries of all commands"
 
 
 if __name__ == "__main__":

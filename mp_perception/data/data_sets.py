@@ -17,7 +17,7 @@ from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.people import PeopleFolder
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.extensions import extension_names, load_extension
 
 #: Name -> (root folder, split or None, class names) -> data set.
@@ -38,11 +38,32 @@ DATA_SETS: dict[str, Callable[[Path, str | None, Sequence[str]], FrameSet]] = {
 def open_data_set(
     name: str, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES
 ) -> FrameSet:
-    """A data set by its name; split: see its class.  Raises UserError for an unknown name or a wrong folder."""
+    """A data set by the name of its format.
+
+    Args:
+        name: a key of DATA_SETS, or the name of an extension.
+        root: folder of the data set.
+        split: a split file, or its name in the folder; default: all frames.
+        class_names: the classes that the samples' labels index.
+
+    Raises:
+        UserError: the name is unknown, or the folder does not contain such a data set.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mp_perception.synthetic.drive import write_object_set
+        >>> from mp_perception.synthetic.sensors import camera_of_size
+        >>> with TemporaryDirectory() as folder:
+        ...     camera = camera_of_size(128, 64)
+        ...     root = write_object_set(Path(folder) / "scenes", 1, 1, camera)
+        ...     data_set = open_data_set("synthetic", root, "train")
+        ...     sample = data_set[0]
+        >>> len(data_set), sample.image.shape, sample.depth.shape
+        (1, (64, 128, 3), (64, 128))
+    """
     opened = DATA_SETS.get(name) or load_extension("data_sets", name)
     if not callable(opened):
-        known = sorted({*DATA_SETS, *extension_names("data_sets")})
-        raise UserError(f"unknown data set '{name}': expected one of {', '.join(known)}")
+        raise unknown_name("data set", name, sorted({*DATA_SETS, *extension_names("data_sets")}))
     if not root.is_dir():
         raise UserError(f"{root}: no such folder, expected the data set {name}")
     data_set: FrameSet = opened(root, split, class_names)

@@ -51,7 +51,9 @@ class Frame:
 class FrameCamera:
     """Camera of one image.
 
-    label_to_camera: (4, 4), a translation from the frame of the labels' 3D boxes to the camera's optical frame.
+    Attributes:
+        intrinsics: of this image.
+        label_to_camera: (4, 4), a translation from the frame of the labels' 3D boxes to the camera's optical frame.
     """
 
     intrinsics: CameraIntrinsics
@@ -85,12 +87,19 @@ class FrameSet(ABC, Sequence[Sample]):
 
     A subclass is opened by (root, split, class_names); split: see select_frames.  Opening and indexing raise UserError
     naming the file that is missing or wrong.
-    origin: its name in the registry.  frames: at least one.  class_names: the classes that the samples' labels index.
-    labelled: names of the classes that it labels; all others are unknown in its images.
-    title, description: what it is, for people and for JSON; set by what opens it.
-    ground_truth: what its depth maps are, in words, as far as their folders identify it.
-    recorded: what a node published for its frames, or None.
-    problems: (what was wrong, an example) where something of the frame that was read last could not be used.
+
+    Args:
+        origin: its name in the registry.
+        frames: at least one.
+        class_names: the classes that the samples' labels index.
+        labelled: names of the classes that it labels; all others are unknown in its images.
+
+    Attributes:
+        title: what it is, for people; set by what opens it.
+        description: what it is, for JSON; set by what opens it.
+        ground_truth: what its depth maps are, in words, as far as their folders identify it.
+        recorded: what a node published for its frames, or None.
+        problems: (what was wrong, an example) where something of the frame that was read last could not be used.
     """
 
     def __init__(
@@ -112,7 +121,7 @@ class FrameSet(ABC, Sequence[Sample]):
         self.ground_truth = _ground_truth(origin, self.frames)
 
     def use_depth_from(self, folder: Path) -> None:
-        """Replace the depth map of every frame that has one by <folder>/<name>.png (see `data complete-depth`).
+        """Replace the depth map of every frame that has one by `folder`/NAME.png (see `data complete-depth`).
 
         Raises UserError if one of these files is missing.
         """

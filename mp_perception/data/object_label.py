@@ -15,9 +15,10 @@ IGNORED_REGION = "DontCare"
 class Box3D:
     """An upright box in the label frame: x right, y down, z forward, metres.
 
-    bottom_centre: (x, y, z) of the centre of its bottom face.
-    dimensions: (height, width, length), > 0.
-    rotation_y: angle about the y axis, radians; 0 if the length lies along x, -pi / 2 if the front points along z.
+    Attributes:
+        bottom_centre: (x, y, z) of the centre of its bottom face.
+        dimensions: (height, width, length), > 0.
+        rotation_y: angle about the y axis, radians; 0 if the length lies along x, -pi / 2 if the front points along z.
     """
 
     bottom_centre: tuple[float, float, float]
@@ -29,10 +30,12 @@ class Box3D:
 class ObjectLabel:
     """One object of one image.
 
-    class_name: as the data set spells it, or IGNORED_REGION.
-    box: (x1, y1, x2, y2), pixels.
-    truncation: fraction of the object outside the image, 0..1.
-    occlusion: 0 fully visible, 1 partly occluded, 2 largely occluded, 3 if the annotator could not tell.
+    Attributes:
+        class_name: as the data set spells it, or IGNORED_REGION.
+        box: (x1, y1, x2, y2), pixels.
+        truncation: fraction of the object outside the image, 0..1.
+        occlusion: 0 fully visible, 1 partly occluded, 2 largely occluded, 3 if the annotator could not tell.
+        box_3d: its 3D box.
     """
 
     class_name: str

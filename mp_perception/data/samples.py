@@ -25,20 +25,40 @@ def no_boxes() -> Boxes:
 class Sample:
     """An image with its N objects of C classes.
 
-    name: unique within its data set, such as "000123".  origin: the data set's name in the registry.
-    image: (H, W, 3) uint8 RGB.
-    class_names: the C classes that labels index.
-    labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.  Default: all false.
-    boxes: (N, 4) float32 x1 y1 x2 y2 pixels within the image.
-    labels: (N,) int64 indices into class_names.
-    object_depths: (N,) float32 metres along the optical axis, NaN where unknown: the surface of the object that the
-    camera sees in the middle of its box.  A weak target: it comes from labelled 3D boxes.
-    exact: (N,) bool, whether a box is drawn as the network shall draw it.  Sets differ: KITTI's boxes enclose the
-    projected 3D box of an object, others enclose its visible part.
-    ignored: (M, 4) float32 regions whose objects are unknown: labelled as such, neighbour classes, or cut to a sliver.
-    depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None.
-    intrinsics: of this image, or None if the camera is not known.
-    Raises ValueError if shapes or types do not fit together.
+    Attributes:
+        name: unique within its data set, such as "000123".
+        origin: the data set's name in the registry.
+        image: (H, W, 3) uint8 RGB.
+        class_names: the C classes that labels index.
+        labelled_classes: (C,) bool; where false, objects of the class are unknown, not background.  Default: all false.
+        boxes: (N, 4) float32 x1 y1 x2 y2 pixels within the image.
+        labels: (N,) int64 indices into class_names.
+        object_depths: (N,) float32 metres along the optical axis, NaN where unknown: the surface of the object that
+            the camera sees in the middle of its box.  A weak target: it is computed from labelled 3D boxes.
+        exact: (N,) bool, whether a box follows the convention that the network shall learn.  Sets differ: KITTI's
+            boxes enclose the projected 3D box of an object, others enclose its visible part.
+        ignored: (M, 4) float32 regions whose objects are unknown: labelled as such, of similar classes, or cut to a
+            sliver.
+        depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None.
+        intrinsics: of this image, or None if the camera is not known.
+
+    Raises:
+        ValueError: shapes or types do not match.
+
+    Examples:
+        >>> sample = Sample(
+        ...     name="000123",
+        ...     origin="my_frames",
+        ...     image=np.zeros((375, 1242, 3), np.uint8),
+        ...     class_names=("Car", "Pedestrian"),
+        ...     labelled_classes=np.array([True, False]),
+        ...     boxes=np.array([[10, 20, 110, 80]], np.float32),
+        ...     labels=np.array([0]),
+        ...     object_depths=np.array([12.5], np.float32),
+        ...     exact=np.array([True]),
+        ... )
+        >>> sample.size, sample.depth is None
+        ((375, 1242), True)
     """
 
     name: str

@@ -76,6 +76,24 @@ def average_precision_figures(
     97.5 percentile over the resamples.  `precision`: (41,) 0..1 at recalls 0, 1/40, ..., 1: the best at that recall or
     beyond, 0 beyond the last threshold.  `thresholds`: scores at which precision is measured, descending; number i
     belongs to recall i / 40.  `by_score`: precision and recall if the detections of at least that score are taken.
+
+    Examples:
+        >>> labels = [ObjectLabel("Car", (0, 0, 100, 60), truncation=0.0, occlusion=0)]
+        >>> detections = Detections(
+        ...     boxes=np.array([[0, 0, 100, 58], [200, 0, 300, 60]], np.float32),
+        ...     scores=np.array([0.9, 0.4], np.float32),
+        ...     labels=np.array([0, 0]),
+        ...     depth=np.full(2, 10, np.float32),
+        ...     depth_std=np.ones(2, np.float32),
+        ...     valid_fraction=np.ones(2, np.float32),
+        ...     position=np.full((2, 3), np.nan, np.float32),
+        ...     class_names=("Car",),
+        ... )
+        >>> criteria = criteria_of(["Car"])
+        >>> image = match_image(labels, detections, criteria)
+        >>> figures = average_precision_figures([image] * 40, criteria)["Car"]
+        >>> figures["counted"]["easy"], figures["AP40"]["easy"]
+        (40, 97.5)
     """
     draws = np.random.default_rng(seed).integers(0, max(len(images), 1), (num_resamples, len(images)))
     table: dict[str, dict[str, Any]] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mp_perception.data.frame_sets import FrameCamera, FrameSet
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.evaluation.average_precision import MIN_IOUS, Criterion, criteria_of, match_image
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors
 from mp_perception.evaluation.depth_protocols import DEPTH_PROTOCOLS, compare_by_distance
@@ -119,7 +119,7 @@ def scoring_rules(
     Raises UserError if the protocol is unknown or made for another data set.
     """
     if protocol not in PROTOCOLS:
-        raise UserError(f"unknown protocol '{protocol}': expected one of {', '.join(PROTOCOLS)}")
+        raise unknown_name("protocol", protocol, PROTOCOLS)
     if protocol == "selection" and data_set.origin != "kitti-depth-selection":
         raise UserError(f"protocol selection: expected data set kitti-depth-selection, found {data_set.origin}")
     labelled = [name for name, known in zip(data_set.class_names, data_set.labelled_classes, strict=True) if known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class ResultPaths:
     command: str = ""
 
     def check(self) -> None:
-        """Raises UserError for a path that exists, is named twice or cannot be written."""
+        """Raises UserError for a path that exists, is named twice or cannot be written, or a library that it needs."""
         paths = [self.json, self.report, self.plots, self.detections, self.depth]
         named = [path.absolute() for path in paths if path is not None]
         for path in (self.plots, self.detections, self.depth):
@@ -50,6 +51,9 @@ class ResultPaths:
                 if file.is_dir():
                     raise UserError(f"{file}: expected a file for {content}, found a folder")
                 check_can_be_written(file)
+        for wanted, library in ((self.report, "jinja2"), (self.report or self.plots, "matplotlib")):
+            if wanted is not None and find_spec(library) is None:
+                raise UserError(f"{wanted}: needs {library}: pip install 'mp_perception[reports]'")
         for path in named:
             if named.count(path) > 1:
                 raise UserError(f"{path}: expected a path for each kind of result, found it named twice")

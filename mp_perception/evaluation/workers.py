@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from mp_perception.data.parallel_files import worker_processes
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.evaluation.figures import Evaluation
 from mp_perception.evaluation.frame_scores import needed_input_size
 from mp_perception.evaluation.scoring import ScoringJob
@@ -40,8 +40,7 @@ def score_on_cluster(job: ScoringJob, parts: Sequence[range], address: str) -> I
     try:
         client: Any = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--cluster {address}: expected a dask scheduler, found none ({reason})") from error
+        raise UserError(f"--cluster {address}: expected a dask scheduler, found none ({one_line(error)})") from error
     with client:
         # The result of a task, not scattered data: it is computed again when the worker that holds it dies.
         sent = client.submit(_identity, job, pure=False)

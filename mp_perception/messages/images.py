@@ -105,6 +105,14 @@ def image_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> RgbI
 
     Raises:
         UserError: unknown encoding or format, size 0 or above the limit, or data that do not fit the size.
+
+    Examples:
+        >>> from mp_perception.bags.message_types import new_message
+        >>> from mp_perception.messages.header import new_header
+        >>> header = new_header(new_message, "camera", stamp_ns=1_500_000_000)
+        >>> message = image_message(new_message, np.full((2, 3, 3), 7, np.uint8), "rgb8", header)
+        >>> message.header.stamp.sec, message.header.stamp.nanosec, image_to_array(message).shape
+        (1, 500000000, (2, 3, 3))
     """
     if is_compressed(message):
         return _read_compressed(message, max_pixels)

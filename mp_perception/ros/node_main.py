@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 
 #: The longest time that a loop sleeps before it checks for a signal again, seconds.
 LONGEST_SLEEP = 0.1
@@ -90,7 +90,7 @@ def start_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise UserError(f"cannot start: {' '.join(str(error).split())}") from error
+        raise UserError(f"cannot start: {one_line(error)}") from error
 
 
 def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float], bool]) -> NoReturn:

@@ -1,5 +1,6 @@
 """The entry point of the command line: errors that users can correct are one line, with exit code 2."""
 
+import re
 import sys
 
 import pytest
@@ -16,6 +17,23 @@ def test_a_user_error_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: nothing.jpg")
+
+
+@pytest.mark.parametrize(
+    ("library", "source"),
+    [("onnx", r"pip install 'mp_perception\[training\]'"), ("diagnostic_msgs", "part of ROS 2")],
+)
+def test_a_missing_library_is_one_line_and_exit_code_2(monkeypatch, capsys, library, source):
+    def fail(*_, **__):
+        raise ModuleNotFoundError(f"No module named '{library}'", name=f"{library}.msg")
+
+    monkeypatch.setattr(sys, "argv", ["mp_perception", "weights", "verify"])
+    monkeypatch.setattr("mp_perception.model.model_card.verify_weights", fail)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(f"^error: this command needs {library}, which is not installed: .*{source}", line)
 
 
 def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):

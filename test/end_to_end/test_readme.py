@@ -14,8 +14,6 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
-#: Programs that a ROS installation brings; tests elsewhere cover colcon and, where launch is, the launch file.
-ROS_PROGRAMS = ("rosdep", "colcon", "ros2", "rviz2", "source")
 
 
 def commands(document: Path) -> list[str]:

@@ -58,3 +58,14 @@ def test_paths_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path)
     ):
         with pytest.raises(UserError, match=message):
             paths.check()
+
+
+def test_a_report_without_its_libraries_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mp_perception.evaluation.result_files.find_spec", lambda library: None)
+    ResultPaths(json=tmp_path / "figures.json").check()
+    with pytest.raises(UserError, match=r"report.html: needs jinja2: pip install 'mp_perception\[reports\]'"):
+        ResultPaths(report=tmp_path / "report.html").check()
+    with pytest.raises(UserError, match="plots: needs matplotlib"):
+        ResultPaths(plots=tmp_path / "plots").check()
