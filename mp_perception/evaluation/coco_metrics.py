@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
-from mp_perception.errors import UserError
 from mp_perception.prediction import Detections
 
 #: What computes the figures.
-_LIBRARIES = ("torchmetrics", "pycocotools")
+LIBRARIES = ("torchmetrics", "pycocotools")
 
 
 def missing_libraries() -> list[str]:
-    """Which of the libraries that the figures need are not installed; nothing is imported."""
-    return [name for name in _LIBRARIES if find_spec(name) is None]
+    """Which of LIBRARIES are not installed; nothing is imported."""
+    return [name for name in LIBRARIES if find_spec(name) is None]
 
 
 def coco_mean_average_precision(
@@ -32,14 +31,10 @@ def coco_mean_average_precision(
     images: labels and detections of each image.  class_names: the classes scored; labels of other classes are left
     out, except that ignored regions are COCO's crowd regions of every class, so that detections there do not count.
     Returns mAP (IoU 0.50:0.95), AP50, AP75, AP_small, AP_medium, AP_large, AR100 and mAP_by_class.
-    Raises UserError if torchmetrics or pycocotools is not installed.
     """
-    try:
-        import pycocotools  # noqa: F401  # torchmetrics computes with it
-        import torch
-        from torchmetrics.detection import MeanAveragePrecision
-    except ModuleNotFoundError as error:
-        raise UserError(f"COCO's mean average precision needs {error.name}: pip install {error.name}") from error
+    import torch
+    from torchmetrics.detection import MeanAveragePrecision
+
     metric = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", class_metrics=True)
     number = {name: i for i, name in enumerate(class_names)}
     for labels, detections in images:
@@ -75,7 +70,7 @@ def coco_mean_average_precision(
         "AR100": "mar_100",
     }
     result: dict[str, Any] = {name: _percent(values[key].item()) for name, key in keys.items()}
-    # torchmetrics answers for the classes it met, in one number or several.
+    # torchmetrics returns only the classes that it met, as one number or several.
     met = values["classes"].reshape(-1).tolist()
     by_class = dict(zip(met, values["map_per_class"].reshape(-1).tolist(), strict=True))
     result["mAP_by_class"] = {name: _percent(by_class.get(i, -1.0)) for name, i in number.items()}

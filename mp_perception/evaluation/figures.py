@@ -52,24 +52,24 @@ class Evaluation:
 
     def detection(self, num_resamples: int = 0) -> dict[str, dict[str, Any]]:
         """Average precision (average_precision_figures); num_resamples: for intervals, 0 for none."""
-        matches = [objects.matches for _, objects in self._labelled_frames()]
+        matches = [objects.matches for objects in self._labelled_objects()]
         return average_precision_figures(matches, self.rules.criteria, num_resamples)
 
     def objects(self) -> ObjectDepths | None:
         """The labelled objects of all frames; None if no frame has labels."""
-        depths = [objects.depths for _, objects in self._labelled_frames()]
+        depths = [objects.depths for objects in self._labelled_objects()]
         return join_objects(depths) if depths else None
 
     def result(self, num_resamples: int = 0, with_coco: bool = False) -> dict[str, Any]:
         """All figures by kind: `depth`, `objects`, `detection`, ... (the table in docs/evaluation.md).
 
         num_resamples: bootstrap resamples of whole images for the intervals of average precision, 0 for none.
-        with_coco: also COCO's mean average precision; raises UserError if its libraries are missing.
+        with_coco: also COCO's mean average precision, which needs coco_metrics.LIBRARIES.
         """
-        labelled = self._labelled_frames()
+        labelled = self._labelled_objects()
         depths = [score.depth for score in self.frames.values() if score.depth is not None]
         known = [name for name in self.rules.labelled_classes if name not in self.rules.left_out]
-        images = ((objects.labels, objects.detections) for _, objects in labelled)
+        images = ((objects.labels, objects.detections) for objects in labelled)
         return {
             "depth": self._depth_figures(depths) if depths else None,
             "objects": self._object_figures(depths) if labelled else None,
@@ -113,9 +113,9 @@ class Evaluation:
             figures.setdefault(kind, {"frames": 0, "first": example})["frames"] += 1
         return figures
 
-    def _labelled_frames(self) -> list[tuple[str, ObjectScores]]:
-        """Name and objects of the frames with labels, sorted by name."""
-        return [(name, score.objects) for name, score in sorted(self.frames.items()) if score.objects is not None]
+    def _labelled_objects(self) -> list[ObjectScores]:
+        """The objects of each frame with labels, in order of the frames' names."""
+        return [score.objects for _, score in sorted(self.frames.items()) if score.objects is not None]
 
     def _depth_figures(self, depths: list[DepthScores]) -> dict[str, Any]:
         rules = self.rules

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mp_perception.data.frame_sets import FrameCamera, FrameSet
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
@@ -75,11 +77,11 @@ class DepthScores:
     @property
     def mean_relative_error(self) -> float | None:
         """Of all known pixels up to 80 m; None without any."""
-        pixels = sum(errors.pixels for errors in self.by_distance)
-        rel = DEPTH_METRICS.index("rel")
-        return (
-            sum(part.errors[rel] * part.pixels for part in self.by_distance if part.pixels) / pixels if pixels else None
-        )
+        known = [errors for errors in self.by_distance if errors.pixels]
+        if not known:
+            return None
+        rel = [errors.errors[DEPTH_METRICS.index("rel")] for errors in known]
+        return float(np.average(rel, weights=[errors.pixels for errors in known]))
 
 
 @dataclass(frozen=True)
