@@ -84,8 +84,8 @@ def log_l1_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
     For sparse lidar and metric depth: an error counts by its ratio, as in rel and the shares below 1.25, at any
     distance; a wrong point at an object's edge pulls no harder than others; and unlike the scale-invariant loss it
-    forgives no scale.  Image by image, because a drawn street with depth at every pixel would else outweigh two
-    images with a lidar scan.
+    forgives no scale.  Image by image, because a synthetic scene with depth at every pixel would otherwise
+    outweigh two images with a lidar scan.
     """
     prediction, target, valid = _prepare(prediction, target)
     return _mean_over_images((_log(prediction) - target.log()).abs(), valid)
