@@ -100,7 +100,7 @@ def synthetic_drive(folder: Path, num_frames: int) -> Path:
             _delete(other)
     if kept.is_dir():
         return next(kept.glob("*/*_sync"))
-    return write_raw_drive(kept, num_frames, seed=8, workers=available_cores())
+    return write_raw_drive(kept, num_frames, seed=5, workers=available_cores())
 
 
 def empty_folder(folder: Path, drive: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The command line as a user calls it, six drawn streets, and a network whose heads have learned them.
+"""The command line as a user calls it, six synthetic scenes, and a network whose heads have learned them.
 
 That network's figures are neither perfect nor nothing.
 """
