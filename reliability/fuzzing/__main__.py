@@ -1,4 +1,4 @@
-"""`make fuzz`: fuzzes every parser with atheris, in one process per parser, and prints one table of the results."""
+"""`make fuzz`: fuzzes every parser with atheris, in one process per parser, and prints what it found."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import atheris
 import typer
-from rich.console import Console
-from rich.table import Table
 
 with atheris.instrument_imports(include=["mp_perception", "rosbags", "mcap", "yaml", "defusedxml"]):
     from reliability.fuzzing import bag_targets, data_targets, message_targets, model_targets  # noqa: F401
@@ -45,20 +43,12 @@ def main(
         problem = judge(TARGETS[names[0]], replay.read_bytes())
         print(problem or "accepted, or refused with one line")
         sys.exit(1 if problem else 0)
-    results = {name: _fuzz(name, seconds, out / name) for name in names}
-    table = Table("parser", "inputs", "finding", title="Findings: inputs neither accepted nor refused with one line")
-    for name, result in results.items():
-        table.add_row(name, f"{result['inputs']:,}", result["finding"])
-    console = Console(width=120)
-    console.print(table)
-    for name, result in results.items():
-        for file in result["files"]:
-            console.print(f"python -m reliability.fuzzing {name} --replay {file}", markup=False, soft_wrap=True)
-    sys.exit(1 if any(result["finding"] for result in results.values()) else 0)
+    found = [name for name in names if not _fuzz(name, seconds, out / name)]
+    sys.exit(1 if found else 0)
 
 
-def _fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
-    """How many inputs a parser was given, and what was found."""
+def _fuzz(name: str, seconds: int, folder: Path) -> bool:
+    """Print how many inputs a parser was given and what was found; whether nothing was found."""
     (folder / "corpus").mkdir(parents=True, exist_ok=True)
     for old in folder.glob("finding-*"):
         old.unlink()
@@ -69,12 +59,13 @@ def _fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
     _, status = os.waitpid(child, 0)
     text = log.read_text(errors="replace")
     inputs = re.search(r"number_of_executed_units: (\d+)", text)
-    problem = re.search(r"FindingError: (.*)", text)
-    return {
-        "inputs": int(inputs[1]) if inputs else 0,
-        "finding": "" if status == 0 else problem[1] if problem else f"the process ended; see {log}",
-        "files": [str(path) for path in folder.glob("finding-*")],
-    }
+    finding = re.search(r"FindingError: (.*)", text)
+    print(f"{name:<20} {inputs[1] if inputs else '?':>9} inputs", flush=True)
+    if status != 0:
+        print(f"    {finding[1] if finding else f'the process ended; see {log}'}")
+        for file in folder.glob("finding-*"):
+            print(f"    python -m reliability.fuzzing {name} --replay {file}", flush=True)
+    return status == 0
 
 
 def _run_atheris(name: str, seconds: int, folder: Path, log: Path) -> None:

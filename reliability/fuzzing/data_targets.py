@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mp_perception.data.coco import CocoFolder
 from mp_perception.data.depth_png import read_depth_png
@@ -19,25 +17,17 @@ from mp_perception.data.kitti.raw import RawDrive, read_scan
 from mp_perception.data.kitti.tracking import read_tracking_labels
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.data.lidar_projection import project_to_depth_map
+from reliability.fuzzing.seed_files import (
+    LABELS,
+    OBJECT_CALIBRATION,
+    RAW_CALIBRATION,
+    SCAN,
+    SEQUENCE_CALIBRATION,
+    encoded,
+    picture,
+)
 from reliability.fuzzing.target import fuzz_file
 
-LABELS = (
-    "Car 0.00 0 -1.57 20.00 10.00 40.00 30.00 1.50 1.60 3.90 0.50 1.60 12.00 -1.57\n"
-    "Pedestrian 0.20 1 0.30 1.00 5.00 8.00 30.00 1.70 0.60 0.80 -4.00 1.70 15.00 0.10 0.91\n"
-    "DontCare -1 -1 -10 50.00 10.00 60.00 20.00 -1 -1 -1 -1000 -1000 -1000 -10\n"
-)
-_PROJECTION = "721.5 0 609.6 44.9 0 721.5 172.9 0.2 0 0 1 0.003"
-_ROTATION = "1 0 0 0 1 0 0 0 1"
-_LIDAR = "0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3"
-_SEQUENCE_CALIBRATION = f"P2: {_PROJECTION}\nR_rect {_ROTATION}\nTr_velo_cam {_LIDAR}\n".encode()
-_OBJECT_CALIBRATION = (
-    "".join(f"P{camera}: {_PROJECTION}\n" for camera in range(4))
-    + f"R0_rect: {_ROTATION}\nTr_velo_to_cam: {_LIDAR}\nTr_imu_to_velo: {_LIDAR}\n"
-).encode()
-_RAW_CALIBRATION = (
-    f"calib_time: 09-Jan-2012 13:57:47\nR_rect_00: {_ROTATION}\n"
-    + "".join(f"S_rect_0{camera}: 1242 375\nP_rect_0{camera}: {_PROJECTION}\n" for camera in (2, 3))
-).encode()
 _TRACKLETS = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>
 <!DOCTYPE boost_serialization>
 <boost_serialization signature="serialization::archive" version="9">
@@ -57,17 +47,6 @@ _COCO = {
 }
 
 
-def encoded(suffix: str, pixels: NDArray[np.generic]) -> bytes:
-    """A picture in a format such as ".png"."""
-    _, data = cv2.imencode(suffix, pixels)
-    return data.tobytes()
-
-
-def picture() -> NDArray[np.uint8]:
-    """A colour gradient of 32x24 pixels."""
-    return np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
-
-
 @fuzz_file("000000.txt", lambda: [LABELS.encode()])
 def labels(path: Path) -> None:
     read_labels(path)
@@ -78,7 +57,7 @@ def tracking_labels(path: Path) -> None:
     read_tracking_labels.__wrapped__(path)  # not through its cache
 
 
-@fuzz_file("calibration.txt", lambda: [_OBJECT_CALIBRATION, _SEQUENCE_CALIBRATION])
+@fuzz_file("calibration.txt", lambda: [OBJECT_CALIBRATION, SEQUENCE_CALIBRATION])
 def calibration(path: Path) -> None:
     """Of the object data, and of a tracking or odometry sequence."""
     calibration = read_calibration(path)
@@ -88,11 +67,11 @@ def calibration(path: Path) -> None:
 
 
 def _valid_calibration(folder: Path) -> KittiCalibration:
-    (folder / "calibration.txt").write_bytes(_OBJECT_CALIBRATION)
+    (folder / "calibration.txt").write_bytes(OBJECT_CALIBRATION)
     return read_calibration(folder / "calibration.txt")
 
 
-@fuzz_file("calib_cam_to_cam.txt", lambda: [_RAW_CALIBRATION])
+@fuzz_file("calib_cam_to_cam.txt", lambda: [RAW_CALIBRATION])
 def raw_calibration(path: Path) -> None:
     calibration = read_raw_calibration(path.parent)
     calibration.intrinsics(2, 1242, 375)
@@ -101,7 +80,7 @@ def raw_calibration(path: Path) -> None:
 
 @fuzz_file("calib_velo_to_cam.txt", lambda: [b"calib_time: x\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 -0.1 -0.3\n"])
 def lidar_calibration(path: Path) -> None:
-    (path.parent / "calib_cam_to_cam.txt").write_bytes(_RAW_CALIBRATION)
+    (path.parent / "calib_cam_to_cam.txt").write_bytes(RAW_CALIBRATION)
     read_raw_calibration(path.parent).velo_to_camera(2)
 
 
@@ -111,12 +90,12 @@ def timestamps(path: Path) -> None:
     drive = path.parent / "2011_09_26_drive_0001_sync"
     (drive / "image_02" / "data").mkdir(parents=True)
     (drive / "image_02" / "data" / "0000000000.png").touch()
-    (path.parent / "calib_cam_to_cam.txt").write_bytes(_RAW_CALIBRATION)
+    (path.parent / "calib_cam_to_cam.txt").write_bytes(RAW_CALIBRATION)
     path.rename(drive / "image_02" / "timestamps.txt")
     RawDrive(drive)
 
 
-@fuzz_file("scan.bin", lambda: [np.array([[9, 0, 0, 0.5], [7, 1, -1, 0.1]], dtype="<f4").tobytes()])
+@fuzz_file("scan.bin", lambda: [SCAN])
 def scan(path: Path) -> None:
     calibration = _valid_calibration(path.parent)
     project_to_depth_map(read_scan(path), calibration.velo_to_camera(2), calibration.intrinsics(2, 124, 37))

@@ -1,10 +1,9 @@
-"""Files that describe or hold a network, training configurations, parameters of the node."""
+"""Files that describe or hold a network, and training configurations."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from mp_perception.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
-from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters, ros_value
 from mp_perception.training.configuration import read_configuration
 from reliability.fuzzing.target import fuzz_bytes, fuzz_file
 from reliability.small_network import small_network
@@ -74,24 +72,3 @@ def openvino_model(path: Path) -> None:
 )
 def configuration(path: Path) -> None:
     read_configuration(path)
-
-
-@fuzz_bytes(lambda: [json.dumps({row.name: ros_value(row.default) for row in fields(NodeParameters)}).encode()])
-def parameters(data: bytes) -> None:
-    """Parameters by name, written as JSON; only values of the types that ROS parameters have."""
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(values, dict):
-        return
-    for name, value in values.items():
-        if name in PARAMETER_NAMES and _is_ros_value(value):
-            NodeParameters.checked({name: value}).prediction_settings()
-
-
-def _is_ros_value(value: object) -> bool:
-    items = value if isinstance(value, list) else [value]
-    types = {type(item) for item in items}
-    numbers_fit = all(abs(item) < 2**63 for item in items if type(item) is int)
-    return len(types) <= 1 and types <= {bool, int, float, str} and numbers_fit

@@ -13,6 +13,7 @@ from typing import Any
 
 from mp_perception.bags.message_types import type_store
 from mp_perception.messages.header import read_serialized_header
+from reliability.fuzzing.seed_files import recorded_messages
 
 Seeds = Callable[[], list[bytes]]
 Parser = Callable[[Any], object]
@@ -61,11 +62,11 @@ def fuzz_file(file_name: str, seeds: Seeds, max_megabytes: int = 128) -> Callabl
     return register
 
 
-def fuzz_message(type_name: str, examples: Callable[[], list[Any]]) -> Callable[[Parser], Parser]:
-    """Register a function of a ROS message; each input is the serialised form (CDR) of a message of this type."""
+def fuzz_message(type_name: str, seeds: Seeds | None = None) -> Callable[[Parser], Parser]:
+    """Register a function of a ROS message; each input is the serialised form (CDR) of a message of this type.
 
-    def seeds() -> list[bytes]:
-        return [bytes(type_store().serialize_cdr(message, type_name)) for message in examples()]
+    seeds: by default the messages of this type in a bag.
+    """
 
     def register(read: Parser) -> Parser:
         def parse(data: bytes) -> None:
@@ -76,7 +77,7 @@ def fuzz_message(type_name: str, examples: Callable[[], list[Any]]) -> Callable[
                 return
             read(message)
 
-        TARGETS[read.__name__] = Target(parse, seeds)
+        TARGETS[read.__name__] = Target(parse, seeds or (lambda: recorded_messages(type_name)))
         return read
 
     return register

@@ -39,7 +39,7 @@ _HOUR = 3600.0
 
 
 def camera_stops(stage: Stage) -> str:
-    """The camera is suspended for five seconds, continues, and is killed and restarted three times"""
+    """The camera is suspended for five seconds, then killed and restarted with another size, encoding and frame"""
     _, robot = stage.active_node("/stops")
     camera = stage.camera("/stops", *_SIZE)
     outputs_go_on(robot)
@@ -48,36 +48,16 @@ def camera_stops(stage: Stage) -> str:
     message = robot.diagnostics(lambda values: "no image for" in values["message"])["message"]
     camera.send_signal(signal.SIGCONT)
     waits = [outputs_go_on(robot)]
-    for _ in range(3):
+    for frame, size, encoding in (("left", ("320", "240"), "mono8"), ("right", ("1280", "720"), "bgra8")):
         camera.kill()
         camera.wait()
-        robot.spin(0.5)
-        camera = stage.camera("/stops", *_SIZE)
-        waits.append(outputs_go_on(robot))
+        camera = stage.camera("/stops", "--size", *size, "--encoding", encoding, "--frame", frame)
+        waits.append(outputs_go_on(robot, lambda message, frame=frame: message.header.frame_id == frame))
     stop_camera(camera)
-    seconds = ", ".join(f"{wait:.1f}" for wait in waits)
-    return (
-        f'diagnostics: "{message.split(",")[0]}"; outputs again after {seconds} s; {without_zeros(check_counts(robot))}'
-    )
-
-
-def different_cameras(stage: Stage) -> str:
-    """Two cameras of different size, encoding, frame and focal length on one topic"""
-    _, robot = stage.active_node("/both", max_age=5.0)
-    cameras = [
-        stage.camera("/both", "--size", *size, "--frame", frame, *rest.split(), "--rate", "5")
-        for frame, size, rest in (
-            ("left", ("640", "480"), "--encoding rgb8 --focal-length 500"),
-            ("right", ("320", "240"), "--encoding bgra8 --focal-length 250"),
-        )
-    ]
-    for frame in ("left", "right", "left", "right"):
-        outputs_go_on(robot, lambda message, frame=frame: message.header.frame_id == frame)
-    for camera in cameras:
-        stop_camera(camera)
     counts = check_counts(robot)
     assert counts["malformed"] == counts["errors"] == 0, counts
-    return f"outputs for both; {without_zeros(counts)}"
+    seconds = ", ".join(f"{wait:.1f}" for wait in waits)
+    return f'"{message.split(",")[0]}"; outputs again after {seconds} s; {without_zeros(counts)}'
 
 
 def suspended_subscriber(stage: Stage) -> str:
@@ -165,41 +145,30 @@ def clock_set(stage: Stage) -> str:
     def set_clock(seconds: float) -> None:
         write_atomically(offset, f"{seconds:+g}\n".encode())
 
-    def wait_for_refusal(number: int) -> None:
-        """Until so many lines, at most one in five seconds, report refused images."""
-
-        def logged() -> bool:
-            robot.send_image(robot.image(step=1))
-            robot.spin(0.2)
-            return node.text().count("image refused") >= number
-
-        robot.wait(logged, f"line {number} about a refused image", 60)
-
     set_clock(0)
     node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
-    size_and_rate = ("--size", "320", "240", "--rate", "30")
-    camera = stage.camera("/clock", *size_and_rate)
-    wait_for_refusal(1)
+    camera = stage.camera("/clock", *_SIZE)
+    outputs_go_on(robot)
     set_clock(-3 * _HOUR)
     line = "stamps are 3 hours in the future: synchronise the clocks"
-    robot.wait(lambda: line in node.text(), "line about the clock")
+    robot.wait_for_log(node, line)
     robot.diagnostics(lambda values: values["age at publishing (s)"] == "unknown")
     outputs_go_on(robot)
-    wait_for_refusal(2)
     set_clock(30)
     robot.diagnostics(lambda values: "older than max_age" in values["message"])
     set_clock(0)
     outputs_go_on(robot)
     stop_camera(camera)
 
-    camera = stage.camera("/clock", *size_and_rate, "--clock", str(offset))
+    camera = stage.camera("/clock", *_SIZE, "--clock", str(offset))
     waits = []
     for seconds in (-_HOUR, _HOUR, -0.5, 30, -_HOUR, 0):
         set_clock(seconds)
         waits.append(
             outputs_go_on(robot, lambda m, seconds=seconds: abs(m.header.stamp.sec - time.time() - seconds) < 10)
         )
-        robot.diagnostics(lambda values: _is_recent(values["age at publishing (s)"]))
+        # On a busy machine, which drops images older than half a second.
+        robot.diagnostics(lambda values: values["age at publishing (s)"][:2] in ("0.", "1."))
     stop_camera(camera)
     counts = check_counts(robot)
     assert counts["errors"] == 0, counts
@@ -207,11 +176,6 @@ def clock_set(stage: Stage) -> str:
         f'"{line}", and ages unknown; 30 s ahead of the camera: diagnostics name max_age; set for both: outputs of the'
         f" new time after at most {max(waits):.1f} s; {without_zeros(counts)}"
     )
-
-
-def _is_recent(age: str) -> bool:
-    """Whether outputs can have this age on a busy machine that drops images older than half a second."""
-    return age != "unknown" and 0 <= float(age) < 2
 
 
 def memory_runs_out(stage: Stage) -> str:
@@ -270,7 +234,6 @@ def shared_memory_full(stage: Stage) -> str:
 #: What the soak test tries after the loads and before the signals.
 SCENARIOS: tuple[Callable[[Stage], str], ...] = (
     camera_stops,
-    different_cameras,
     suspended_subscriber,
     weights_replaced,
     log_folder_not_writable,
