@@ -115,7 +115,7 @@ def test_a_single_mcap_file_is_a_bag(tmp_path: Path) -> None:
 def test_an_existing_target_is_refused_and_untouched(tmp_path: Path, storage: Storage) -> None:
     write_bag(tmp_path / "bag", storage, num_images=1)
     before = {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()}
-    with pytest.raises(UserError, match="bag: expected no such folder or an empty one"):
+    with pytest.raises(UserError, match="bag: expected a new or empty folder"):
         BagWriter(tmp_path / "bag", storage)
     assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == before
 

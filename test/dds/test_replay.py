@@ -232,6 +232,6 @@ def test_bad_input_is_one_line_and_code_2(bag: Path, dds_environment: dict[str, 
 def test_a_recording_never_overwrites(bag: Path, dds_environment: dict[str, str]) -> None:
     done = run(node("record_node", bag, "--topics", IMAGE), dds_environment)
     assert done.returncode == 2
-    assert "expected no such folder or an empty one" in done.stderr
+    assert "expected a new or empty folder" in done.stderr
     with BagReader(bag) as reader:
         assert reader.topics[IMAGE].count == NUM_IMAGES

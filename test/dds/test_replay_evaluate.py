@@ -175,7 +175,7 @@ def test_bad_input_is_refused_before_any_process_starts(bag: Path, tmp_path: Pat
         ((tmp_path / "bare",), "bare: expected ground truth (depth images, point clouds, detections), found none"),
         ((tmp_path / "taken",), "taken: ground truth on /detections, where the node publishes its outputs"),
         ((bag, "--weights", tmp_path / "none.safetensors"), "none.safetensors: no such weights file"),
-        ((bag, "--keep", tmp_path / "full"), "full: expected no such folder or an empty one"),
+        ((bag, "--keep", tmp_path / "full"), "full: expected a new or empty folder"),
         ((bag, "--json", tmp_path), "expected a file for the figures, found a folder"),
     ):
         given = ["--weights", weights, *arguments, "--report", tmp_path / "report.html"]

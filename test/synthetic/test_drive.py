@@ -136,7 +136,7 @@ def test_the_number_of_workers_changes_no_byte(tmp_path):
 @pytest.mark.parametrize("write", [write_raw_drive, write_object_set])
 def test_a_folder_with_other_files_is_refused(tmp_path, write):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(UserError, match="expected no such folder or an empty one"):
+    with pytest.raises(UserError, match="expected a new or empty folder"):
         write(tmp_path, 1, 1, CAMERA)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
