@@ -30,10 +30,9 @@ from mp_perception.commands.options import (
 )
 
 app = typer.Typer(
-    help="Score a network on a data set; `tables` prints the paper's tables.",
     invoke_without_command=True,
     no_args_is_help=True,
-    # Options of the scoring itself stand before the name of a sub-command.
+    # The options belong to the scoring, not to the sub-command.
     subcommand_metavar="[tables]",
 )
 
