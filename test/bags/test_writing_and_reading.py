@@ -106,6 +106,8 @@ def test_a_single_mcap_file_is_a_bag(tmp_path: Path) -> None:
     file.write_bytes(b"before")
     write_bag(file, num_images=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "single.mcap"]
+    with pytest.raises(UserError, match=r"single.mcap: expected a folder for a bag of sqlite3"):
+        BagWriter(file, "sqlite3")
     for path in (tmp_path / "bag" / "bag.mcap", file):
         with BagReader(path) as reader:
             assert reader.message_count == 3
