@@ -65,7 +65,7 @@ class BagWriter:
         self.path = Path(path)
         if _is_single_file(self.path):
             if storage != "mcap":
-                raise UserError(f"{self.path}: expected a folder for a bag of {storage}, found the name of an MCAP file")
+                raise UserError(f"{self.path}: expected a folder for {storage}, found the name of an MCAP file")
             check_can_be_written(self.path)
         else:
             check_new_folder(self.path)
