@@ -31,17 +31,13 @@ CAMERA = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32)
 MS = 1_000_000
 START = 1_600_000_000_000_000_000
 
-#: (topic, bag's time, message); the type is the message's own.
+#: (topic, bag's time, message).
 Entry = tuple[str, int, Message]
-
-
-def type_of(message: Message) -> str:
-    return str(message.__msgtype__)
 
 
 def write(path: Path, entries: Sequence[Entry], empty: dict[str, str] | None = None) -> Path:
     with BagWriter(path) as bag:
-        for topic, type_name in {**{t: type_of(m) for t, _, m in entries}, **(empty or {})}.items():
+        for topic, type_name in (empty or {}).items():
             bag.add_topic(topic, type_name)
         for topic, time_ns, message in entries:
             bag.write(topic, time_ns, message)
@@ -53,12 +49,12 @@ def read(path: Path, asked: ChosenTopics | None = None) -> BagContents:
         return read_contents(reader, asked or ChosenTopics(), path.name)
 
 
+def pixels_at(stamp: int, pixels: np.ndarray, encoding: str, topic: str, frame: str = "camera") -> Entry:
+    return topic, stamp, image_message(new_message, pixels, encoding, bag_header(frame, stamp))
+
+
 def image(stamp: int, topic: str = "/camera/image_raw", value: int = 0, frame: str = "camera") -> Entry:
-    return (
-        topic,
-        stamp,
-        image_message(new_message, np.full((32, 64, 3), value, np.uint8), "rgb8", bag_header(frame, stamp)),
-    )
+    return pixels_at(stamp, np.full((32, 64, 3), value, np.uint8), "rgb8", topic, frame)
 
 
 def info(stamp: int, topic: str = "/camera/camera_info", camera: CameraIntrinsics = CAMERA) -> Entry:
@@ -66,11 +62,7 @@ def info(stamp: int, topic: str = "/camera/camera_info", camera: CameraIntrinsic
 
 
 def depth(stamp: int, metres: float, topic: str = "/ground_truth/depth/image", frame: str = "camera") -> Entry:
-    return (
-        topic,
-        stamp,
-        image_message(new_message, np.full((32, 64), metres, np.float32), "32FC1", bag_header(frame, stamp)),
-    )
+    return pixels_at(stamp, np.full((32, 64), metres, np.float32), "32FC1", topic, frame)
 
 
 def boxes(stamp: int, names: Sequence[str], topic: str = "/ground_truth/detections") -> Entry:
@@ -78,12 +70,8 @@ def boxes(stamp: int, names: Sequence[str], topic: str = "/ground_truth/detectio
     return topic, stamp, boxes_message(labels, bag_header("camera", stamp))
 
 
-def points(stamp: int, x: float, topic: str = "/points") -> Entry:
-    return (
-        topic,
-        stamp,
-        points_message(new_message, np.array([[x, 0, 0, 0]]), bag_header("scanner", stamp)),
-    )
+def points(stamp: int, x: float) -> Entry:
+    return "/points", stamp, points_message(new_message, np.array([[x, 0, 0, 0]]), bag_header("scanner", stamp))
 
 
 def scanner_ahead() -> Entry:
@@ -201,8 +189,8 @@ def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
 
 
 def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
-    small = image_message(new_message, np.ones((16, 32), np.float32), "32FC1", bag_header("camera", START))
-    entries = [image(START), ("/ground_truth/depth/image", START, small)]
+    small = pixels_at(START, np.ones((16, 32), np.float32), "32FC1", "/ground_truth/depth/image")
+    entries = [image(START), small]
     frames = BagFrames([read(write(tmp_path / "bag", entries))])
     assert frames[0].depth is None
     ((_, example),) = frames.problems
@@ -212,8 +200,8 @@ def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
 def test_millimetres_are_metres(tmp_path: Path) -> None:
     millimetres = np.full((32, 64), 1500, np.uint16)
     millimetres[0, 0] = 0
-    message = image_message(new_message, millimetres, "16UC1", bag_header("camera", START))
-    frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/depth/image", START, message)]))])
+    entries = [image(START), pixels_at(START, millimetres, "16UC1", "/ground_truth/depth/image")]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
     found = frames.depth(0)
     assert found is not None
     assert np.isnan(found[0, 0])
@@ -249,21 +237,13 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path: Pa
 
 def outputs(stamp: int) -> list[Entry]:
     """What the node publishes for an image."""
-    picture = np.zeros((32, 64, 3), np.uint8)
+    label_info = label_info_message(new_message, ("Car", "Bus"), 0.0, bag_header("", stamp))
     return [
         ("/detections", stamp, boxes_message([], bag_header("camera", stamp))),
         depth(stamp, 9.0, "/depth/image"),
-        ("/overlay", stamp, image_message(new_message, picture, "rgb8", bag_header("camera", stamp))),
-        (
-            "/depth/image_colored",
-            stamp,
-            image_message(new_message, picture, "rgb8", bag_header("camera", stamp)),
-        ),
-        (
-            "/label_info",
-            stamp,
-            label_info_message(new_message, ("Car", "Bus"), 0.0, bag_header("", stamp)),
-        ),
+        image(stamp, "/overlay"),
+        image(stamp, "/depth/image_colored"),
+        ("/label_info", stamp, label_info),
     ]
 
 
@@ -348,7 +328,6 @@ def test_topics_without_messages_and_messages_of_another_kind_are_reported(tmp_p
     assert read(path).notes == ("/ground_truth/depth/image: no messages",)
     assert read(path).topics.depth is None
     with BagWriter(tmp_path / "broken") as bag:
-        bag.add_topic("/camera/image_raw", "sensor_msgs/msg/Image")
         bag.add_topic("/ground_truth/detections", "vision_msgs/msg/Detection2DArray")
         bag.write("/camera/image_raw", START, image(START)[2])
         bag.write_serialized("/camera/image_raw", START + 1, b"\x00\x01\x00\x00short")
@@ -372,14 +351,9 @@ def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
 
 def labelled(tmp_path: Path, name: str, classes: Sequence[str], named: bool) -> BagContents:
     entries = [image(START), boxes(START, classes)]
+    info = label_info_message(new_message, classes, 0.0, bag_header("", START))
     if named:
-        entries.append(
-            (
-                "/ground_truth/label_info",
-                START,
-                label_info_message(new_message, classes, 0.0, bag_header("", START)),
-            )
-        )
+        entries.append(("/ground_truth/label_info", START, info))
     return read(write(tmp_path / name, entries))
 
 

@@ -134,23 +134,12 @@ def test_a_file_of_kitti2mcap(tmp_path: Path, chunked: bool) -> None:
     transforms = [("base_link", "velodyne", SCANNER), ("base_link", "camera_color_left", CAMERA)]
     moving = [("map", "base_link", np.eye(4))]
     scan = np.array([[*(SCANNER @ [*POINT[0, :3], 1])[:3], 0.3]])
+    left, scanner = bag_header("camera_color_left", START), bag_header("velodyne", START + 3 * MS)
     messages = [
         ("/tf_static", START, transforms_message(new_message, transforms, START)),
-        (
-            "/kitti/camera_color_left/image_raw",
-            START,
-            image_message(new_message, image, "rgb8", bag_header("camera_color_left", START)),
-        ),
-        (
-            "/kitti/camera_color_left/camera_info",
-            START,
-            camera_info_message(new_message, RECTIFIED, bag_header("camera_color_left", START)),
-        ),
-        (
-            "/kitti/velodyne_points",
-            START + 3 * MS,
-            points_message(new_message, scan, bag_header("velodyne", START + 3 * MS)),
-        ),
+        ("/kitti/camera_color_left/image_raw", START, image_message(new_message, image, "rgb8", left)),
+        ("/kitti/camera_color_left/camera_info", START, camera_info_message(new_message, RECTIFIED, left)),
+        ("/kitti/velodyne_points", START + 3 * MS, points_message(new_message, scan, scanner)),
         ("/tf", START + 4 * MS, transforms_message(new_message, moving, START + 4 * MS)),
     ]
     path = tmp_path / "drive.mcap"

@@ -25,8 +25,6 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, turned: float = 0.0) ->
 
 def tree_of(tmp_path: Path, fixed: list, moving: dict[int, list], pairs: list[tuple[str, str]]) -> FrameTree:
     with BagWriter(tmp_path / "bag") as bag:
-        bag.add_topic("/tf_static", "tf2_msgs/msg/TFMessage")
-        bag.add_topic("/tf", "tf2_msgs/msg/TFMessage")
         bag.write("/tf_static", SECOND, transforms_message(new_message, fixed, SECOND))
         for stamp, transforms in moving.items():
             bag.write("/tf", stamp, transforms_message(new_message, transforms, stamp))

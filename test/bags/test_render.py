@@ -58,41 +58,21 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three grey images with truth; the node has answered the first and the last."""
     path = tmp_path_factory.mktemp("bags") / "recorded"
     with BagWriter(path) as bag:
-        bag.add_topic("/camera/image_raw", "sensor_msgs/msg/Image")
-        bag.add_topic("/camera/camera_info", "sensor_msgs/msg/CameraInfo")
-        bag.add_topic("/ground_truth/labels", "diagnostic_msgs/msg/DiagnosticArray")
-        bag.add_topic("/detections", "vision_msgs/msg/Detection2DArray")
-        bag.add_topic("/depth/image", "sensor_msgs/msg/Image")
-        bag.add_topic("/label_info", "vision_msgs/msg/LabelInfo")
-        bag.write(
-            "/label_info",
-            START,
-            label_info_message(new_message, ("Car", "Pedestrian"), 0.25, bag_header("", START)),
-        )
+        labels = [parse_label_line(line, "test") for line in (TRUE_LINE, DONT_CARE)]
+        image = np.full((HEIGHT, WIDTH, 3), COLOR, np.uint8)
+        depth = np.full((HEIGHT // 2, WIDTH // 2), DEPTH, np.float32)
+        depth[:4] = np.nan
+        info = label_info_message(new_message, ("Car", "Pedestrian"), 0.25, bag_header("", START))
+        bag.write("/label_info", START, info)
         for number, stamp in enumerate(STAMPS):
-            labels = [parse_label_line(line, "test") for line in (TRUE_LINE, DONT_CARE)]
-            bag.write("/ground_truth/labels", stamp, labels_message(labels, bag_header("camera", stamp)))
-            bag.write(
-                "/camera/camera_info",
-                stamp,
-                camera_info_message(new_message, CAMERA, bag_header("camera", stamp)),
-            )
-            image = np.full((HEIGHT, WIDTH, 3), COLOR, np.uint8)
-            bag.write(
-                "/camera/image_raw",
-                stamp,
-                image_message(new_message, image, "rgb8", bag_header("camera", stamp)),
-            )
+            header = bag_header("camera", stamp)
+            bag.write("/ground_truth/labels", stamp, labels_message(labels, header))
+            bag.write("/camera/camera_info", stamp, camera_info_message(new_message, CAMERA, header))
+            bag.write("/camera/image_raw", stamp, image_message(new_message, image, "rgb8", header))
             if number != 1:
-                message = detections_message(new_message, detections(0.9), bag_header("camera", stamp), "name")
+                message = detections_message(new_message, detections(0.9), header, "name")
                 bag.write("/detections", stamp + 5_000_000, message)
-                depth = np.full((HEIGHT // 2, WIDTH // 2), DEPTH, np.float32)
-                depth[:4] = np.nan
-                bag.write(
-                    "/depth/image",
-                    stamp + 6_000_000,
-                    image_message(new_message, depth, "32FC1", bag_header("camera", stamp)),
-                )
+                bag.write("/depth/image", stamp + 6_000_000, image_message(new_message, depth, "32FC1", header))
     return path
 
 
@@ -248,16 +228,11 @@ def test_a_bag_without_a_usable_image_leaves_no_file(ending: str, recorded: Path
     if ending == "rrd":
         pytest.importorskip("rerun", reason="Rerun is an optional extra")
     with BagReader(recorded) as reader, BagWriter(tmp_path / "bad") as bag:
-        for topic in reader.topics.values():
-            bag.add_topic(topic.name, topic.type)
         for message in reader.messages():
-            data = message.data
+            decoded = reader.decode(message)
             if message.topic == "/camera/image_raw":
-                image = reader.decode(message)
-                image.step = 1
-                bag.write(message.topic, message.time_ns, image)
-            else:
-                bag.write_serialized(message.topic, message.time_ns, data)
+                decoded.step = 1
+            bag.write(message.topic, message.time_ns, decoded)
     target = tmp_path / f"out.{ending}"
     with pytest.raises(UserError, match="none of 3 images can be used"):
         render(tmp_path / "bad", target)
@@ -266,8 +241,7 @@ def test_a_bag_without_a_usable_image_leaves_no_file(ending: str, recorded: Path
 
 def test_a_bag_without_recorded_outputs_is_refused(recorded: Path, tmp_path: Path) -> None:
     with BagReader(recorded) as reader, BagWriter(tmp_path / "bare") as bag:
-        bag.add_topic("/camera/image_raw", "sensor_msgs/msg/Image")
         for message in reader.messages(["/camera/image_raw"]):
-            bag.write_serialized(message.topic, message.time_ns, message.data)
+            bag.write(message.topic, message.time_ns, reader.decode(message))
     with pytest.raises(UserError, match="expected recorded outputs"):
         render(tmp_path / "bare", tmp_path / "out.mp4")

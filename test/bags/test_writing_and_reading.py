@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from mp_perception.bags.message_types import bag_header, new_message, type_store
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter, Storage, offered_qos
 from mp_perception.errors import UserError
+from mp_perception.messages.detections import label_info_message
+from mp_perception.messages.header import Message
 from mp_perception.messages.images import image_message
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -27,22 +28,18 @@ def noise(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (48, 160, 3), dtype=np.uint8)
 
 
+def image(number: int, stamp: int) -> Message:
+    return image_message(new_message, noise(number), "rgb8", bag_header("camera", stamp))
+
+
 def write_bag(path: Path, storage: Storage = "mcap", num_images: int = 60) -> None:
     """Images at 10 Hz from 100 s on /image, and a latched label info; with MCAP in more than one chunk."""
     with BagWriter(path, storage) as bag:
-        bag.add_topic("/image", IMAGE)
         bag.add_topic("/label_info", "vision_msgs/msg/LabelInfo", offered_qos(transient_local=True, depth=1))
         for number in range(num_images):
             stamp = 100 * SECOND + number * SECOND // 10
-            bag.write(
-                "/image",
-                stamp,
-                image_message(new_message, noise(number), "rgb8", bag_header("camera", stamp)),
-            )
-        header = image_message(new_message, noise(0), "rgb8", bag_header("camera", 0)).header
-        types = type_store().types
-        classes = [types["vision_msgs/msg/VisionClass"](class_id=3, class_name="Car")]
-        info = types["vision_msgs/msg/LabelInfo"](header=header, class_map=classes, threshold=0.5)
+            bag.write("/image", stamp, image(number, stamp))
+        info = label_info_message(new_message, ["Car", "Van"], 0.5, bag_header("", 0))
         bag.write("/label_info", 100 * SECOND, info)
 
 
@@ -62,7 +59,7 @@ def test_messages_come_back_equal_and_in_order(tmp_path: Path, storage: Storage)
             assert np.array_equal(decoded.data.reshape(48, 160, 3), noise(number))
             assert decoded.header.stamp.sec * SECOND + decoded.header.stamp.nanosec == message.time_ns
         (info,) = reader.messages(["/label_info"])
-        assert [(c.class_id, c.class_name) for c in reader.decode(info).class_map] == [(3, "Car")]
+        assert [(c.class_id, c.class_name) for c in reader.decode(info).class_map] == [(0, "Car"), (1, "Van")]
         assert len(list(reader.messages())) == 61
         assert len(list(reader.messages(["/image"], start_ns=105 * SECOND))) == 10
 
@@ -89,7 +86,7 @@ def test_bytes_are_kept_as_they_came(tmp_path: Path) -> None:
 def test_compressed_bags_are_read(tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode) -> None:
     writer = Writer(tmp_path / "bag", version=9, storage_plugin=plugin)
     writer.set_compression(mode, CompressionFormat.ZSTD)
-    message = image_message(new_message, noise(1), "rgb8", bag_header("camera", SECOND))
+    message = image(1, SECOND)
     with writer:
         connection = writer.add_connection("/image", IMAGE, typestore=type_store())
         writer.write(connection, SECOND, type_store().serialize_cdr(message, IMAGE))
@@ -106,7 +103,7 @@ def test_a_single_mcap_file_is_a_bag(tmp_path: Path) -> None:
     file.write_bytes(b"before")
     write_bag(file, num_images=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "single.mcap"]
-    with pytest.raises(UserError, match=r"single.mcap: expected a folder for a bag of sqlite3"):
+    with pytest.raises(UserError, match=r"single.mcap: expected a folder for sqlite3"):
         BagWriter(file, "sqlite3")
     for path in (tmp_path / "bag" / "bag.mcap", file):
         with BagReader(path) as reader:
@@ -128,8 +125,7 @@ def test_a_failed_recording_leaves_nothing(tmp_path: Path, storage: Storage) -> 
         pytest.raises(RuntimeError, match="camera on fire"),
         BagWriter(tmp_path / "bag", storage) as bag,
     ):
-        bag.add_topic("/image", IMAGE)
-        bag.write("/image", SECOND, image_message(new_message, noise(0), "rgb8", bag_header("camera", SECOND)))
+        bag.write("/image", SECOND, image(0, SECOND))
         assert not (tmp_path / "bag").exists()
         raise RuntimeError("camera on fire")
     assert list(tmp_path.iterdir()) == []
@@ -164,30 +160,6 @@ def test_foreign_metadata_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError) as error, BagReader(tmp_path):
         pass
     assert one_line(error, tmp_path)
-
-
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.3, 0.7, 0.999])
-def test_a_bag_that_was_cut_off_is_refused_in_one_line(tmp_path: Path, storage: Storage, fraction: float) -> None:
-    write_bag(tmp_path / "bag", storage)
-    (file,) = [path for path in (tmp_path / "bag").iterdir() if path.suffix in (".mcap", ".db3")]
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * fraction)])
-    with pytest.raises(UserError) as error, BagReader(tmp_path / "bag") as reader:
-        for _ in reader.messages():
-            pass
-    assert one_line(error, tmp_path / "bag")
-
-
-def test_bytes_damaged_in_the_middle_are_refused_in_one_line(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag")
-    (file,) = (tmp_path / "bag").glob("*.mcap")
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2 :] = bytes(reversed(data[len(data) // 2 :]))
-    file.write_bytes(data)
-    with pytest.raises(UserError) as error, BagReader(tmp_path / "bag") as reader:
-        list(reader.messages())
-    assert one_line(error, tmp_path / "bag")
 
 
 def test_a_missing_data_file_is_refused(tmp_path: Path) -> None:
@@ -246,10 +218,3 @@ def test_a_disk_that_is_full_at_the_start_is_one_line_and_leaves_nothing(
     with pytest.raises(UserError, match=r"new: cannot be written: .+$"), BagWriter(tmp_path / "new"):
         pass
     assert list(tmp_path.iterdir()) == []
-
-
-def test_bags_can_be_moved(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bag", num_images=1)
-    shutil.move(tmp_path / "bag", tmp_path / "elsewhere")
-    with BagReader(tmp_path / "elsewhere") as reader:
-        assert len(list(reader.messages())) == 2
