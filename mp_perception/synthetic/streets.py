@@ -111,7 +111,7 @@ class _Traffic:
             density = generator.choice([0.15, 0.5, 0.85])
             if road.parking > 0:
                 step, place, heading = 5.9, road.half_width - 1.02, 0.0 if side > 0 else np.pi
-            elif generator.random() < 0.45:
+            elif generator.random() < 0.3:
                 step, place, heading = 2.7, road.half_width + road.footway + 3.0, generator.choice([-1, 1]) * np.pi / 2
             else:
                 continue
