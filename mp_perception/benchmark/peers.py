@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mp_perception.benchmark.engines import ENGINES, run_files
 from mp_perception.benchmark.interleaved import Competitor, measure
 from mp_perception.benchmark.networks.model_files import ModelFiles, export_peer
 from mp_perception.benchmark.networks.peer_networks import DEPTH_PEER, has_ultralytics, peer_networks
 from mp_perception.benchmark.operations import model_size
 from mp_perception.benchmark.tables import Cell, Table, timing_cells
+from mp_perception.benchmark.workloads import FILE_RUNTIMES, run_files
 from mp_perception.progress import track, warn
 
 #: The reference, and the names of its branches as separate networks.
 OURS, OUR_DETECTION, OUR_DEPTH = "ours", "our detection", "our depth"
-#: Rounds that choose the engine of each network.
-_ENGINE_ROUNDS = 5
+#: Rounds that determine the runtime of each network.
+_RUNTIME_ROUNDS = 5
 
 
 def compare_peers(models: ModelFiles, rounds: int, threads: int) -> Table:
@@ -35,41 +35,41 @@ def compare_peers(models: ModelFiles, rounds: int, threads: int) -> Table:
         for name, network in track(list(peer_networks().items()), "peers: export")
     }
     files = {OURS: models.fp32, OUR_DETECTION: models.detection, OUR_DEPTH: models.depth, **peers}
-    engines = _fastest_engines(files, threads)
+    runtimes = _fastest_runtimes(files, threads)
     pairs = [(OUR_DETECTION, OUR_DEPTH)]
     pairs += [(detector, depth) for detector in peers if detector != DEPTH_PEER for depth in (OUR_DEPTH, DEPTH_PEER)]
     groups: list[tuple[str, ...]] = [*((name,) for name in files), *pairs]
     competitors = [
-        Competitor(" + ".join(names), partial(run_files, [(files[name], engines[name]) for name in names], threads))
+        Competitor(" + ".join(names), partial(run_files, [(files[name], runtimes[name]) for name in names], threads))
         for names in groups
     ]
     measured = measure(f"peers, threads: {threads}", competitors, rounds)
     rows: list[dict[str, Cell]] = [
         {
             "networks": m.name,
-            "engines": " + ".join(engines[name] for name in names),
+            "runtimes": " + ".join(runtimes[name] for name in names),
             **_size_cells([files[name] for name in names]),
             **timing_cells(m, measured[0]),
         }
         for names, m in zip(groups, measured, strict=True)
     ]
     note = (
-        f"One image of {width}x{height}, fp32, {rounds} rounds, each network in its faster engine. Peers have random "
-        "weights. Non-maximum suppression is not included. our detection and our depth each contain their own backbone."
+        f"One image of {width}x{height}, fp32, {rounds} rounds, each network in its faster runtime. Peers have random "
+        "weights. Non-maximum suppression is not included. Our two branches each contain their own backbone."
     )
     return Table(f"Peers, threads: {threads}", rows, note)
 
 
-def _fastest_engines(files: Mapping[str, Path], threads: int) -> dict[str, str]:
-    """The engine with the lowest median processor time of each network, by name."""
+def _fastest_runtimes(files: Mapping[str, Path], threads: int) -> dict[str, str]:
+    """The runtime with the lowest median processor time of each network, by name."""
     competitors = [
-        Competitor(f"{name} in {engine}", partial(run_files, [(file, engine)], threads))
+        Competitor(f"{name} in {runtime}", partial(run_files, [(file, runtime)], threads))
         for name, file in files.items()
-        for engine in ENGINES
+        for runtime in FILE_RUNTIMES
     ]
-    measured = iter(measure("peers: engines", competitors, _ENGINE_ROUNDS))
-    times = {name: {engine: np.median(next(measured).processor_ms) for engine in ENGINES} for name in files}
-    return {name: min(ENGINES, key=of_engine.__getitem__) for name, of_engine in times.items()}
+    measured = iter(measure("peers: runtimes", competitors, _RUNTIME_ROUNDS))
+    times = {name: {runtime: np.median(next(measured).processor_ms) for runtime in FILE_RUNTIMES} for name in files}
+    return {name: min(FILE_RUNTIMES, key=by_runtime.__getitem__) for name, by_runtime in times.items()}
 
 
 def _size_cells(files: Sequence[Path]) -> dict[str, float]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from mp_perception.benchmark.engines import run_predictor, run_runtime
 from mp_perception.benchmark.interleaved import Competitor, measure
 from mp_perception.benchmark.networks.model_files import ModelFiles
 from mp_perception.benchmark.networks.pytorch import MATRIX_OPERATIONS, multiply_matrices, run_eager
 from mp_perception.benchmark.operations import model_size
 from mp_perception.benchmark.tables import Table, timing_cells
+from mp_perception.benchmark.workloads import run_predictor, run_runtime
 
 #: Images of KITTI's cameras, (height, width).
 _CAMERA_SIZE = (375, 1242)

@@ -53,7 +53,7 @@ def benchmark(
     runtimes: one image in PyTorch, ONNX Runtime and OpenVINO, in fp32, bf16 and int8.
 
     peers: one shared network against separate networks for detection and depth: our own two branches, and SSDLite,
-    yolo11n (pip install ultralytics) and a FastDepth-like network, in fp32, each in its faster engine.
+    yolo11n (pip install ultralytics) and a FastDepth-like network, in fp32, each in its faster runtime.
 
     node: a camera, the real node and a listener over DDS: latency by stage, age of the detections, lost images,
     processor time and memory, alone and beside a busy process.

@@ -61,16 +61,16 @@ def default_weights(
 
 def _reason_against_model(model: Path, runtime: str, device: str, input_size: tuple[int, int] | None) -> str | None:
     """Why the exported model does not suit the request; None if it does."""
-    engines = [name for name, entry in RUNTIMES.items() if _MODEL_SUFFIX in entry.suffixes]
+    runtimes = [name for name, entry in RUNTIMES.items() if _MODEL_SUFFIX in entry.suffixes]
     if not model.is_file():
         return f"{model.name} was not found"
-    if runtime not in ("auto", *engines):
+    if runtime not in ("auto", *runtimes):
         return f"runtime '{runtime}' was requested"
     if input_size is not None:
         return "another input size was requested"
     if runtime == "auto":
-        if not any(RUNTIMES[name].is_installed for name in engines):
-            return f"neither {' nor '.join(engines)} is installed"
+        if not any(RUNTIMES[name].is_installed for name in runtimes):
+            return f"neither {' nor '.join(runtimes)} is installed"
         if device not in ("auto", "cpu"):
             return f"device '{device}' was requested"
         if device == "auto" and _torch_has_cuda():

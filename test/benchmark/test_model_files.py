@@ -13,11 +13,11 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mp_perception.benchmark.engines import ENGINES, noise, run_files
 from mp_perception.benchmark.networks.fastdepth import FastDepthLike
 from mp_perception.benchmark.networks.model_files import ModelFiles, export_peer
 from mp_perception.benchmark.networks.peer_networks import has_ultralytics, peer_networks
 from mp_perception.benchmark.operations import model_size
+from mp_perception.benchmark.workloads import FILE_RUNTIMES, noise, run_files
 from mp_perception.inference.runtimes.base import NetworkSource
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.network.checkpoint import write_checkpoint
@@ -98,7 +98,7 @@ def test_fastdepth_has_half_the_input_size_and_the_operations_of_its_layers(tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ssdlite320", "yolo11n", "FastDepth-like"])
-def test_peers_run_in_the_engines(name: str, tmp_path: Path) -> None:
+def test_peers_run_in_both_runtimes(name: str, tmp_path: Path) -> None:
     if name == "yolo11n" and not has_ultralytics():
         pytest.skip("ultralytics is not installed")
     peer = peer_networks()[name]
@@ -110,7 +110,7 @@ def test_peers_run_in_the_engines(name: str, tmp_path: Path) -> None:
     for output, value in zip(wanted, outputs_of(path, images.numpy()).values(), strict=True):
         np.testing.assert_allclose(value, output.numpy(), rtol=1e-2, atol=1e-3)
     assert model_size(path).operations == torch_operations(peer, images)
-    run_files([(path, engine) for engine in ENGINES], 1)()
+    run_files([(path, runtime) for runtime in FILE_RUNTIMES], 1)()
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,9 @@ def test_separate_branches_give_the_same_outputs(models: ModelFiles) -> None:
     # Each branch is smaller than the whole, and both together contain the backbone twice.
     assert max(sizes[1:]) < sizes[0]
     assert sizes[1].operations + sizes[2].operations >= sizes[0].operations + backbone
-    run_files([(path, engine) for path in (models.fp32, models.detection, models.depth) for engine in ENGINES], 1)()
+    run_files(
+        [(path, runtime) for path in (models.fp32, models.detection, models.depth) for runtime in FILE_RUNTIMES], 1
+    )()
 
 
 @pytest.mark.extended

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mp_perception.benchmark.engines import noise
+from mp_perception.benchmark.workloads import noise
 from mp_perception.inference.export.exporter import export_model
 from mp_perception.inference.export.quantisation import quantise
 from mp_perception.inference.runtimes.exported_model import OUTPUT_NAMES, ExportedModel

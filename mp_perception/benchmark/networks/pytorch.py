@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mp_perception.benchmark.engines import noise
+from mp_perception.benchmark.workloads import noise
 from mp_perception.network.checkpoint import read_checkpoint
 
 #: Side of the square matrices: large enough for full speed, small enough for a cache.

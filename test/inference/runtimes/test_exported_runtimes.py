@@ -25,7 +25,7 @@ from mp_perception.inference.runtimes.torch_runtime import count_parameters
 from mp_perception.machine import available_cores
 
 #: (runtime, which of the exported models)
-ENGINES = [("onnxruntime", "onnx"), ("openvino", "onnx"), ("openvino", "xml")]
+RUNTIMES_AND_MODELS = [("onnxruntime", "onnx"), ("openvino", "onnx"), ("openvino", "xml")]
 
 
 def load(path: Path, runtime: str = "auto", **options: object) -> Runtime:
@@ -42,7 +42,7 @@ def refused(path: Path, runtime: str = "auto", **options: object) -> str:
     return message
 
 
-@pytest.mark.parametrize(("runtime", "model"), ENGINES)
+@pytest.mark.parametrize(("runtime", "model"), RUNTIMES_AND_MODELS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_outputs_equal_the_network(exported, runtime, model, batch) -> None:
     images = np.random.default_rng(batch).integers(0, 256, (batch, 64, 96, 3), dtype=np.uint8)
@@ -64,7 +64,7 @@ def test_outputs_are_not_overwritten_by_the_next_run(exported, runtime) -> None:
         np.testing.assert_array_equal(kept, copy)
 
 
-@pytest.mark.parametrize(("runtime", "model"), [*ENGINES, ("onnxruntime", "int8"), ("openvino", "int8")])
+@pytest.mark.parametrize(("runtime", "model"), [*RUNTIMES_AND_MODELS, ("onnxruntime", "int8"), ("openvino", "int8")])
 def test_the_description_is_in_the_model(exported, runtime, model) -> None:
     loaded = load(getattr(exported, model), runtime)
     assert loaded.description == exported.network.description
@@ -78,7 +78,7 @@ def test_predictions_are_those_of_the_checkpoint(exported) -> None:
     image = np.random.default_rng(9).integers(0, 256, (150, 250, 3), dtype=np.uint8)
     settings = PredictionSettings(score_threshold=0.0, max_detections=5)
     wanted = Predictor.load(weights=exported.checkpoint).predict(image, None, settings)
-    for runtime, model in ENGINES:
+    for runtime, model in RUNTIMES_AND_MODELS:
         predictor = Predictor.load(weights=getattr(exported, model), runtime=runtime, precision="fp32")
         found = predictor.predict(image, None, settings)
         np.testing.assert_allclose(found.detections.scores, wanted.detections.scores, atol=1e-4)
@@ -202,7 +202,7 @@ def test_torch_refuses_precisions_that_it_does_not_support(exported, precision) 
         load(exported.checkpoint, precision=precision)
 
 
-@pytest.mark.parametrize(("runtime", "model"), ENGINES)
+@pytest.mark.parametrize(("runtime", "model"), RUNTIMES_AND_MODELS)
 def test_another_input_size_is_refused(exported, runtime, model) -> None:
     path = getattr(exported, model)
     with pytest.raises(UserError, match=r"expected input size 96x64, .* found 128x64 \(export it again"):

@@ -1,4 +1,4 @@
-"""Networks in their inference engines as functions to time; without PyTorch, whose memory would be counted."""
+"""What competitors run: networks in runtimes, without importing PyTorch, whose memory would be counted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.base import NetworkSource
 from mp_perception.inference.runtimes.registry import load_runtime
 
-#: Engines of `run_files`.
-ENGINES = ("openvino", "onnxruntime")
+#: Runtimes of `run_files`.
+FILE_RUNTIMES = ("openvino", "onnxruntime")
 
 
 def run_runtime(weights: Path, runtime: str, precision: str, num_threads: int) -> Callable[[], object]:
@@ -35,11 +35,11 @@ def run_predictor(weights: Path, num_threads: int, image_size: tuple[int, int]) 
 def run_files(files: Sequence[tuple[Path, str]], num_threads: int) -> Callable[[], object]:
     """Models, also of other authors, one after the other, each on one noise image, in fp32.
 
-    files: (ONNX model with one input (1, h, w, 3), uint8; one of ENGINES).
+    files: (ONNX model with one input (1, h, w, 3), uint8; one of FILE_RUNTIMES).
     """
     networks = [
-        (_open_in_openvino if engine == "openvino" else _open_in_onnxruntime)(file, num_threads)
-        for file, engine in files
+        (_open_in_openvino if runtime == "openvino" else _open_in_onnxruntime)(file, num_threads)
+        for file, runtime in files
     ]
 
     def run() -> None:
