@@ -1,4 +1,4 @@
-"""What a parser may do with an input: return, or raise a UserError of one line, within limits of time and memory."""
+"""What a parser may do with an input: return or raise a UserError of one line, within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -32,22 +32,13 @@ def _run(target: Target, data: bytes) -> str | None:
     try:
         target.parse(data)
     except UserError as error:
-        return _fault_of_message(error)
+        text = str(error)
+        if not text or not text.isprintable():
+            return f"message that is not one printable line {_place(error)}"
+        if len(text) > MAX_MESSAGE_CHARACTERS:
+            return f"message of more than {MAX_MESSAGE_CHARACTERS} characters {_place(error)}"
     except Exception as error:
         return f"{type(error).__name__} {_place(error)}"
-    return None
-
-
-def _fault_of_message(error: UserError) -> str | None:
-    text = str(error)
-    if not text or "\n" in text or "\r" in text:
-        return f"message of {len(text.splitlines())} lines {_place(error)}"
-    if len(text) > MAX_MESSAGE_CHARACTERS:
-        return f"message of more than {MAX_MESSAGE_CHARACTERS} characters {_place(error)}"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return f"message that cannot be printed {_place(error)}"
     return None
 
 

@@ -82,14 +82,10 @@ class Stage:
 
     def camera(self, namespace: str, *options: str) -> subprocess.Popen[bytes]:
         """Start a camera; options as those of reliability.camera."""
-        return self._start("reliability.camera", "--topic", f"{namespace}/image", *options)
+        return self.start("reliability.camera", "--topic", f"{namespace}/image", *options)
 
-    def reader(self, namespace: str) -> subprocess.Popen[bytes]:
-        """Start a subscriber of detections and depth images."""
-        topics = (f"{namespace}/detections", f"{namespace}/depth/image")
-        return self._start("mp_perception.ros.record_node", str(self.folder / "bag"), "--topics", *topics)
-
-    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a Python module with its output piped."""
         process = self._stack.enter_context(
             subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
         )
@@ -124,7 +120,7 @@ def check_counts(robot: Robot) -> dict[str, int]:
 
 
 def outputs_go_on(robot: Robot, condition: Callable[[Any], bool] = bool, limit: float = 30) -> float:
-    """Seconds until a new output for which the condition holds; raises AssertionError after the limit."""
+    """Seconds until a new output for which the condition holds; raises UserError after the limit."""
     start = time.monotonic()
     robot.received["detections"].clear()
     robot.wait(lambda: any(condition(message) for message in robot.received["detections"]), "output", limit)
