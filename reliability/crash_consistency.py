@@ -7,7 +7,6 @@ every visible file must be complete, and the same command, uninterrupted, must s
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import signal
 import subprocess
@@ -74,18 +73,16 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def interrupt(name: str, folder: Path, rounds: int, seed: int = 1) -> str:
+def interrupt(name: str, folder: Path, rounds: int) -> str:
     """What happened; raises AssertionError for an incomplete file or a command that does not run again."""
     arguments = COMMANDS[name].split()
     inputs, complete = folder / "inputs", folder / "complete"
     inputs.mkdir()
     _write_inputs(name, inputs)
     shutil.copytree(inputs, complete)
-    match = re.search(r"file changes: (\d+)", _run_to_end(complete, arguments))
-    assert match is not None
-    changes = int(match[1])
+    changes = int(_run_to_end(complete, arguments).rpartition("file changes: ")[2])
     assert not (incomplete := incomplete_files(complete)), incomplete
-    random = Random(seed)
+    random = Random(1)
     killed = 0
     for number in range(rounds):
         place = folder / f"round{number}"

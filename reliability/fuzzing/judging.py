@@ -43,11 +43,10 @@ def _run(target: Target, data: bytes) -> str | None:
 
 
 def _place(error: BaseException) -> str:
-    """Where an error comes from: the innermost line of mp_perception, and the innermost line of all."""
+    """Where an error comes from: the innermost line of mp_perception, else the innermost line of all."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/mp_perception/" in frame.filename]
-    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in (*ours[-1:], frames[-1])]
-    return f"at {places[0]}" if places[0] == places[-1] else f"at {places[0]} (from {places[-1]})"
+    place = ([frame for frame in frames if "/mp_perception/" in frame.filename] or frames)[-1]
+    return f"at {Path(place.filename).name}:{place.lineno}"
 
 
 def _peak_megabytes() -> float:

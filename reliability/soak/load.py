@@ -15,8 +15,6 @@ from reliability.soak.stage import Stage, check_counts, outputs_go_on, stop_came
 
 #: Growth that is not a leak: buffers that reach their size, discovery of one more participant.
 _MAX_GROWTH = {"MB": 60, "threads": 2, "files": 4, "segments": 0}
-#: Seconds in which buffers reach their size.
-_MAX_WARM_UP = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def run_load(stage: Stage, load: Load, seconds: float) -> str:
     robots = [robot for _, robot in pairs]
     for robot in robots:
         outputs_go_on(robot, limit=60)
-    _receive(robots, min(max(2.0, seconds / 10), _MAX_WARM_UP))
+    _receive(robots, min(max(2.0, seconds / 10), 60))  # buffers reach their size
     processes = [psutil.Process(node.process.pid) for node, _ in pairs]
     before = [resources_of(process) for process in processes]
     _receive(robots, seconds)

@@ -56,15 +56,15 @@ def camera_stops(stage: Stage) -> str:
     counts = check_counts(robot)
     assert counts["malformed"] == counts["errors"] == 0, counts
     seconds = ", ".join(f"{wait:.1f}" for wait in waits)
-    return f'"{message.split(",")[0]}"; outputs again after {seconds} s; {without_zeros(counts)}'
+    return f'"{message.split(":")[0]}"; outputs again after {seconds} s; {without_zeros(counts)}'
 
 
 def suspended_subscriber(stage: Stage) -> str:
     """A subscriber of detections and depth is suspended for ten seconds while images come at 30 Hz"""
     node, robot = stage.active_node("/unread")
     process = psutil.Process(node.process.pid)
-    topics = ("/unread/detections", "/unread/depth/image")
-    reader = stage.start("mp_perception.ros.record_node", str(stage.folder / "bag"), "--topics", *topics)
+    topics, quiet = ("/unread/detections", "/unread/depth/image"), ("--ros-args", "--log-level", "warn")
+    reader = stage.start("mp_perception.ros.record_node", str(stage.folder / "bag"), "--topics", *topics, *quiet)
     camera = stage.camera("/unread", *_SIZE)
     outputs_go_on(robot)
     robot.wait(lambda: int(robot.diagnostics().get("images published depth/image", 0)) > 0, "depth images", 30)

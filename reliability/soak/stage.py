@@ -45,14 +45,7 @@ class Stage:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def node(
-        self,
-        namespace: str,
-        *,
-        weights: Path | None = None,
-        environment: Mapping[str, str] | None = None,
-        **parameters: Any,
-    ) -> NodeProcess:
+    def node(self, namespace: str, environment: Mapping[str, str] | None = None, **parameters: Any) -> NodeProcess:
         """Start a node with parameters."""
         self._num_nodes += 1
         log_folder = self.folder / f"node{self._num_nodes:04d}"
@@ -64,7 +57,7 @@ class Stage:
                 # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
                 ["--clean-shared-memory"],
                 remappings={"__ns": namespace},
-                parameters={"weights": weights or self.weights, "diagnostics_period": 0.5, **parameters},
+                parameters={"weights": self.weights, "diagnostics_period": 0.5, **parameters},
             )
         return self._stack.enter_context(node)
 
