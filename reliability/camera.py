@@ -27,7 +27,6 @@ def main(
     size: Annotated[tuple[int, int], typer.Option(help="WIDTH HEIGHT")] = (640, 480),
     encoding: Annotated[str, typer.Option(help=", ".join(_BYTES_PER_PIXEL))] = "rgb8",
     frame: Annotated[str, typer.Option()] = "camera",
-    focal_length: Annotated[float, typer.Option(help="Pixels.")] = 500.0,
     clock: Annotated[
         Path | None, typer.Option(help="File with the seconds by which the camera's clock is off, read for each image.")
     ] = None,
@@ -40,7 +39,7 @@ def main(
     step = width * _BYTES_PER_PIXEL[encoding]
     image = Image(width=width, height=height, encoding=encoding, step=step)
     image.data.frombytes(bytes([90]) * (step * height))
-    k = [focal_length, 0.0, width / 2, 0.0, focal_length, height / 2, 0.0, 0.0, 1.0]
+    k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
     info = CameraInfo(width=width, height=height, k=k)
     qos = QoSProfile(depth=1)
     images = node.create_publisher(Image, topic, qos)

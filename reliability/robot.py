@@ -17,12 +17,11 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 
 from mp_perception.ros.node_probe import NodeProbe
 from mp_perception.ros.node_process import NodeProcess
 
-FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
 #: A busy machine starts a node in this many seconds.
 START_LIMIT = 120.0
 _QOS = QoSProfile(depth=50)
@@ -79,12 +78,6 @@ class Robot(NodeProbe):
         message.header.frame_id = "camera_optical"
         publisher.publish(message)
         return message
-
-    def send_camera_info(self, info: CameraInfo) -> None:
-        """Publish camera info before the next image, repeatedly like a camera."""
-        for _ in range(5):
-            self.publisher(CameraInfo, "camera_info").publish(info)
-            self.spin(0.05)
 
     def answer(
         self, message: Any, topic: str = "detections", image_topic: str = "image", stamp: float | None = None
@@ -144,16 +137,6 @@ class Robot(NodeProbe):
         for name, value in changes.items():
             setattr(message, name, value)
         return message
-
-    @staticmethod
-    def camera_info() -> CameraInfo:
-        """The camera of images of 320x96."""
-        return CameraInfo(
-            width=320,
-            height=96,
-            k=[FOCAL, 0.0, CENTRE_X, 0.0, FOCAL, CENTRE_Y, 0.0, 0.0, 1.0],
-            p=[FOCAL, 0.0, CENTRE_X, 0.0, 0.0, FOCAL, CENTRE_Y, 0.0, 0.0, 0.0, 1.0, 0.0],
-        )
 
 
 def stop(node: NodeProcess, number: int = signal.SIGTERM) -> tuple[int, float]:

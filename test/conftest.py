@@ -18,7 +18,7 @@ from hypothesis import settings
 # threads wait for each other so long that a training step takes twenty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from reliability.domain import own_domain
+from reliability import own_domain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

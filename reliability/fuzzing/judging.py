@@ -1,4 +1,4 @@
-"""What a parser may do with an input: return, or raise a UserError of one line, within limits of time and memory."""
+"""What a parser may do with an input: return or raise a UserError of one line, within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -32,31 +32,21 @@ def _run(target: Target, data: bytes) -> str | None:
     try:
         target.parse(data)
     except UserError as error:
-        return _fault_of_message(error)
+        text = str(error)
+        if not text or not text.isprintable():
+            return f"message that is not one printable line {_place(error)}"
+        if len(text) > MAX_MESSAGE_CHARACTERS:
+            return f"message of more than {MAX_MESSAGE_CHARACTERS} characters {_place(error)}"
     except Exception as error:
         return f"{type(error).__name__} {_place(error)}"
     return None
 
 
-def _fault_of_message(error: UserError) -> str | None:
-    text = str(error)
-    if not text or "\n" in text or "\r" in text:
-        return f"message of {len(text.splitlines())} lines {_place(error)}"
-    if len(text) > MAX_MESSAGE_CHARACTERS:
-        return f"message of more than {MAX_MESSAGE_CHARACTERS} characters {_place(error)}"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return f"message that cannot be printed {_place(error)}"
-    return None
-
-
 def _place(error: BaseException) -> str:
-    """Where an error comes from: the innermost line of mp_perception, and the innermost line of all."""
+    """Where an error comes from: the innermost line of mp_perception, else the innermost line of all."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/mp_perception/" in frame.filename]
-    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in (*ours[-1:], frames[-1])]
-    return f"at {places[0]}" if places[0] == places[-1] else f"at {places[0]} (from {places[-1]})"
+    place = ([frame for frame in frames if "/mp_perception/" in frame.filename] or frames)[-1]
+    return f"at {Path(place.filename).name}:{place.lineno}"
 
 
 def _peak_megabytes() -> float:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reliability.domain import own_domain
+from reliability import own_domain
 from reliability.small_network import write_small_network
 from reliability.soak.load import LOADS, run_load
 from reliability.soak.scenarios import SCENARIOS

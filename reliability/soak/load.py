@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,7 @@ from reliability.robot import Robot
 from reliability.soak.stage import Stage, check_counts, outputs_go_on, stop_camera, without_zeros
 
 #: Growth that is not a leak: buffers that reach their size, discovery of one more participant.
-_MEGABYTES, _FILES, _THREADS = 60, 4, 2
-#: Seconds in which buffers reach their size.
-_MAX_WARM_UP = 60.0
+_MAX_GROWTH = {"MB": 60, "threads": 2, "files": 4, "segments": 0}
 
 
 @dataclass(frozen=True)
@@ -44,24 +43,16 @@ LOADS = (
 )
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What a process holds.  megabytes: without shared memory.  segments: Fast DDS's shared memory that is mapped."""
-
-    megabytes: float
-    threads: int
-    files: int
-    segments: int
-
-    @classmethod
-    def of(cls, process: psutil.Process) -> Resources:
-        """The resources of a running process."""
-        memory = process.memory_info()
-        segments = set(re.findall(r"/dev/shm/(fastdds_\S+)", Path(f"/proc/{process.pid}/maps").read_text()))
-        return cls((memory.rss - memory.shared) / 1e6, process.num_threads(), process.num_fds(), len(segments))
-
-    def __str__(self) -> str:
-        return f"{self.megabytes:.0f} MB, {self.threads} threads, {self.files} files, {self.segments} segments"
+def resources_of(process: psutil.Process) -> dict[str, int]:
+    """What a process holds: memory without shared memory, threads, files, and segments of Fast DDS that are mapped."""
+    memory = process.memory_info()
+    segments = set(re.findall(r"/dev/shm/(fastdds_\S+)", Path(f"/proc/{process.pid}/maps").read_text()))
+    return {
+        "MB": round((memory.rss - memory.shared) / 1e6),
+        "threads": process.num_threads(),
+        "files": process.num_fds(),
+        "segments": len(segments),
+    }
 
 
 def run_load(stage: Stage, load: Load, seconds: float) -> str:
@@ -70,36 +61,33 @@ def run_load(stage: Stage, load: Load, seconds: float) -> str:
     pairs = [stage.active_node(namespace) for namespace in namespaces]
     options = ("--rate", str(load.rate), "--size", str(load.width), str(load.height))
     cameras = [stage.camera(namespace, *options) for namespace in namespaces]
-    for _, robot in pairs:
+    robots = [robot for _, robot in pairs]
+    for robot in robots:
         outputs_go_on(robot, limit=60)
-    for _, robot in pairs:
-        robot.spin(min(max(2.0, seconds / 10), _MAX_WARM_UP) / load.cameras)
+    _receive(robots, min(max(2.0, seconds / 10), 60))  # buffers reach their size
     processes = [psutil.Process(node.process.pid) for node, _ in pairs]
-    before = [Resources.of(process) for process in processes]
-    ages = _ages(pairs[0][1], seconds)
-    after = [Resources.of(process) for process in processes]
+    before = [resources_of(process) for process in processes]
+    _receive(robots, seconds)
+    after = [resources_of(process) for process in processes]
     sent = [stop_camera(camera) for camera in cameras]
     results = []
-    for (_, robot), earlier, later, (number, duration) in zip(pairs, before, after, sent, strict=True):
+    for robot, earlier, later, (number, duration) in zip(robots, before, after, sent, strict=True):
+        age = robot.values["age at publishing (s)"]
         counts = check_counts(robot)
         assert counts["errors"] == counts["malformed"] == 0, counts
-        assert later.megabytes - earlier.megabytes < _MEGABYTES, (earlier, later)
-        assert later.files - earlier.files <= _FILES, (earlier, later)
-        assert later.threads - earlier.threads <= _THREADS, (earlier, later)
-        assert later.segments <= earlier.segments, (earlier, later)
-        results.append(f"sent {number} ({number / duration:.1f} Hz): {without_zeros(counts)}; {earlier} -> {later}")
-    return f"age of the outputs {ages}; " + " / ".join(results)
+        for name, limit in _MAX_GROWTH.items():
+            assert later[name] - earlier[name] <= limit, (earlier, later)
+        results.append(
+            f"sent {number} ({number / duration:.1f} Hz): {without_zeros(counts)}; age of the last output {age} s;"
+            f" {without_zeros(earlier)} -> {without_zeros(later)}"
+        )
+    return " / ".join(results)
 
 
-def _ages(robot: Robot, seconds: float) -> str:
-    """Median and maximum age of the outputs of so many seconds, as the node itself measures it."""
-    ages = []
+def _receive(robots: Sequence[Robot], seconds: float) -> None:
+    """Receive the outputs of so many seconds, without keeping them."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        robot.spin(min(2.0, seconds))
-        robot.received["detections"].clear()
-        age = robot.diagnostics()["age at publishing (s)"]
-        if age != "unknown":
-            ages.append(float(age))
-    ages.sort()
-    return f"{ages[len(ages) // 2]:.3f} s (median; maximum {ages[-1]:.3f} s)" if ages else "unknown"
+        for robot in robots:
+            robot.spin(0.5 / len(robots))
+            robot.received["detections"].clear()

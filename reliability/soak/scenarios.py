@@ -22,7 +22,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from mp_perception.files import write_atomically
-from reliability.soak.load import Resources
+from reliability.soak.load import resources_of
 from reliability.soak.stage import (
     NotPossibleHereError,
     Stage,
@@ -35,7 +35,6 @@ from reliability.soak.stage import (
 )
 
 _SIZE = ("--size", "640", "480")
-_HOUR = 3600.0
 
 
 def camera_stops(stage: Stage) -> str:
@@ -57,33 +56,34 @@ def camera_stops(stage: Stage) -> str:
     counts = check_counts(robot)
     assert counts["malformed"] == counts["errors"] == 0, counts
     seconds = ", ".join(f"{wait:.1f}" for wait in waits)
-    return f'"{message.split(",")[0]}"; outputs again after {seconds} s; {without_zeros(counts)}'
+    return f'"{message.split(":")[0]}"; outputs again after {seconds} s; {without_zeros(counts)}'
 
 
 def suspended_subscriber(stage: Stage) -> str:
     """A subscriber of detections and depth is suspended for ten seconds while images come at 30 Hz"""
     node, robot = stage.active_node("/unread")
     process = psutil.Process(node.process.pid)
-    reader = stage.reader("/unread")
+    topics, quiet = ("/unread/detections", "/unread/depth/image"), ("--ros-args", "--log-level", "warn")
+    reader = stage.start("mp_perception.ros.record_node", str(stage.folder / "bag"), "--topics", *topics, *quiet)
     camera = stage.camera("/unread", *_SIZE)
     outputs_go_on(robot)
     robot.wait(lambda: int(robot.diagnostics().get("images published depth/image", 0)) > 0, "depth images", 30)
-    before = Resources.of(process)
+    before = resources_of(process)
     reader.send_signal(signal.SIGSTOP)
     processed = frame_counts(robot.diagnostics())["processed"]
     robot.spin(10)
     went_on = frame_counts(robot.diagnostics())["processed"] - processed
-    after = Resources.of(process)
+    after = resources_of(process)
     reader.send_signal(signal.SIGCONT)
     stop_camera(camera)
     assert went_on > 5, went_on
-    assert after.megabytes < before.megabytes + 100, (before, after)
+    assert after["MB"] < before["MB"] + 100, (before, after)
     check_counts(robot)
-    return f"{went_on} images processed meanwhile; {before} before, {after} after"
+    return f"{went_on} images processed meanwhile; {without_zeros(before)} before, {without_zeros(after)} after"
 
 
 def weights_replaced(stage: Stage) -> str:
-    """The weights file is deleted, replaced by garbage and restored while the node runs"""
+    """The weights file is deleted, and replaced by garbage, while the node runs"""
     weights = stage.folder / f"weights{stage.weights.suffix}"
     shutil.copy(stage.weights, weights)
     node, robot = stage.active_node("/weights", weights=weights)
@@ -98,15 +98,10 @@ def weights_replaced(stage: Stage) -> str:
     assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
     assert robot.state() == "unconfigured"
     reason = next(line for line in node.text().splitlines() if "cannot configure: " in line)
-    weights.unlink()
-    shutil.copy(stage.weights, weights)
-    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-        assert robot.change_state(transition)
-    outputs_go_on(robot)
     stop_camera(camera)
     check_counts(robot)
     found = reason.partition("cannot configure: ")[2].replace(f"{stage.folder}/", "")
-    return f'outputs went on; a new configuration is refused ("{found[:90]}") and works with the file restored'
+    return f'outputs went on; a new configuration is refused: "{found[:90]}"'
 
 
 def log_folder_not_writable(stage: Stage) -> str:
@@ -139,31 +134,15 @@ def _settable_clock(offset: Path) -> dict[str, str]:
 
 
 def clock_set(stage: Stage) -> str:
-    """The clock is set back by three hours and forward by 30 s: the node's alone, then the camera's with it"""
+    """The system clock is set back and forward, by 0.5 s to an hour"""
     offset = stage.folder / "offset"
-
-    def set_clock(seconds: float) -> None:
-        write_atomically(offset, f"{seconds:+g}\n".encode())
-
-    set_clock(0)
-    node, robot = stage.active_node("/clock", environment=_settable_clock(offset))
-    camera = stage.camera("/clock", *_SIZE)
-    outputs_go_on(robot)
-    set_clock(-3 * _HOUR)
-    line = "stamps are 3 hours in the future: synchronise the clocks"
-    robot.wait_for_log(node, line)
-    robot.diagnostics(lambda values: values["age at publishing (s)"] == "unknown")
-    outputs_go_on(robot)
-    set_clock(30)
-    robot.diagnostics(lambda values: "older than max_age" in values["message"])
-    set_clock(0)
-    outputs_go_on(robot)
-    stop_camera(camera)
-
+    write_atomically(offset, b"0\n")
+    _, robot = stage.active_node("/clock", environment=_settable_clock(offset))
     camera = stage.camera("/clock", *_SIZE, "--clock", str(offset))
+    outputs_go_on(robot)
     waits = []
-    for seconds in (-_HOUR, _HOUR, -0.5, 30, -_HOUR, 0):
-        set_clock(seconds)
+    for seconds in (-3600, 3600, -0.5, 30, -3600, 0):
+        write_atomically(offset, f"{seconds:+g}\n".encode())
         waits.append(
             outputs_go_on(robot, lambda m, seconds=seconds: abs(m.header.stamp.sec - time.time() - seconds) < 10)
         )
@@ -172,10 +151,7 @@ def clock_set(stage: Stage) -> str:
     stop_camera(camera)
     counts = check_counts(robot)
     assert counts["errors"] == 0, counts
-    return (
-        f'"{line}", and ages unknown; 30 s ahead of the camera: diagnostics name max_age; set for both: outputs of the'
-        f" new time after at most {max(waits):.1f} s; {without_zeros(counts)}"
-    )
+    return f"outputs of the new time after at most {max(waits):.1f} s; {without_zeros(counts)}"
 
 
 def memory_runs_out(stage: Stage) -> str:
@@ -210,25 +186,17 @@ def _jpeg(width: int, height: int) -> CompressedImage:
     return message
 
 
-def shared_memory_full(stage: Stage) -> str:
-    """/dev/shm of 1 MB and of 100 MB, in a mount namespace of its own"""
-    results = []
-    for megabytes in (1, 100):
-        mount = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm"
-        command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-        if shutil.which("unshare") is None or subprocess.run([*command, mount], check=False).returncode != 0:
-            raise NotPossibleHereError("no right to mount here")
-        soak = f"{sys.executable} -m reliability.soak --seconds 5 --only '1 camera, 320x240, 10 Hz'"
-        done = subprocess.run(
-            [*command, f"{mount} && exec {soak} --weights {stage.weights}"],
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
-        results.append(f"{megabytes} MB: {done.stdout.splitlines()[-1].split('|')[2].strip()}")
-    return "; ".join(results)
+def shared_memory_small(stage: Stage) -> str:
+    """/dev/shm of 64 MB, the default of Docker, in a mount namespace of its own"""
+    unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    mount = "mount -t tmpfs -o size=64m tmpfs /dev/shm"
+    if shutil.which("unshare") is None or subprocess.run([*unshare, mount], check=False).returncode != 0:
+        raise NotPossibleHereError("no right to mount here")
+    soak = f"{sys.executable} -m reliability.soak --seconds 5 --only '1 camera, 320x240, 10 Hz'"
+    command = f"{mount} && exec {soak} --weights {stage.weights}"
+    done = subprocess.run([*unshare, command], capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+    return done.stdout.splitlines()[-1].split("|")[2].strip()
 
 
 #: What the soak test tries after the loads and before the signals.
@@ -239,5 +207,5 @@ SCENARIOS: tuple[Callable[[Stage], str], ...] = (
     log_folder_not_writable,
     clock_set,
     memory_runs_out,
-    shared_memory_full,
+    shared_memory_small,
 )

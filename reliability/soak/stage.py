@@ -45,14 +45,7 @@ class Stage:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def node(
-        self,
-        namespace: str,
-        *,
-        weights: Path | None = None,
-        environment: Mapping[str, str] | None = None,
-        **parameters: Any,
-    ) -> NodeProcess:
+    def node(self, namespace: str, environment: Mapping[str, str] | None = None, **parameters: Any) -> NodeProcess:
         """Start a node with parameters."""
         self._num_nodes += 1
         log_folder = self.folder / f"node{self._num_nodes:04d}"
@@ -64,7 +57,7 @@ class Stage:
                 # Nodes are killed here: the next one must not take a stale port, and /dev/shm must not fill.
                 ["--clean-shared-memory"],
                 remappings={"__ns": namespace},
-                parameters={"weights": weights or self.weights, "diagnostics_period": 0.5, **parameters},
+                parameters={"weights": self.weights, "diagnostics_period": 0.5, **parameters},
             )
         return self._stack.enter_context(node)
 
@@ -82,14 +75,10 @@ class Stage:
 
     def camera(self, namespace: str, *options: str) -> subprocess.Popen[bytes]:
         """Start a camera; options as those of reliability.camera."""
-        return self._start("reliability.camera", "--topic", f"{namespace}/image", *options)
+        return self.start("reliability.camera", "--topic", f"{namespace}/image", *options)
 
-    def reader(self, namespace: str) -> subprocess.Popen[bytes]:
-        """Start a subscriber of detections and depth images."""
-        topics = (f"{namespace}/detections", f"{namespace}/depth/image")
-        return self._start("mp_perception.ros.record_node", str(self.folder / "bag"), "--topics", *topics)
-
-    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a Python module with its output piped."""
         process = self._stack.enter_context(
             subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
         )
@@ -124,7 +113,7 @@ def check_counts(robot: Robot) -> dict[str, int]:
 
 
 def outputs_go_on(robot: Robot, condition: Callable[[Any], bool] = bool, limit: float = 30) -> float:
-    """Seconds until a new output for which the condition holds; raises AssertionError after the limit."""
+    """Seconds until a new output for which the condition holds; raises UserError after the limit."""
     start = time.monotonic()
     robot.received["detections"].clear()
     robot.wait(lambda: any(condition(message) for message in robot.received["detections"]), "output", limit)

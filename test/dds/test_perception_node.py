@@ -17,6 +17,12 @@ from reliability.robot import stop
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
 FOCAL, CENTRE_X, CENTRE_Y = 180.0, 152.25, 43.0
+CAMERA = CameraInfo(
+    width=320,
+    height=96,
+    k=[FOCAL, 0.0, CENTRE_X, 0.0, FOCAL, CENTRE_Y, 0.0, 0.0, 1.0],
+    p=[FOCAL, 0.0, CENTRE_X, 0.0, 0.0, FOCAL, CENTRE_Y, 0.0, 0.0, 0.0, 1.0, 0.0],
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,13 @@ def node_and_robot(start_node: Any) -> Any:
 @pytest.fixture
 def robot(node_and_robot: Any) -> Any:
     return node_and_robot[1]
+
+
+def send_camera_info(robot: Any, info: CameraInfo) -> None:
+    """Publish camera info before the next image, repeatedly like a camera."""
+    for _ in range(5):
+        robot.publisher(CameraInfo, "camera_info").publish(info)
+        robot.spin(0.05)
 
 
 def floats(message: Image) -> np.ndarray:
@@ -65,7 +78,7 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
     robot.subscribe(PointCloud2, "points")
     robot.subscribe(MarkerArray, "markers")
     robot.spin(0.5)
-    robot.send_camera_info(robot.camera_info())
+    send_camera_info(robot, CAMERA)
     found = robot.answer(robot.image())
     header = found.header
     assert header.frame_id == "camera_optical"
@@ -230,7 +243,7 @@ def test_unusable_camera_info_is_reported_and_costs_only_x_and_y(robot: Any, bad
     info = CameraInfo(width=320, height=96)
     if bad == "nan":
         info.k = [float("nan")] * 9
-    robot.send_camera_info(info)
+    send_camera_info(robot, info)
     found = robot.answer(robot.image())
     assert all(np.isnan(d.results[0].pose.pose.position.x) for d in found.detections)
     problem = robot.diagnostics(lambda values: "camera info" in values["last problem"])["last problem"]
@@ -241,7 +254,7 @@ def test_depth_encodings_and_resolutions(robot: Any) -> None:
     robot.subscribe(Image, "depth/image")
     robot.subscribe(CameraInfo, "depth/camera_info")
     robot.wait_for_publisher("depth/image")
-    robot.send_camera_info(robot.camera_info())
+    send_camera_info(robot, CAMERA)
     metres = floats(robot.answer(robot.image(), "depth/image"))
     robot.set(depth_encoding="16UC1")
     millimetres = robot.answer(robot.image(), "depth/image")

@@ -23,7 +23,6 @@ def test_incomplete_files_are_seen(tmp_path: Path) -> None:
     (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
     (tmp_path / "half.json").write_text('{"image": ')
     (tmp_path / ".half.json.123.part").write_text("")
-    (tmp_path / "half.txt").write_text("Car 0.00")
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "bag.mcap").write_bytes(b"\x89MCAP0\r\n")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
@@ -31,6 +30,5 @@ def test_incomplete_files_are_seen(tmp_path: Path) -> None:
         "bag/bag.mcap",
         "half.json",
         "half.png",
-        "half.txt",
         "net.onnx",
     ]
