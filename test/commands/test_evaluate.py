@@ -193,5 +193,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 def test_help_teaches() -> None:
     done = evaluate("--help")
     assert done.exit_code == 0
-    for word in ("Example: mp_perception evaluate --dataset", "tables", "--protocol", "--save-detections", "--resamples", "--processes", "--cluster"):
+    for word in (
+        "Example: mp_perception evaluate --dataset",
+        "tables",
+        "--protocol",
+        "--save-detections",
+        "--resamples",
+        "--processes",
+        "--cluster",
+    ):
         assert word in done.output
