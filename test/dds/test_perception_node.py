@@ -204,7 +204,7 @@ def test_malformed_images_are_counted_and_the_next_image_is_processed(robot: Any
         "size: expected at least 1x1 pixels, found 0x0": Image(encoding="rgb8"),
         "found 'x-unknown'": robot.image(encoding="x-unknown"),
         "found 4294967295x4294967295": Image(width=2**32 - 1, height=2**32 - 1, encoding="rgb8", step=3),
-        "found an image of depths": robot.image(encoding="32FC1"),
+        "found a depth image": robot.image(encoding="32FC1"),
     }
     before = robot.diagnostics()
     for number, (reason, message) in enumerate(bad.items(), start=1):
