@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torchvision
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -145,8 +146,6 @@ def load_backbone_weights(name: str, module: nn.Module, source: str) -> Normalis
 
 
 def _read_weights_file(path: Path, default: Normalisation) -> tuple[dict[str, Tensor], Normalisation]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             centred = "127.5 - 1" in (file.metadata() or {}).get("input", "")
