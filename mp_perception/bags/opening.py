@@ -60,7 +60,7 @@ def open_bags(paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool 
     with tempfile.TemporaryDirectory(prefix="mp_perception_bags_") as workspace:
         bags, unusable = _usable_bags(paths, topics, score_recorded, Path(workspace))
         frames = BagFrames(bags, score_recorded=score_recorded)
-        frames.title = bags[0].name + (f" and {len(bags) - 1} more bags" if len(bags) > 1 else "")
+        frames.title = bags[0].name + (f" and {len(bags) - 1} more" if len(bags) > 1 else "")
         frames.description = {"name": "bag", "bags": [_describe(bag) for bag in bags], "unusable_bags": unusable}
         try:
             yield frames
