@@ -32,7 +32,8 @@ def _is_cut_off(png: bytes) -> bool:
     """Whether a chunk of a PNG is longer than the rest of the data: OpenCV would allocate all of it before it reads."""
     place = 8
     while place + 8 <= len(png):
-        if bytes(png[place + 4 : place + 8]) == b"IEND":
+        length = int.from_bytes(png[place : place + 4], "big")
+        if bytes(png[place + 4 : place + 8]) == b"IEND" and length == 0:  # OpenCV reads on after a longer one
             return False
-        place += 12 + int.from_bytes(png[place : place + 4], "big")
+        place += 12 + length
     return place > len(png)

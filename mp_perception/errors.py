@@ -23,11 +23,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} '{name}': expected one of {', '.join(known)}")
 
 
-def one_line(error: BaseException) -> str:
-    """The text of a library's error without line breaks; the name of its type where it has no text.
+def one_line(error: BaseException | str) -> str:
+    """The text of a library's error, or of a file, as one printable line; the name of its type where it has no text.
 
     Examples:
         >>> one_line(ValueError("bad header\\n  at byte 3"))
         'bad header at byte 3'
+        >>> one_line("name\\x1b[2J")
+        'name [2J'
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    printable = (character if character.isprintable() else " " for character in str(error))
+    return " ".join("".join(printable).split()) or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.header import Message, NewMessage
 
@@ -34,7 +34,7 @@ def read_points(cloud: Message, where: str) -> NDArray[np.floating]:
     fields = {field.name: field for field in cloud.fields if field.name in ("x", "y", "z")}
     if len(fields) < 3 or any(field.datatype not in _TYPE_CODES for field in fields.values()):
         names = ", ".join(field.name for field in cloud.fields) or "none"
-        raise UserError(f"{where}: expected fields x, y, z of floats, found {names}")
+        raise UserError(f"{where}: expected fields x, y, z of floats, found {one_line(names)[:200]}")
     types = {name: np.dtype(order + _TYPE_CODES[field.datatype]) for name, field in fields.items()}
     if any(field.offset + types[name].itemsize > cloud.point_step for name, field in fields.items()):
         raise UserError(f"{where}: expected fields within {cloud.point_step} bytes of a point, found one beyond")

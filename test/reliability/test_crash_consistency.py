@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,9 +15,17 @@ from reliability.crash_consistency import incomplete_files, interrupt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["predict", "bag"])
+@pytest.mark.parametrize("name", ["predict", pytest.param("bag", marks=pytest.mark.extended)])
 def test_killed_commands_leave_complete_files(name: str, tmp_path: Path) -> None:
     assert "all files were complete" in interrupt(name, tmp_path, rounds=2)
+
+
+@pytest.mark.extended
+def test_the_command_prints_one_line_for_each_command() -> None:
+    command = [sys.executable, "-m", "reliability.crash_consistency", "--rounds", "1", "export (OpenVINO)"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"export \(OpenVINO\): killed [01] times at one of \d+ file changes: .*\n", done.stdout)
 
 
 def test_incomplete_files_are_seen(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +18,7 @@ from reliability.fuzzing import bag_targets, data_targets, judging, message_targ
 from reliability.fuzzing.judging import judge
 from reliability.fuzzing.target import TARGETS, Target
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 FINDINGS = Path(__file__).parent / "findings"
 #: Parsers that take too long for a hundred inputs in a test.
 SLOW = {
@@ -90,3 +95,35 @@ def test_messages_that_are_not_one_line_are_findings(message: str) -> None:
         raise UserError(message)
 
     assert (judge(Target(refuse, list), b"") or "").startswith("message")
+
+
+@pytest.mark.slow
+@pytest.mark.extended
+def test_the_command_fuzzes_keeps_findings_and_replays_them(tmp_path: Path) -> None:
+    """Runs it with a parser that is broken on purpose: it does not accept an input that starts with a zero."""
+    (tmp_path / "broken.py").write_text(
+        "from reliability.fuzzing.__main__ import main\n"
+        "from reliability.fuzzing.target import fuzz_bytes\n"
+        "import typer\n"
+        "@fuzz_bytes(lambda: [b'seed'])\n"
+        "def broken(data):\n"
+        "    return 1 / data[0] if data else 0\n"
+        "typer.run(main)\n"
+    )
+
+    def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(tmp_path / "broken.py"), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False
+        )
+
+    found = fuzz("split", "broken", "--seconds", "5")
+    assert found.returncode == 1, found.stderr
+    split, broken, problem, replay = found.stdout.splitlines()
+    assert re.fullmatch(r"split +[1-9]\d* inputs", split)
+    assert re.fullmatch(r"broken +[1-9]\d* inputs", broken)
+    assert problem.strip().startswith("ZeroDivisionError at broken.py:6")
+    again = fuzz(*replay.split()[3:])
+    assert again.returncode == 1
+    assert again.stdout.startswith("ZeroDivisionError")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +30,7 @@ def test_a_small_load_is_accounted_for_and_leaves_nothing_behind(stage: Stage) -
         assert "processed" in run_load(stage, Load(30, 320, 240), 5)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -44,9 +49,20 @@ def test_faults(stage: Stage, scenario: Callable[[Stage], str]) -> None:
             pytest.skip(str(reason))
 
 
+@pytest.mark.extended
 def test_signals_at_random_moments(stage: Stage) -> None:
     with stage:
         assert "every restart gave outputs" in signal_rounds(stage, 3)
+
+
+@pytest.mark.extended
+def test_the_command_prints_one_row_for_each_trial(start_process: Any) -> None:
+    command = [sys.executable, "-m", "reliability.soak", "--only", "1 camera, 320x240, 1 Hz", "--seconds", "2"]
+    soak = start_process(command, stdout=subprocess.PIPE, text=True)
+    output, _ = soak.communicate(timeout=200)
+    assert soak.returncode == 0, output
+    (row,) = output.splitlines()[2:]
+    assert re.fullmatch(r"\| Load: 1 camera, 320x240, 1 Hz, 2 s \| sent \d+ .* received, .* processed.* \|", row)
 
 
 def test_a_lost_image_is_seen() -> None:
