@@ -136,7 +136,7 @@ def _settable_clock(offset: Path) -> dict[str, str]:
 def clock_set(stage: Stage) -> str:
     """The system clock is set back and forward, by 0.5 s to an hour"""
     offset = stage.folder / "offset"
-    write_atomically(offset, b"0\n")
+    write_atomically(offset, b"+0\n")
     _, robot = stage.active_node("/clock", environment=_settable_clock(offset))
     camera = stage.camera("/clock", *_SIZE, "--clock", str(offset))
     outputs_go_on(robot)

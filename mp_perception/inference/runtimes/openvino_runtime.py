@@ -9,7 +9,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.exported_model import (
     INPUT_NAME,
@@ -94,8 +94,8 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
     try:
         return core.read_model(path)
     except (RuntimeError, UnicodeDecodeError) as error:  # its message may quote bytes that are not UTF-8
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {lines[-1][:200]}") from error
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {one_line(lines[-1])[:200]}") from error
 
 
 def _metadata(network: openvino.Model) -> dict[str, str]:
