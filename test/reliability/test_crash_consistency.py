@@ -22,10 +22,10 @@ def test_killed_commands_leave_complete_files(name: str, tmp_path: Path) -> None
 
 @pytest.mark.extended
 def test_the_command_prints_one_line_for_each_command() -> None:
-    command = [sys.executable, "-m", "reliability.crash_consistency", "--rounds", "1", "export (OpenVINO)"]
+    command = [sys.executable, "-m", "reliability.crash_consistency", "--rounds", "1", "bag (sqlite3)"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"export \(OpenVINO\): killed [01] times at one of \d+ file changes: .*\n", done.stdout)
+    assert re.fullmatch(r"bag \(sqlite3\): killed [01] times at one of \d+ file changes: .*\n", done.stdout)
 
 
 def test_incomplete_files_are_seen(tmp_path: Path) -> None:
