@@ -1,7 +1,7 @@
 """Random transforms of whole samples, and the augmentation recipes that combine them.
 
 The caller seeds the random generator.  Functions that move pixels are in sample_geometry, transforms of colours in
-color_transforms, objects of other images in copy_paste.
+color_transforms, pasted people in cutouts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mp_perception.data.color_transforms import ColorJitter, Degrade, PermuteChannels
-from mp_perception.data.copy_paste import CopyPaste, ObjectDonors
+from mp_perception.data.cutouts import Cutouts, PasteCutouts
 from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import scaled_size
@@ -57,8 +57,9 @@ class Letterbox:
 class ScaleAndCrop:
     """The network's input size (height, width), with a random zoom.
 
-    zoom: minimum and maximum factor on the letterbox's scale.  Above 1 a part of the image fills the input; below 1
-    the image is smaller and the rest is black.
+    zoom: minimum and maximum factor on a scale between that of the letterbox, where all of the image is in the input,
+    and that at which the image fills the input; they differ where the aspect ratios do.  Larger scales are more
+    frequent, because smaller ones leave much of the input black.
     tilt: if the camera is known, its principal point keeps its row, as if the lens zoomed, up to this fraction of the
     input's height.  So a row of the road keeps its distance (times the focal length), which the network may learn.  If
     the camera is not known, the part is taken from anywhere.
@@ -71,7 +72,8 @@ class ScaleAndCrop:
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         height, width = sample.size
         zoom = np.exp(random.uniform(*np.log(self.zoom)))
-        usual_scale = min(self.input_size[0] / height, self.input_size[1] / width)
+        fitting = [limit / side for side, limit in zip(sample.size, self.input_size, strict=True)]
+        usual_scale = float(min(fitting) * (max(fitting) / min(fitting)) ** np.sqrt(random.random()))
         scale = zoom * usual_scale
         part_height, part_width = (
             min(side, max(1, round(limit / scale))) for side, limit in zip(sample.size, self.input_size, strict=True)
@@ -106,9 +108,9 @@ def paper_recipe(input_size: tuple[int, int]) -> Transform:
     )
 
 
-def modern_recipe(input_size: tuple[int, int], donors: ObjectDonors | None = None) -> Transform:
-    """Flip, zoom, colours, mild degradation, and pasted objects from `donors`."""
-    pasting = () if donors is None else (CopyPaste(donors),)
+def modern_recipe(input_size: tuple[int, int], cutouts: Cutouts | None = None) -> Transform:
+    """Flip, zoom, colours, mild degradation, and pasted people."""
+    pasting = () if cutouts is None else (PasteCutouts(cutouts),)
     return Compose(
         (
             *pasting,

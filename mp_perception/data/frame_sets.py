@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -114,6 +115,7 @@ class FrameSet(ABC, Sequence[Sample]):
         self.class_names = tuple(class_names)
         self.labelled_classes = np.array([name in labelled for name in self.class_names], dtype=bool)
         self._inexact: frozenset[str] = frozenset()
+        self._uses_sky = False
         self.title = origin
         self.description: dict[str, Any] = {"name": origin}
         self.recorded: RecordedOutputs | None = None
@@ -121,17 +123,22 @@ class FrameSet(ABC, Sequence[Sample]):
         self.ground_truth = _ground_truth(origin, self.frames)
 
     def use_depth_from(self, folder: Path) -> None:
-        """Replace the depth map of every frame that has one by `folder`/NAME.png (see `data complete-depth`).
+        """Take the depth map of every frame that has one in this folder from there (<name>.png).
 
-        Raises UserError if one of these files is missing.
+        Raises UserError if the folder has none for any frame.
         """
-        for i, frame in enumerate(self.frames):
-            path = folder / f"{frame.name}.png"
-            if frame.depth is not None and not path.is_file():
-                raise UserError(f"{path}: missing, expected in place of {frame.depth}")
-            if frame.depth is not None:
-                self.frames[i] = replace(frame, depth=path)
+        paths = [folder / f"{frame.name}.png" for frame in self.frames]
+        if not any(path.is_file() for path in paths):
+            raise UserError(f"{paths[0]}: missing, and so are the depth maps of all other frames of {self.origin}")
+        self.frames = [
+            replace(frame, depth=path) if path.is_file() else frame
+            for frame, path in zip(self.frames, paths, strict=True)
+        ]
         self.ground_truth = _ground_truth(self.origin, self.frames)
+
+    def use_sky(self) -> None:
+        """Make the depth of the sky known, where masks of it are at hand: +Inf in the samples' depth maps."""
+        self._uses_sky = True
 
     def use_labelled_classes(self, class_names: Collection[str]) -> None:
         """Take only these classes as labelled; objects of others become ignored regions.
@@ -171,6 +178,10 @@ class FrameSet(ABC, Sequence[Sample]):
         path = self.frames[index].depth
         return None if path is None else read_depth_png(path)
 
+    def sky(self, index: int) -> NDArray[np.bool_] | None:
+        """The mask (H, W) of the sky in a frame, or None if it is not known."""
+        return None
+
     def recorded_prediction(self, index: int) -> Prediction:
         """What a node published for a frame; only where `recorded` is not None.
 
@@ -193,6 +204,8 @@ class FrameSet(ABC, Sequence[Sample]):
         if depth is not None and depth.shape != (height, width):
             found = f"{depth.shape[1]}x{depth.shape[0]}"
             raise UserError(f"{frame.depth}: expected {width}x{height} pixels as {frame.image.name}, found {found}")
+        if self._uses_sky and (sky := self.sky(index)) is not None:
+            depth = _with_sky(depth, sky, frame, (height, width))
         camera = self.camera(index, width, height)
         intrinsics = camera.intrinsics if camera else None
         labels = self.labels(index)
@@ -293,6 +306,19 @@ def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> lis
     if not selected:
         raise UserError(f"{path}: expected one name per line, found none")
     return list(selected.values())
+
+
+def _with_sky(
+    depth: NDArray[np.float32] | None, sky: NDArray[np.bool_], frame: Frame, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The depth map with +Inf in the sky where nothing was measured, except near its edge, where masks are not exact."""
+    if sky.shape != size:
+        found = f"{sky.shape[1]}x{sky.shape[0]}"
+        raise UserError(f"{frame.name}: expected a mask of the sky of {size[1]}x{size[0]} pixels, found {found}")
+    inner = cv2.erode(sky.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1) > 0
+    with_sky = np.full(size, np.nan, dtype=np.float32) if depth is None else depth.copy()
+    with_sky[inner & np.isnan(with_sky)] = np.inf
+    return with_sky
 
 
 def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:

@@ -29,17 +29,26 @@ class MixedSamples:
     """Samples of several sources in a new order each epoch.
 
     Each source gives a part of samples_per_epoch in proportion to its weight, in random order; within an epoch all its
-    frames are drawn before any of them is drawn again.
+    frames are drawn before any of them is drawn again.  One of the transforms is drawn for every batch_size positions,
+    because the samples of a batch have one size.
     The index is (epoch, position), so that the loading processes need not be told the epoch.
     Raises ValueError if there are no sources or a weight is not positive.
     """
 
-    def __init__(self, sources: Sequence[Source], transform: Transform, samples_per_epoch: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        transforms: Sequence[Transform],
+        samples_per_epoch: int,
+        seed: int = 0,
+        batch_size: int = 1,
+    ) -> None:
         if not sources or min(source.weight for source in sources) <= 0 or samples_per_epoch < 1:
             raise ValueError("expected at least one source, weights above 0 and at least one sample per epoch")
         self.sources = list(sources)
         self.samples_per_epoch = samples_per_epoch
-        self._transform = transform
+        self._transforms = list(transforms)
+        self._batch_size = batch_size
         self._seed = seed
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         weights = np.array([source.weight for source in self.sources])
@@ -69,6 +78,8 @@ class MixedSamples:
         """The transformed sample at (epoch, position)."""
         epoch, position = key
         source, frame = self.plan(epoch)[position]
-        # The third number makes this generator different from the plan's.
+        # The third number makes these generators different from the plan's.
+        of_batch = np.random.default_rng([self._seed, epoch, position // self._batch_size, 1])
+        transform = self._transforms[of_batch.integers(len(self._transforms))]
         random = np.random.default_rng([self._seed, epoch, position])
-        return self._transform(self.sources[source].data_set[int(frame)], random)
+        return transform(self.sources[source].data_set[int(frame)], random)

@@ -60,7 +60,8 @@ class MultiTaskNetwork(nn.Module):
         extra_inputs = [backbone.channels[-1], *extra_channels][: len(extra_strides)]
         self.extra_maps = nn.ModuleList(ExtraMap(inputs, EXTRA_CHANNELS) for inputs in extra_inputs)
         # Source and stride of every map, in the order in which `forward` computes them.
-        strides_of = {"backbone": STRIDES, "decoder": DECODER_STRIDES, "extra": extra_strides}
+        decoder_strides = DECODER_STRIDES[: len(self.decoder.channels)]
+        strides_of = {"backbone": STRIDES, "decoder": decoder_strides, "extra": extra_strides}
         self._maps = [(source, stride) for source, strides in strides_of.items() for stride in strides]
         channels = dict(zip(self._maps, [*backbone.channels, *self.decoder.channels, *extra_channels], strict=True))
         for level in description.levels:

@@ -54,8 +54,8 @@ class DataSource:
 
     dataset: a name as for `mp_perception evaluate --dataset`.  root: its folder.  split: a split file or name.
     weight: relative frequency of its samples.
-    depth: folder with other depth maps, named like the frames, such as those of `mp_perception data complete-depth`.
-    donates: whether its objects of rare classes may be pasted into other images.
+    depth: folder with other depth maps, named like the frames, such as those of `mp_perception data teach`; a frame
+    without a map there keeps its own.
     labelled: the classes that are labelled in it; empty for those that the set itself names.
     inexact: classes whose boxes follow other conventions: they are targets of classification, but not of the offsets.
     """
@@ -65,7 +65,6 @@ class DataSource:
     split: str | None = None
     weight: float = 1.0
     depth: str | None = None
-    donates: bool = True
     labelled: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)
 
@@ -76,7 +75,9 @@ class DataConfiguration:
 
     batch_size: images per optimiser step, over all processes.  workers: loading processes per training process.
     samples_per_epoch: drawn anew in each epoch.  augmentation: "paper" (flip, channel permutation, brightness and
-    contrast), "modern" (also scale, crop, colour, copy-paste), or "none".
+    contrast), "modern" (also scale, crop, colour, pasted people), or "none".
+    input_sizes: (height, width) of the network's input, one drawn for each batch; empty for the network's.
+    cutouts: folder of people to paste (see data/cutouts.py), or None.
     """
 
     training: list[DataSource] = field(default_factory=list)
@@ -85,6 +86,8 @@ class DataConfiguration:
     workers: int = 2
     samples_per_epoch: int = 1000
     augmentation: Literal["none", "paper", "modern"] = "modern"
+    input_sizes: list[tuple[int, int]] = field(default_factory=list)
+    cutouts: str | None = None
 
 
 @dataclass(frozen=True)

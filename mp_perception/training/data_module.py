@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from mp_perception.data.augmentation import Transform, modern_recipe, paper_recipe, plain_recipe
-from mp_perception.data.copy_paste import ObjectDonors
+from mp_perception.data.cutouts import Cutouts
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.mixing import MixedSamples, Source
@@ -21,9 +21,6 @@ from mp_perception.errors import UserError
 from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import DataSource, TrainingConfiguration
 from mp_perception.training.processes import num_processes, process_number
-
-#: Classes that copy-paste adds, because KITTI's drives hold few objects of them.
-RARE_CLASSES = ("Pedestrian", "Cyclist")
 
 
 class EpochPositions(Sampler[tuple[int, int]]):
@@ -70,9 +67,9 @@ class TrainingData(lightning.LightningDataModule):
         if data.batch_size % num_processes():
             raise UserError(f"data.batch_size {data.batch_size}: expected a multiple of {num_processes()} processes")
         sources = [Source(self.open(source), source.weight) for source in data.training]
-        donating = [source.data_set for source, given in zip(sources, data.training, strict=True) if given.donates]
-        transform = self._transform(donating)
-        self.samples = MixedSamples(sources, transform, data.samples_per_epoch, configuration.seed)
+        self.samples = MixedSamples(
+            sources, self._transforms(), data.samples_per_epoch, configuration.seed, data.batch_size
+        )
         self.validation_sets = [self.open(source) for source in data.validation]
 
     def open(self, source: DataSource) -> FrameSet:
@@ -84,6 +81,7 @@ class TrainingData(lightning.LightningDataModule):
         data_set = open_data_set(source.dataset, self._root / source.root, split, class_names)
         if source.depth is not None:
             data_set.use_depth_from(self._root / source.depth)
+        data_set.use_sky()
         if source.labelled:
             data_set.use_labelled_classes(source.labelled)
         data_set.mark_inexact(source.inexact)
@@ -113,15 +111,15 @@ class TrainingData(lightning.LightningDataModule):
         """Batches as usual; a data set stays as it is (Lightning would read all of it as a sequence)."""
         return batch if isinstance(batch, FrameSet) else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _transform(self, donating: list[FrameSet]) -> Transform:
-        input_size = self._configuration.network.input_size
-        augmentation = self._configuration.data.augmentation
-        if augmentation == "none":
-            return plain_recipe(input_size)
-        if augmentation == "paper":
-            return paper_recipe(input_size)
-        rare = [name for name in RARE_CLASSES if name in self._configuration.network.class_names]
-        return modern_recipe(input_size, ObjectDonors(donating, rare) if rare else None)
+    def _transforms(self) -> list[Transform]:
+        """The augmentation of each input size."""
+        data = self._configuration.data
+        sizes = data.input_sizes or [self._configuration.network.input_size]
+        if data.augmentation != "modern":
+            recipe = {"none": plain_recipe, "paper": paper_recipe}[data.augmentation]
+            return [recipe(size) for size in sizes]
+        cutouts = Cutouts(self._root / data.cutouts) if data.cutouts else None
+        return [modern_recipe(size, cutouts) for size in sizes]
 
 
 def _one_thread(worker: int) -> None:

@@ -40,7 +40,6 @@ TASKS = ("depth", "classification", "localisation", "object_depth")
 class MultiTaskTraining(lightning.LightningModule):
     """Trains the network of a configuration."""
 
-    default_boxes: Tensor
     calibration: OutputCalibration
 
     def __init__(self, configuration: TrainingConfiguration) -> None:
@@ -50,8 +49,7 @@ class MultiTaskTraining(lightning.LightningModule):
         self.network = start_network(configuration.network).to(memory_format=torch.channels_last)
         for layer in self._frozen_layers():
             layer.requires_grad_(False)
-        boxes = generate_default_boxes(self.network.description.levels, self.network.description.input_size)
-        self.register_buffer("default_boxes", torch.from_numpy(boxes), persistent=False)
+        self._default_boxes: dict[tuple[int, int], Tensor] = {}
         losses = configuration.losses
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
@@ -80,10 +78,13 @@ class MultiTaskTraining(lightning.LightningModule):
     def task_losses(self, outputs: NetworkOutputs, batch: Batch) -> dict[str, Tensor | None]:
         """Loss by task; None where the batch has no labels of the task."""
         losses: dict[str, Tensor | None] = dict.fromkeys(TASKS)
-        if batch.depth.isfinite().any():
-            losses["depth"] = self._depth_loss(outputs.depth.float(), batch.depth)
+        if not batch.depth.isnan().all():
+            # The sky is infinitely far: the upper end of the range.
+            target = batch.depth.clamp(max=self.network.description.depth_range[1])
+            losses["depth"] = self._depth_loss(outputs.depth.float(), target)
         if batch.labelled_classes.any():
-            targets = match_default_boxes(self.default_boxes, batch.boxes, batch.labels, batch.ignored, batch.exact)
+            default_boxes = self.default_boxes(batch)
+            targets = match_default_boxes(default_boxes, batch.boxes, batch.labels, batch.ignored, batch.exact)
             losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
             losses["localisation"] = smooth_l1_loss(outputs.box_offsets, targets)
         wanted = self.configuration.losses.learned or self.configuration.losses.object_depth_weight > 0
@@ -91,6 +92,14 @@ class MultiTaskTraining(lightning.LightningModule):
             in_depth_pixels = [boxes / 2 for boxes in batch.boxes]
             losses["object_depth"] = object_depth_loss(outputs.depth, in_depth_pixels, batch.object_depths)
         return losses
+
+    def default_boxes(self, batch: Batch) -> Tensor:
+        """The default boxes (N, 4) for the size of a batch's images."""
+        size = (batch.images.shape[2], batch.images.shape[3])
+        if size not in self._default_boxes:
+            boxes = generate_default_boxes(self.network.description.levels, size)
+            self._default_boxes[size] = torch.from_numpy(boxes).to(self.device)
+        return self._default_boxes[size]
 
     def validation_step(self, data_set: FrameSet, batch_index: int) -> None:
         """Score one data set as `mp_perception evaluate` does."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import FrameCamera, FrameSet, find_frames, select_frames
+from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration, read_calibration
 from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
 from mp_perception.data.object_label import ObjectLabel
@@ -14,7 +18,8 @@ from mp_perception.errors import UserError
 
 
 class KittiObjects(FrameSet):
-    """Frames of <root>/training: image_2, label_2, calib, and depth_2 (16-bit PNG) for frames with a depth map."""
+    """Frames of <root>/training: image_2, label_2, calib; depth_2 (16-bit PNG) for frames with a depth map, and sky_2
+    (masks, above 0 in the sky) for frames whose sky is known."""
 
     def __init__(
         self,
@@ -45,6 +50,10 @@ class KittiObjects(FrameSet):
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
         return self.calibration(index).camera(2, width, height)
+
+    def sky(self, index: int) -> NDArray[np.bool_] | None:
+        path = self._file(index, "sky_2").with_suffix(".png")
+        return read_image(path)[..., 0] > 0 if path.exists() else None
 
     def _file(self, index: int, kind: str) -> Path:
         return self.folder / kind / f"{self.frames[index].name}.txt"
