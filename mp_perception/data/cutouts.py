@@ -61,7 +61,7 @@ class Cutouts:
 
     def __init__(self, folder: Path) -> None:
         index = folder / "index.csv"
-        self._by_source: dict[str, dict[str, list[Cutout]]] = defaultdict(lambda: defaultdict(list))
+        self._by_source: dict[str, dict[str, list[Cutout]]] = {kind: defaultdict(list) for kind in KINDS}
         try:
             with index.open(newline="") as file:
                 for row in csv.DictReader(file):
