@@ -19,17 +19,16 @@ environment:  ## build .venv: ROS 2, requirements, message packages, this packag
 demo: environment  ## run a drive through the node over DDS into demo_output (DRIVE=, WEIGHTS=)
 	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-# Tests that talk over DDS run one at a time. Every group runs, also after a failure in the one before.
-test: environment  ## run all tests but the extended ones, those without DDS in JOBS= processes
-	@failed=0; \
-	.venv/bin/python -m pytest -m "not dds and not extended" --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10 || failed=1; \
-	.venv/bin/python -m pytest -m "dds and not extended" --durations=10 || failed=1; \
-	exit $$failed
+# Each test process has a DDS domain of its own.
+PYTEST = .venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10
 
-test-all: environment  ## run all tests: make test, then those marked `extended`
+test: environment  ## run all tests but the extended ones, in JOBS= processes
+	@$(PYTEST) -m "not extended"
+
+test-all: environment  ## run all tests: make test, then those marked `extended`, also after a failure
 	@failed=0; \
 	$(MAKE) test || failed=1; \
-	.venv/bin/python -m pytest -m extended --durations=10 || failed=1; \
+	$(PYTEST) -m extended || failed=1; \
 	exit $$failed
 
 test-fast: environment  ## run the tests that are neither slow nor extended and do not need DDS

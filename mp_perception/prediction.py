@@ -22,10 +22,10 @@ class Detections:
         boxes: (N, 4) float32 x1 y1 x2 y2, pixels of the input image, edges continuous (pixel i covers [i, i + 1)).
         scores: (N,) float32, 0..1.
         labels: (N,) int64, indices into class_names.
-        depth: (N,) float32 metres along the optical axis, NaN if the box holds no valid depth.
+        depth: (N,) float32 metres along the optical axis, NaN if the box holds no known depth.
         depth_std: (N,) float32 metres, standard deviation of depth: variation in the object and the network's
             error; NaN where depth is NaN.
-        valid_fraction: (N,) float32, fraction of the box's core with valid depth.
+        valid_fraction: (N,) float32, fraction of the box's core with known depth.
         position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
             and y are NaN without intrinsics.
         class_names: the network's classes, without the background.
@@ -75,7 +75,8 @@ class Prediction:
 
     Attributes:
         detections: the objects.
-        network_depth: (h, w) float32 metres at the network's resolution, cropped to the image; NaN where invalid.
+        network_depth: (h, w) float32 metres at the network's resolution, cropped to the image.  As in REP 117, +Inf
+            means beyond the maximum depth (the sky, or a surface too far away), NaN unknown.
         image_size: (height, width) of the input image, pixels.
         timings: milliseconds by stage ("preprocess", "inference", "postprocess").
     """
@@ -87,7 +88,25 @@ class Prediction:
 
     @cached_property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) float32 metres at the input image's resolution, NaN where invalid; computed at first use."""
+        """(H, W) float32 metres at the input image's resolution, as network_depth; computed at first use."""
         height, width = self.image_size
-        enlarged = cv2.resize(self.network_depth, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(enlarged, dtype=np.float32)
+        return resize_depth(self.network_depth, width, height)
+
+
+def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Depth (h, w), metres, resized to (height, width), bilinear with aligned pixel edges.
+
+    A pixel is unknown (NaN) or beyond the range (+Inf) where the nearest one of `depth` is.  The others are
+    interpolated between known depths only, so that no surface appears between an object and the sky behind it.
+    """
+    size = (width, height)
+    if depth.shape == (height, width):
+        return depth
+    known = np.isfinite(depth)
+    if known.all():
+        return np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    total = cv2.resize(np.where(known, depth, np.float32(0)), size, interpolation=cv2.INTER_LINEAR)
+    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    nearest = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    mean = cv2.divide(total, weight)
+    return np.asarray(cv2.copyTo(nearest, (~np.isfinite(nearest)).view(np.uint8), mean), dtype=np.float32)

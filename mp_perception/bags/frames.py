@@ -193,6 +193,7 @@ def _depth_of_size(message: Message, width: int, height: int) -> NDArray[np.floa
     if depth.shape != (height, width):
         found = f"{depth.shape[1]}x{depth.shape[0]}"
         raise UserError(f"expected {width}x{height} pixels as the image has, found {found}")
+    depth[np.isinf(depth)] = np.nan  # beyond the sensor's range: the true distance is unknown
     return depth
 
 

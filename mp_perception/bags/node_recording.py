@@ -22,7 +22,7 @@ class PublishedFrame:
     """The images of one processed frame.
 
     stamp_ns: of the input image.  overlay, colored_depth: RGB uint8 (H, W, 3).
-    depth: float32 (H, W) metres, NaN where invalid.
+    depth: float32 (H, W) metres, as depth_to_array.
     """
 
     stamp_ns: int

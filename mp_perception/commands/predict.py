@@ -38,7 +38,8 @@ def predict(
     """Detect objects and estimate depth in images, folders or videos.
 
     For every image NAME the output folder contains NAME_overlay.png (boxes with class, score and metres),
-    NAME_depth.png (16 bit, metres x 256, 0 = invalid, as in KITTI's depth data) and NAME.json (detections and times).
+    NAME_depth.png (16 bit, metres x 256, 0 = unknown or sky, as in KITTI's depth data) and NAME.json (detections and
+    times).
 
     Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
     """

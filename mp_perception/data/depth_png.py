@@ -17,7 +17,7 @@ UNITS_PER_METRE = 256.0
 
 
 def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
-    """The PNG file of a depth map (H, W), metres, NaN where unknown.
+    """The PNG file of a depth map (H, W), metres, NaN where unknown; +Inf becomes unknown.
 
     Depths below 1/512 m become 1/256 m, because 0 means unknown; depths above 255.99 m become 255.99 m.
     """

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from mp_perception.evaluation.depth_metrics import (
     mean_errors,
     server_depth_errors,
 )
+from mp_perception.prediction import resize_depth
 
 DepthMap = NDArray[np.float32]
 
@@ -41,7 +41,7 @@ class DepthProtocol:
 
     description: all that a reader must know to compare the figures, without the ground truth.
     compare: true depth (H, W), metres, NaN or 0 where unknown, and predicted depth (h, w), metres, of any size, NaN
-    where invalid -> errors in the order of metrics.
+    where unknown, +Inf beyond the range -> errors in the order of metrics.
     """
 
     name: str
@@ -54,13 +54,6 @@ class DepthProtocol:
         return {"name": self.name, "metrics": list(self.metrics), **self.description, "ground_truth": ground_truth}
 
 
-def resize_depth(depth: DepthMap, width: int, height: int) -> DepthMap:
-    """Depth (h, w) resized to (height, width), bilinear with aligned pixel edges; NaN spreads to what it touches."""
-    if depth.shape == (height, width):
-        return depth
-    return np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-
-
 def _compare_eigen(truth: DepthMap, prediction: DepthMap) -> ImageErrors:
     height, width = truth.shape
     prediction = resize_depth(prediction, width, height)
@@ -69,8 +62,7 @@ def _compare_eigen(truth: DepthMap, prediction: DepthMap) -> ImageErrors:
     left, right = int(GARG_CROP[2] * width), int(GARG_CROP[3] * width)
     compared[top:bottom, left:right] = True
     compared &= (truth > MIN_DEPTH) & (truth < MAX_DEPTH)
-    # Infinity stays, to be counted.
-    capped = np.where(np.isfinite(prediction), np.minimum(prediction, MAX_DEPTH), prediction)
+    capped = np.minimum(prediction, MAX_DEPTH)  # also what is beyond the range
     return image_errors(truth[compared], capped[compared], depth_errors, minimum=MIN_DEPTH)
 
 

@@ -29,8 +29,9 @@ from mp_perception.evaluation.depth_metrics import (
     image_errors,
     mean_errors,
 )
-from mp_perception.evaluation.depth_protocols import MIN_DEPTH, DepthMap, resize_depth
+from mp_perception.evaluation.depth_protocols import MIN_DEPTH, DepthMap
 from mp_perception.inference.runtimes.base import Runtime
+from mp_perception.prediction import resize_depth
 
 #: Height and width of the network's input; half of it is the size of the network's depth map.
 INPUT_SIZE = (384, 1280)

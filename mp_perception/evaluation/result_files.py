@@ -66,7 +66,7 @@ def write_detections(folder: Path, name: str, detections: Detections, camera: Fr
 
 
 def write_depth(folder: Path, name: str, prediction: Prediction) -> None:
-    """Write <folder>/<name>.png: 16 bit, metres x 256, 0 where invalid, of the original image's size."""
+    """Write <folder>/<name>.png: 16 bit, metres x 256, 0 where unknown or sky, of the original image's size."""
     write_depth_png(_file_of_frame(folder, name, ".png"), prediction.depth)
 
 

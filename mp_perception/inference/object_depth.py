@@ -1,4 +1,4 @@
-"""The depth of single objects: a robust statistic over the valid pixels in the core of a box.
+"""The depth of single objects: a robust statistic over the known depths in the core of a box.
 
 The core excludes the border of the box, where the background is visible.  Size of the core and statistic were chosen by
 measurement against lidar inside labelled boxes (docs/object_depth.md).
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mp_perception.geometry import CORE_FRACTION
 
-#: The whole box is used if fewer pixels of the core are valid.
+#: The whole box is used if the core has fewer pixels with known depth.
 MIN_CORE_PIXELS = 4
 
 Statistic = Callable[[NDArray[np.float32]], float]
@@ -52,14 +52,14 @@ def measure_object_depth(
     """Depth, standard deviation and valid fraction of objects, each (N,).
 
     Args:
-        depth: (h, w) metres, NaN where invalid.
+        depth: (h, w) metres, NaN where unknown, +Inf beyond the range; neither counts.
         boxes: (N, 4) x1 y1 x2 y2 in pixels of the depth map.
         statistic: a name in STATISTICS.
 
     Returns:
         The statistic over the core, metres.  Half the difference between the 84th and the 16th percentile of the core,
-        metres: one standard deviation of a normal distribution.  The fraction of valid pixels in the core.  The first
-        two are NaN where no pixel is valid.
+        metres: one standard deviation of a normal distribution.  The fraction of the core's pixels with
+        known depth.  The first two are NaN where none is known.
 
     Raises:
         KeyError: an unknown statistic.
@@ -78,7 +78,7 @@ def measure_object_depth(
 
 
 def _core_values(depth: NDArray[np.float32], box: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Valid depths (n,) in the core, or in the whole box if the core has too few; valid fraction of the core."""
+    """Known depths (n,) in the core, or in the whole box if the core has too few; known fraction of the core."""
     centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     half_width, half_height = (box[2] - box[0]) * CORE_FRACTION / 2, (box[3] - box[1]) * CORE_FRACTION / 2
     core = _patch(depth, centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)

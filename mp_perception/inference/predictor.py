@@ -37,8 +37,8 @@ class PredictionSettings:
         nms_iou_threshold: intersection over union for non-maximum suppression, 0..1.
         max_detections: maximum number of detections, at least 1.
         classes: names of the classes to report; None for all.
-        min_depth: metres, smaller depth is invalid; None for the minimum of the network.
-        max_depth: metres, larger depth is invalid; None for the maximum of the network.
+        min_depth: metres, smaller depth is unknown; None for the minimum of the network.
+        max_depth: metres, larger depth is beyond the range; None for that of the checkpoint.
         object_depth_statistic: a name in STATISTICS.
         focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
     """
@@ -221,24 +221,27 @@ class Predictor:
         intrinsics: CameraIntrinsics | None,
         settings: PredictionSettings,
     ) -> NDArray[np.float32]:
-        """The network's depth, clipped to the image and scaled to this camera; NaN where out of range.
+        """The network's depth, clipped to the image and scaled to this camera; +Inf beyond the range, NaN below it.
 
         A network that was trained at focal length f0 estimates d * f0 / f for an object at distance d in a camera of
-        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input).
+        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input).  An estimate above
+        the checkpoint's maximum means "beyond" for any camera; the settings limit the depth of this camera.
         """
         height, width = placement.content_size
         depth = depth[: height // DEPTH_STRIDE, : width // DEPTH_STRIDE]
-        low, high = self.description.depth_range
+        low, high = self.description.valid_depth_range
         training_focal = self.description.training_focal_length
         factor = 1.0
         if settings.focal_scaling and intrinsics is not None and training_focal is not None:
             factor = intrinsics.fy * placement.scale_y / training_focal
         low = max(low * factor, settings.min_depth or 0.0)
-        high = min(high * factor, settings.max_depth or np.inf)
+        high = min(high * factor, settings.max_depth or high)
         scaled = depth * np.float32(factor)
         # Rounding may move a bounded network slightly beyond its bounds.
         tolerance = 1e-4
-        scaled[~((scaled >= low * (1 - tolerance)) & (scaled <= high * (1 + tolerance)))] = np.nan
+        beyond = scaled > high * (1 + tolerance)
+        scaled[~(scaled >= low * (1 - tolerance))] = np.nan
+        scaled[beyond] = np.inf
         return scaled
 
 

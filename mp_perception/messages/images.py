@@ -128,9 +128,9 @@ def image_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> RgbI
 
 
 def depth_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArray[np.float32]:
-    """Depth (H, W), metres, NaN where invalid, of a depth image (REP 118).
+    """Depth (H, W), metres, of a depth image (REP 118): NaN where unknown, +Inf beyond the range (REP 117).
 
-    32FC1 holds metres, invalid NaN; 16UC1 millimetres, invalid 0.  Zero, negative and infinite depths are invalid too.
+    32FC1 holds metres; 16UC1 millimetres, 0 where unknown or beyond the range.  Zero and negative depths are unknown.
 
     Raises:
         UserError: another encoding, size 0 or above `max_pixels`, or data that do not fit the size.
@@ -149,7 +149,7 @@ def depth_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> NDAr
     depth = stored.astype(np.float32)
     if message.encoding == "16UC1":
         depth /= np.float32(1000)
-    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    depth[~(depth > 0)] = np.nan
     return depth
 
 
@@ -187,14 +187,16 @@ def depth_message(new: NewMessage, depth: NDArray[np.float32], encoding: str, he
     """Depth image (REP 118).
 
     Args:
-        depth: (H, W) metres, NaN where invalid.
-        encoding: 32FC1 (metres, invalid NaN) or 16UC1 (millimetres; invalid 0, and so are depths beyond 16 bits).
+        depth: (H, W) float32 metres, NaN where unknown, +Inf beyond the range.
+        encoding: 32FC1 (metres, NaN and +Inf unchanged) or 16UC1 (millimetres; 0 for both, and beyond 16 bits).
     """
     if encoding == "32FC1":
-        return image_message(new, depth.astype(np.float32, copy=False), encoding, header)
-    millimetres = np.nan_to_num(depth * 1000, nan=0.0, posinf=0.0, neginf=0.0)
-    millimetres[(millimetres < 0) | (millimetres >= 65535.5)] = 0
-    return image_message(new, (millimetres + 0.5).astype(np.uint16), encoding, header)
+        return image_message(new, depth, encoding, header)
+    fits = (depth > 0) & (depth < np.float32(65.5355))
+    with np.errstate(invalid="ignore"):  # NaN and +Inf become any number, and then 0
+        millimetres = (depth * np.float32(1000) + np.float32(0.5)).astype(np.uint16)
+    millimetres *= fits
+    return image_message(new, millimetres, encoding, header)
 
 
 def jpeg_message(new: NewMessage, image: RgbImage, quality: int, header: Message) -> Message:

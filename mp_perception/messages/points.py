@@ -74,16 +74,19 @@ def depth_points_message(
     intrinsics: CameraIntrinsics,
     header: Message,
 ) -> Message:
-    """PointCloud2 of H x W coloured points, row by row like the image, metres in the optical frame, NaN where invalid.
+    """PointCloud2 of H x W coloured points, row by row like the image, metres in the optical frame.
+
+    Points of unknown depth, and beyond the range, are NaN.
 
     The colour is 0xRRGGBB, its bits read as a float32 (PCL's convention).
 
     Args:
-        depth: (H, W) metres.
+        depth: (H, W) metres, NaN where unknown, +Inf beyond the range.
         image: RGB (H, W, 3).
         intrinsics: of that size.
     """
     columns, rows = _rays(intrinsics)
+    depth = np.where(np.isfinite(depth), depth, np.float32(np.nan))
     colors = image.astype(np.uint32)
     packed = (colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2]).view(np.float32)
     points = np.stack([depth * columns, depth * rows, depth, packed], axis=2, dtype="<f4", casting="same_kind")

@@ -56,8 +56,9 @@ class CheckpointDescription:
     class_names: without the background, which is logit 0.
     input_size: (height, width) of the network's input, pixels, multiples of 32.
     pixel_mean, pixel_std: RGB, in units of 8-bit pixels (0..255); the network normalises its input itself.
-    depth_range: (minimum, maximum) depth, metres.
+    depth_range: (minimum, maximum) of the network's depth, metres.
     depth_bound: "logarithmic" (depth is bounded to depth_range) or "none" (the paper's unbounded last layer).
+    max_depth: metres; larger depth is no distance but means "beyond" (the sky); None for the maximum of depth_range.
     training_focal_length: pixels of the network's input, or None if depth does not depend on the camera.
     score_threshold: default minimum score of detections.
     depth_error: relative error of an object's depth, one standard deviation, in addition to the variation in its box.
@@ -74,6 +75,7 @@ class CheckpointDescription:
     pixel_std: tuple[float, float, float]
     depth_range: tuple[float, float] = (1.0, 80.0)
     depth_bound: str = "logarithmic"
+    max_depth: float | None = None
     training_focal_length: float | None = None
     score_threshold: float = 0.3
     depth_error: float = 0.0
@@ -96,6 +98,8 @@ class CheckpointDescription:
         low, high = self.depth_range
         _require(0 < low < high < math.inf, "a depth_range 0 < minimum < maximum", self.depth_range)
         _require(self.depth_bound in ("logarithmic", "none"), "depth_bound logarithmic or none", self.depth_bound)
+        maximum = self.max_depth
+        _require(maximum is None or low < maximum <= high, "a max_depth in the depth_range or none", maximum)
         focal = self.training_focal_length
         _require(focal is None or 0 < focal < math.inf, "a positive training_focal_length or none", focal)
         _require(0 <= self.score_threshold <= 1, "a score_threshold of 0 to 1", self.score_threshold)
@@ -104,6 +108,12 @@ class CheckpointDescription:
     def with_input_size(self, height: int, width: int) -> CheckpointDescription:
         """The same network for another input size; default boxes (pixels) and depth (metres) do not change."""
         return replace(self, input_size=(height, width))
+
+    @property
+    def valid_depth_range(self) -> tuple[float, float]:
+        """(minimum, maximum) depth that is a distance, metres."""
+        low, high = self.depth_range
+        return low, high if self.max_depth is None else self.max_depth
 
     def to_json(self) -> str:
         """The JSON text from which `from_json` makes an equal description."""
@@ -191,6 +201,7 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
     std = _numbers(values["pixel_std"], 3, "pixel_std")
     depth_range = _numbers(values["depth_range"], 2, "depth_range")
     focal = values["training_focal_length"]
+    max_depth = values.get("max_depth")  # the first checkpoints lack this value
     metrics = values["metrics"]
     _require(isinstance(metrics, dict), "an object in metrics", type(metrics))
     return CheckpointDescription(
@@ -204,6 +215,7 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         pixel_std=(std[0], std[1], std[2]),
         depth_range=(depth_range[0], depth_range[1]),
         depth_bound=_text(values["depth_bound"], "depth_bound"),
+        max_depth=None if max_depth is None else _numbers([max_depth], 1, "max_depth")[0],
         training_focal_length=None if focal is None else _numbers([focal], 1, "training_focal_length")[0],
         score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
         # The first checkpoints lack this value.

@@ -102,12 +102,15 @@ class NodeParameters:
         _one_of("name", "index"),
         "`class_id` in the detections: the class name, or its number in `label_info`.",
     )
-    min_depth: float = _run_time(-1.0, _METRES_OR_DEFAULT, "Minimum valid depth, metres; -1: the checkpoint's.")
-    max_depth: float = _run_time(-1.0, _METRES_OR_DEFAULT, "Maximum valid depth, metres; -1: the checkpoint's.")
+    min_depth: float = _run_time(-1.0, _METRES_OR_DEFAULT, "Nearer depth is unknown, metres; -1: the checkpoint's.")
+    max_depth: float = _run_time(
+        -1.0, _METRES_OR_DEFAULT, "Farther depth is beyond the range, metres; -1: the checkpoint's."
+    )
     depth_encoding: str = _run_time(
         "32FC1",
         _one_of("32FC1", "16UC1"),
-        "Depth image in metres (32FC1, invalid NaN) or millimetres (16UC1, invalid 0, also above 65.535 m).",
+        "Depth image in metres (32FC1; unknown: NaN, beyond `max_depth`: +Inf) or millimetres (16UC1; 0 for both, and"
+        " above 65.535 m).",
     )
     depth_resolution: str = _run_time(
         "input", _one_of("input", "network"), "Size of the depth image: that of the input image or of the network."
@@ -161,8 +164,8 @@ class NodeParameters:
             raise UserError(f"min_depth, max_depth: expected a range, found {low:g} to {high:g} metres")
 
     def depth_range(self, description: CheckpointDescription) -> tuple[float, float]:
-        """Minimum and maximum valid depth, metres, with the checkpoint's values for -1."""
-        low, high = description.depth_range
+        """Minimum and maximum depth, metres, with the checkpoint's values for -1."""
+        low, high = description.valid_depth_range
         return self.min_depth if self.min_depth > 0 else low, self.max_depth if self.max_depth > 0 else high
 
     def effective_score_threshold(self, description: CheckpointDescription) -> float:

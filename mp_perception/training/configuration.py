@@ -31,6 +31,7 @@ class NetworkConfiguration:
     checkpoint and all other values here are ignored.
     levels: feature maps with detection heads and their default boxes; empty for those of describe_network.
     input_size: (height, width), pixels.  depth_range: (minimum, maximum), metres.
+    max_depth: metres; larger depth means "beyond"; None for the maximum of depth_range.
     focal_length: pixels of the network's input.  Depth is learned for a camera of this focal length and scaled to
     other cameras at inference.  The default is KITTI's at an input of 640x192.
     """
@@ -45,6 +46,7 @@ class NetworkConfiguration:
     input_size: tuple[int, int] = (192, 640)
     depth_range: tuple[float, float] = (1.0, 80.0)
     depth_bound: Literal["logarithmic", "none"] = "logarithmic"
+    max_depth: float | None = None
     focal_length: float = 369.4
 
 

@@ -175,6 +175,7 @@ def network_of(path: Path) -> NetworkConfiguration:
         input_size=found.input_size,
         depth_range=found.depth_range,
         depth_bound="none" if found.depth_bound == "none" else "logarithmic",
+        max_depth=found.max_depth,
         focal_length=found.training_focal_length or NetworkConfiguration.focal_length,
     )
 
@@ -203,6 +204,7 @@ def start_network(configuration: NetworkConfiguration) -> Network:
             levels=tuple(configuration.levels) or description.levels,
             depth_range=configuration.depth_range,
             depth_bound=configuration.depth_bound,
+            max_depth=configuration.max_depth,
             training_focal_length=configuration.focal_length,
         )
     except ValueError as error:

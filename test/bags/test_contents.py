@@ -123,6 +123,22 @@ def test_repeated_stamps_take_their_truths_in_turn_and_jumps_are_sorted(tmp_path
     assert any("2 images have the stamp of an earlier one" in note for note in bag.notes)
 
 
+def test_infinity_is_unknown_as_a_truth_and_beyond_the_range_as_a_prediction(tmp_path: Path) -> None:
+    metres = np.full((32, 64), 5, np.float32)
+    metres[:10] = np.inf
+    entries = [
+        image(START),
+        pixels_at(START, metres, "32FC1", "/ground_truth/depth/image"),
+        pixels_at(START, metres, "32FC1", "/depth/image"),
+        ("/detections", START, new_message("vision_msgs/msg/Detection2DArray", header=bag_header("camera", START))),
+    ]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))], score_recorded=True)
+    truth = frames.depth(0)
+    assert truth is not None
+    assert np.isnan(truth[:10]).all()
+    np.testing.assert_array_equal(frames.recorded_prediction(0).network_depth, metres)
+
+
 def test_messages_at_one_bag_time_are_told_apart(tmp_path: Path) -> None:
     stamps = [START + n * MS for n in range(3)]
     entries = [("/camera/image_raw", START, image(stamp, value=n)[2]) for n, stamp in enumerate(stamps)]

@@ -25,7 +25,7 @@ from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.camera_info import camera_info_message
 from mp_perception.messages.detections import detections_message, label_info_message
-from mp_perception.messages.images import image_message
+from mp_perception.messages.images import depth_to_array, image_message
 from mp_perception.prediction import Detections
 
 HEIGHT, WIDTH = 96, 320
@@ -61,7 +61,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = [parse_label_line(line, "test") for line in (TRUE_LINE, DONT_CARE)]
         image = np.full((HEIGHT, WIDTH, 3), COLOR, np.uint8)
         depth = np.full((HEIGHT // 2, WIDTH // 2), DEPTH, np.float32)
-        depth[:4] = np.nan
+        depth[:2], depth[2:4] = np.inf, np.nan
         info = label_info_message(new_message, ("Car", "Pedestrian"), 0.25, bag_header("", START))
         bag.write("/label_info", START, info)
         for number, stamp in enumerate(STAMPS):
@@ -160,9 +160,12 @@ def test_the_file_holds_what_the_node_publishes(recorded: Path, tmp_path: Path) 
     cloud = found["/points"][0][2]
     assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb"]
     points = cloud.data.view(np.float32).reshape(-1, 4)
-    # Every second pixel of 48 x 160; the four upper rows have no depth.
+    # Every second pixel of 48 x 160; the four upper rows are sky and unknown.
     assert (cloud.height, cloud.width) == (24, 80)
     assert np.isnan(points[: 2 * 80, :3]).all()
+    metres = depth_to_array(found["/depth/image"][0][2])
+    assert np.isposinf(metres[:2]).all()
+    assert np.isnan(metres[2:4]).all()
     half = CAMERA.scaled(WIDTH // 2, HEIGHT // 2)
     np.testing.assert_allclose(
         points[2 * 80, :3], [-half.cx / half.fx * DEPTH, (4 - half.cy) / half.fy * DEPTH, DEPTH], 1e-5

@@ -106,6 +106,7 @@ def test_a_slow_replay_gives_the_figures_of_the_file(
 
 
 @pytest.mark.dds
+@pytest.mark.extended
 @pytest.mark.timeout(300)
 def test_dropped_frames_are_counted_and_do_not_change_the_figures_of_the_others(
     bag: Path, weights: Path, dds_environment: dict[str, str], tmp_path: Path

@@ -127,7 +127,7 @@ def trained(run: Callable[..., str], streets: Path) -> Path:
     return streets.parent
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_its_runtime_computes_what_ours_does(run: Callable[..., str], trained: Path) -> None:
     image = "streets/images/0.png"
     assert "opencv on cpu, fp32 (as requested)" in run(
@@ -142,7 +142,7 @@ def test_its_runtime_computes_what_ours_does(run: Callable[..., str], trained: P
     assert np.abs(depths[0].astype(int) - depths[1].astype(int)).max() <= 2
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.dds
 def test_the_node_runs_with_them(
     installed: Path, trained: Path, dds_environment: dict[str, str], start_process: Any

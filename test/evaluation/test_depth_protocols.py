@@ -60,6 +60,8 @@ def test_eigen_caps_truth_and_prediction() -> None:
     result = eigen(truth, prediction)
     assert result["pixels"] == 2
     assert result["rmse"] == pytest.approx(math.sqrt((40**2 + 1) / 2))
+    prediction[:] = np.inf  # the sky is a depth beyond the cap, too
+    assert eigen(truth, prediction)["rmse"] == result["rmse"]
     prediction[:] = -3
     result = eigen(truth, prediction)
     assert result["rmse"] == pytest.approx(math.sqrt((39.999**2 + 78.999**2) / 2))

@@ -26,16 +26,18 @@ def test_the_core_excludes_the_background():
     assert (depth_of_box[0], std[0], fraction[0]) == (7, 0, 1)
 
 
-def test_invalid_pixels_do_not_count():
-    depth = np.full((20, 20), np.nan, dtype=np.float32)
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_unknown_depth_and_the_sky_do_not_count(unknown):
+    depth = np.full((20, 20), unknown, dtype=np.float32)
     depth[5:15, 5:10] = 12
     depth_of_box, _, fraction = measure_object_depth(depth, boxes([0, 0, 20, 20]))
     assert depth_of_box[0] == 12
     assert fraction[0] == 0.5
 
 
-def test_a_box_without_valid_pixels_has_no_depth():
-    depth_of_box, std, fraction = measure_object_depth(np.full((9, 9), np.nan, np.float32), boxes([1, 1, 8, 8]))
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_box_without_known_depth_has_no_depth(unknown):
+    depth_of_box, std, fraction = measure_object_depth(np.full((9, 9), unknown, np.float32), boxes([1, 1, 8, 8]))
     assert np.isnan(depth_of_box[0])
     assert np.isnan(std[0])
     assert fraction[0] == 0

@@ -11,7 +11,8 @@ import torch
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_iou
 from mp_perception.inference.predictor import PredictionSettings, Predictor
-from mp_perception.network.checkpoint import write_checkpoint
+from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
+from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
 CAMERA = CameraIntrinsics(400, 400, 199.5, 149.5, 400, 300)
@@ -56,8 +57,6 @@ def test_shapes_types_and_units(predictor, image):
 
 def test_outputs_equal_the_network_run_by_hand(predictor, checkpoint, image):
     """Resizing, network, softmax and depth without the parts of the predictor."""
-    from mp_perception.network.checkpoint import read_checkpoint
-
     resized = cv2.resize(image, (128, 96), interpolation=cv2.INTER_AREA)
     with torch.inference_mode():
         outputs = read_checkpoint(checkpoint)(torch.from_numpy(resized).permute(2, 0, 1)[None])
@@ -88,14 +87,37 @@ def test_depth_is_scaled_by_the_focal_length(predictor, image):
     np.testing.assert_allclose(scaled.detections.depth, plain.detections.depth * 1.28, rtol=1e-5)
 
 
-def test_depth_outside_the_wanted_range_is_invalid(predictor, image):
+def test_depth_above_the_wanted_range_is_infinite_and_below_unknown(predictor, image):
     everything = predictor.predict(image, None, ALL).network_depth
-    middle = float(np.median(everything))
-    near = predictor.predict(image, None, replace(ALL, max_depth=middle)).network_depth
-    far = predictor.predict(image, None, replace(ALL, min_depth=middle)).network_depth
-    assert np.isnan(near).mean() == pytest.approx(0.5, abs=0.1)
-    assert np.nanmax(near) <= middle * 1.001
-    assert np.nanmin(far) >= middle * 0.999
+    low, high = (float(value) for value in np.quantile(everything, [0.3, 0.6]))
+    limited = predictor.predict(image, None, replace(ALL, min_depth=low, max_depth=high)).network_depth
+    assert np.isnan(limited).mean() == pytest.approx(0.3, abs=0.02)
+    assert np.isposinf(limited).mean() == pytest.approx(0.4, abs=0.02)
+    known = np.isfinite(limited)
+    np.testing.assert_array_equal(limited[known], everything[known])
+    assert (everything[np.isposinf(limited)] > high).all()
+    assert (everything[np.isnan(limited)] < low).all()
+
+
+@pytest.mark.parametrize("focal_length", [100, 300, 314])
+def test_beyond_the_checkpoints_maximum_is_infinite_for_any_camera(predictor, checkpoint, image, focal_length):
+    """Trained up to 80 m and beyond: an estimate above the maximum means "beyond", whatever the camera makes of it,
+    and -1 (None) limits the metres of the camera to that maximum."""
+    network = read_checkpoint(checkpoint)
+    plain = predictor.predict(image, None, ALL).network_depth
+    maximum = float(np.quantile(plain, 0.8))
+    network.description = replace(network.description, max_depth=maximum)
+    limited = Predictor(TorchRuntime.around(network))
+    camera = CameraIntrinsics(focal_length, focal_length, 199.5, 149.5, 400, 300)
+    factor = focal_length * 0.32 / 100
+    found = limited.predict(image, camera, ALL).network_depth
+    beyond = (plain > maximum * 1.001) | (plain * factor > maximum * 1.001)
+    assert np.isposinf(found[beyond]).all()
+    within = (plain < maximum * 0.999) & (plain * factor < maximum * 0.999)
+    np.testing.assert_allclose(found[within], plain[within] * factor, rtol=1e-5)
+    assert 0.1 < within.mean() < 0.9
+    farther = limited.predict(image, camera, replace(ALL, max_depth=1e6)).network_depth
+    np.testing.assert_array_equal(np.isposinf(farther), np.isposinf(limited.predict(image, None, ALL).network_depth))
 
 
 def test_only_wanted_classes_are_reported(predictor, image):

@@ -254,24 +254,25 @@ def test_an_array_that_does_not_fit_is_refused(new: NewMessage, encoding: str, p
 
 
 def test_depth_in_metres_and_millimetres(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
-    depth = np.array([[1.0, 0.0014, 12.3456], [np.nan, 65.5349, 65.54]], dtype=np.float32)
+    depth = np.array([[1.0, 0.0014, 12.3456, np.inf], [np.nan, 65.5349, 65.54, 1e9]], dtype=np.float32)
     header = new_header(new, "camera", 7)
     metres = sent(depth_message(new, depth, "32FC1", header), "sensor_msgs/msg/Image")
-    assert (metres.encoding, metres.step, metres.is_bigendian) == ("32FC1", 12, 0)
+    assert (metres.encoding, metres.step, metres.is_bigendian) == ("32FC1", 16, 0)
     np.testing.assert_array_equal(depth_to_array(metres), depth)
     millimetres = sent(depth_message(new, depth, "16UC1", header), "sensor_msgs/msg/Image")
-    assert (millimetres.encoding, millimetres.step) == ("16UC1", 6)
+    assert (millimetres.encoding, millimetres.step) == ("16UC1", 8)
     # Unknown is 0, and so is what 16 bits cannot hold: a wrapped or clipped number would be a false measurement.
-    assert np.frombuffer(millimetres.data, "<u2").tolist() == [1000, 1, 12346, 0, 65535, 0]
-    np.testing.assert_allclose(depth_to_array(millimetres), [[1, 0.001, 12.346], [np.nan, 65.535, np.nan]])
+    assert np.frombuffer(millimetres.data, "<u2").tolist() == [1000, 1, 12346, 0, 0, 65535, 0, 0]
+    expected = [[1, 0.001, 12.346, np.nan], [np.nan, 65.535, np.nan, np.nan]]
+    np.testing.assert_allclose(depth_to_array(millimetres), expected)
     assert is_depth_image(metres)
     assert is_depth_image(millimetres)
 
 
-def test_depth_that_is_not_positive_and_finite_is_invalid() -> None:
-    stored = np.array([[0.0, -1.0, np.inf, 2.0]], dtype=">f4")
+def test_depth_that_is_not_positive_is_unknown_and_infinity_stays() -> None:
+    stored = np.array([[0.0, -1.0, np.inf, 2.0, -np.inf]], dtype=">f4")
     depth = depth_to_array(message_of(stored, "32FC1", padding=3, is_bigendian=1))
-    np.testing.assert_array_equal(depth, [[np.nan, np.nan, np.nan, 2]])
+    np.testing.assert_array_equal(depth, [[np.nan, np.nan, np.inf, 2, np.nan]])
     with pytest.raises(UserError, match="expected 16UC1 or 32FC1, found 'rgb8'"):
         depth_to_array(message_of(noise(4, 6, 3), "rgb8"))
 

@@ -98,7 +98,7 @@ def test_depth_points_project_back_to_their_pixels_with_their_colours(
     camera = CameraIntrinsics(fx=12, fy=13, cx=3.2, cy=1.7, width=7, height=4)
     random = np.random.default_rng(3)
     depth = random.uniform(1, 50, (4, 7)).astype(np.float32)
-    depth[2, 5] = np.nan
+    depth[2, 5], depth[0, 3] = np.nan, np.inf
     image = random.integers(0, 256, (4, 7, 3), dtype=np.uint8)
     message = sent(depth_points_message(new, depth, image, camera, new_header(new, "camera", 7)), CLOUD)
     assert (message.height, message.width, message.point_step, message.row_step) == (4, 7, 16, 112)
@@ -110,8 +110,9 @@ def test_depth_points_project_back_to_their_pixels_with_their_colours(
     np.testing.assert_array_equal(colors, image[..., ::-1])  # little endian: blue, green, red
     rows, columns = np.mgrid[:4, :7]
     known = np.isfinite(points).all(axis=1)
-    assert known.sum() == 27
+    assert known.sum() == 26
     image_points = camera.project(points[known])
     np.testing.assert_allclose(image_points[:, 0], columns.ravel()[known] + 0.5, atol=1e-4)
     np.testing.assert_allclose(image_points[:, 1], rows.ravel()[known] + 0.5, atol=1e-4)
-    np.testing.assert_array_equal(points[:, 2], depth.ravel())
+    np.testing.assert_array_equal(points[known, 2], depth[np.isfinite(depth)])
+    assert np.isnan(points[~known]).all()

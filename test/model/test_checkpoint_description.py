@@ -40,6 +40,8 @@ def test_json_round_trip():
         ("input_size", [192], "not enough values"),
         ("depth_range", [5, 1], "minimum < maximum"),
         ("depth_range", [1, float("inf")], "minimum < maximum"),
+        ("max_depth", 81, "a max_depth in the depth_range or none, found 81"),
+        ("max_depth", 1, "a max_depth in the depth_range or none, found 1"),
         ("depth_bound", "square", "logarithmic or none"),
         ("pixel_std", [1, 0, 1], "positive pixel_std"),
         ("pixel_mean", [1, 2], "3 numbers in pixel_mean"),
@@ -60,6 +62,16 @@ def test_every_invalid_value_is_named_in_one_line(key, value, message):
         CheckpointDescription.from_json(json.dumps(values), "w.safetensors")
     assert str(caught.value).startswith("w.safetensors: ")
     assert "\n" not in str(caught.value)
+
+
+def test_the_maximum_depth_is_that_of_the_range_unless_it_is_given():
+    assert DESCRIPTION.valid_depth_range == (1, 80)
+    limited = replace(DESCRIPTION, depth_range=(1, 160), max_depth=80)
+    assert limited.valid_depth_range == (1, 80)
+    assert CheckpointDescription.from_json(limited.to_json(), "w") == limited
+    first = json.loads(DESCRIPTION.to_json())
+    del first["max_depth"]  # checkpoints from before it existed
+    assert CheckpointDescription.from_json(json.dumps(first), "w") == DESCRIPTION
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"format_version": 1}', "[" * 100000])

@@ -25,6 +25,7 @@ def stage(dds_environment: dict[str, str], tmp_path: Path) -> Stage:
     return Stage(tmp_path, write_small_network(tmp_path))
 
 
+@pytest.mark.extended
 def test_a_small_load_is_accounted_for_and_leaves_nothing_behind(stage: Stage) -> None:
     with stage:
         assert "processed" in run_load(stage, Load(30, 320, 240), 5)

@@ -1,4 +1,4 @@
-"""Depth colours: the scale, the scale bar, unknown depth."""
+"""Depth colours: the scale, the scale bar, unknown depth and depth beyond the range."""
 
 import numpy as np
 import pytest
@@ -13,6 +13,15 @@ def test_unknown_is_black_and_ends_are_clipped():
     assert (colors[1] == colors[2]).all()
     assert (colors[3] == colors[4]).all()
     assert (colors[2] != colors[3]).any()
+
+
+def test_beyond_the_range_is_light_grey_also_at_the_end_of_the_bar():
+    depth = np.full((375, 1242), np.inf, dtype=np.float32)
+    assert np.unique(color_depth(depth, scale_bar=False)).tolist() == [215]
+    bar = color_depth(np.full_like(depth, 10))[9:18, -341:-31]
+    grey = (bar == 215).all(axis=(0, 2))
+    assert grey[-18:].all()
+    assert not grey[:-18].any()
 
 
 def test_near_is_red_and_far_is_blue():

@@ -169,7 +169,7 @@ def _rendered_bag(
     else:
         description = predictor.description
         class_names, known = description.class_names, float(description.score_threshold)
-        depth_range = description.depth_range
+        depth_range = description.valid_depth_range
     threshold = known if asked_threshold is None else asked_threshold
     frames = track(_frames(contents, predictor, threshold, count), "render", len(contents.frames))
     return RenderedBag(contents, class_names, threshold, depth_range, frames)

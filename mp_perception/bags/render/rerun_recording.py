@@ -82,7 +82,8 @@ def _log(recording: rerun.RecordingStream, bag: RenderedBag, frame: RenderedFram
     if frame.intrinsics is not None:
         recording.log("depth", _camera(frame.intrinsics.scaled(depth.shape[1], depth.shape[0])))
     low, high = bag.depth_range
-    recording.log("depth/image", rerun.DepthImage(np.nan_to_num(depth), meter=1.0, depth_range=(low, high)))
+    shown = np.where(np.isfinite(depth), depth, np.float32(0))
+    recording.log("depth/image", rerun.DepthImage(shown, meter=1.0, depth_range=(low, high)))
 
 
 def _camera(intrinsics: CameraIntrinsics) -> rerun.Pinhole:

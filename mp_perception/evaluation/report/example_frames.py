@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.data.samples import Sample
 from mp_perception.evaluation.average_precision import MIN_IOUS
-from mp_perception.evaluation.depth_protocols import resize_depth
+from mp_perception.evaluation.depth_protocols import MAX_DEPTH
 from mp_perception.evaluation.figures import Evaluation
 from mp_perception.evaluation.frame_scores import ObjectScores
 from mp_perception.evaluation.scoring import ScoringJob
 from mp_perception.files import write_atomically
 from mp_perception.inference.predictor import Predictor
-from mp_perception.prediction import Detections, Prediction
+from mp_perception.prediction import Detections, Prediction, resize_depth
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
 
@@ -157,10 +157,10 @@ def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
     truth = sample.depth
     assert truth is not None
     depth = resize_depth(prediction.network_depth, truth.shape[1], truth.shape[0])
-    error = np.abs(depth - truth) / truth
+    error = (np.abs(np.minimum(depth, MAX_DEPTH) - truth) / truth).astype(np.float32)
     predicted, true = (color_depth(values, scale_bar=False) for values in (depth, _thickened(truth)))
     return [
-        Picture("predicted depth: red is 1 m, blue is 80 m, in logarithmic steps", _fitted(predicted)),
+        Picture("predicted depth: red is 1 m, blue is 80 m, in logarithmic steps; grey is beyond", _fitted(predicted)),
         Picture("true depth, where it is known", _fitted(true)),
         Picture(
             f"error: blue is correct, red is wrong by {_MAX_ERROR:.0%} or more",

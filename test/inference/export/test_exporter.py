@@ -77,9 +77,10 @@ def test_other_formats_of_the_same_graph(exported, tmp_path, name, precision) ->
     [
         ("mobilenet_v2", "bilinear", "fp16", "net.onnx"),
         ("mobilenet_v2", "unet", "int8", "net.xml"),
-        pytest.param("resnet50", "deconvolution", "fp32", "net.onnx", marks=pytest.mark.extended),
+        ("resnet50", "deconvolution", "fp32", "net.onnx"),
     ],
 )
+@pytest.mark.extended
 def test_every_backbone_decoder_and_precision_can_be_exported(tmp_path, backbone, decoder, precision, name) -> None:
     """The `exported` fixture is the remaining combination: MobileNetV2 with deconvolutions in fp32."""
     torch.manual_seed(1)
