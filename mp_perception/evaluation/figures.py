@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mp_perception.evaluation.average_precision import average_precision_figures
+from mp_perception.evaluation.beyond import beyond_figures
 from mp_perception.evaluation.coco_metrics import coco_mean_average_precision
 from mp_perception.evaluation.depth_protocols import depth_figures, figures_by_distance
 from mp_perception.evaluation.frame_scores import (
@@ -72,6 +73,7 @@ class Evaluation:
         images = ((objects.labels, objects.detections) for objects in labelled)
         return {
             "depth": self._depth_figures(depths) if depths else None,
+            "beyond": beyond_figures([score.beyond for score in self.frames.values()]),
             "objects": self._object_figures(depths) if labelled else None,
             "detection": self.detection(num_resamples) if labelled else None,
             "detection_protocol": self._detection_protocol(num_resamples),

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mp_perception.data.frame_sets import FrameCamera, FrameSet
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError, unknown_name
 from mp_perception.evaluation.average_precision import MIN_IOUS, Criterion, criteria_of, match_image
+from mp_perception.evaluation.beyond import BeyondCounts, count_beyond
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors
 from mp_perception.evaluation.depth_protocols import DEPTH_PROTOCOLS, compare_by_distance
 from mp_perception.evaluation.kitti_matching import ImageMatches
@@ -98,12 +100,13 @@ class ObjectScores:
 class FrameScore:
     """What is kept of one frame: its boxes and some numbers, a few kilobytes.
 
-    depth: None without a depth map.  objects: None where objects were not labelled.
+    depth: None without a depth map.  objects: None where objects were not labelled.  beyond: see there.
     timings: milliseconds by stage, as in Prediction.
     """
 
     depth: DepthScores | None
     objects: ObjectScores | None
+    beyond: BeyondCounts
     timings: Mapping[str, float]
 
 
@@ -144,10 +147,11 @@ def score_frame(
     camera: FrameCamera | None,
     prediction: Prediction,
     predictor: Predictor | None = None,
+    sky: NDArray[np.bool_] | None = None,
 ) -> FrameScore:
     """Compare a frame's prediction with its truth.
 
-    labels, camera: as FrameSet has them.  predictor: what predicted; protocol `paper` runs its network again.
+    labels, camera, sky: as FrameSet has them.  predictor: what predicted; protocol `paper` runs its network again.
     """
     depth = None
     if sample.depth is not None:
@@ -170,4 +174,5 @@ def score_frame(
             match_image(labels, prediction.detections, rules.criteria),
             measure_objects(labels, truths, prediction, rules.labelled_classes, rules.score_threshold),
         )
-    return FrameScore(depth, objects, prediction.timings)
+    beyond = count_beyond(sky, sample.depth, prediction.network_depth)
+    return FrameScore(depth, objects, beyond, prediction.timings)

@@ -78,7 +78,8 @@ class ScoringJob:
             else:
                 height, width = sample.size
                 labels, camera = self.data_set.labels(index), self.data_set.camera(index, width, height)
-                evaluation.frames[name] = score_frame(self.rules, sample, labels, camera, prediction, predictor)
+                sky = self.data_set.sky(index)
+                evaluation.frames[name] = score_frame(self.rules, sample, labels, camera, prediction, predictor, sky)
                 if self.detections is not None:
                     write_detections(self.detections, name, prediction.detections, camera)
                 if self.depth is not None:

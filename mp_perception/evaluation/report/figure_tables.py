@@ -46,6 +46,19 @@ def depth_tables(depth: Mapping[str, Any]) -> list[FigureTable]:
     return [*tables, FigureTable("Depth maps by distance (all known pixels)", columns, [by_distance])]
 
 
+def beyond_table(beyond: Mapping[str, Any]) -> FigureTable:
+    """How well the sky is told from surfaces."""
+    rows = [
+        (name, str(beyond[pixels]), "-" if beyond[fraction] is None else f"{100 * beyond[fraction]:.2f} %")
+        for name, pixels, fraction in (
+            ("sky with a distance", "sky", "near_fraction"),
+            ("surfaces up to 80 m lost as beyond", "surface", "lost_fraction"),
+        )
+        if beyond[pixels]
+    ]
+    return FigureTable("Sky and surfaces", ["error", "pixels", "wrong"], [rows])
+
+
 def detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | None) -> FigureTable:
     """Average precision by class and difficulty, with intervals where they were computed."""
     groups = []
@@ -139,6 +152,7 @@ def figure_tables(result: Mapping[str, Any]) -> list[FigureTable]:
     """All tables of a result; those without figures are left out."""
     return [
         *(depth_tables(result["depth"]) if result["depth"] else []),
+        *([beyond_table(result["beyond"])] if result["beyond"] else []),
         *([detection_table(result["detection"], result["coco"])] if result["detection"] else []),
         *(object_tables(result) if result["objects"] else []),
         *([latency_table(result["latency_ms"])] if result["latency_ms"] else []),
