@@ -16,14 +16,14 @@ class ModelSize(NamedTuple):
     parameters: int
 
 
-def model_size(path: Path) -> ModelSize:
-    """The size of a model with one input (batch, h, w, 3).
+def model_size(path: Path, input_size: tuple[int, int]) -> ModelSize:
+    """The size of a model with one input (batch, h, w, 3), for input_size (h, w).
 
     Only convolutions and matrix products count as operations, as is usual.  Batch normalisation that is folded into a
     convolution adds no parameters.
     """
     model = openvino.Core().read_model(path)
-    model.reshape([1, *list(model.inputs[0].partial_shape)[1:]])
+    model.reshape([1, *input_size, 3])
     operations = parameters = 0
     for node in model.get_ordered_ops():
         kind = node.get_type_name()

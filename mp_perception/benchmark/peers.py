@@ -29,18 +29,21 @@ def compare_peers(models: ModelFiles, rounds: int, threads: int) -> Table:
     """
     if not has_ultralytics():
         warn("yolo11n is left out: pip install ultralytics (AGPL-3.0) adds it")
-    height, width = models.description.input_size
+    input_size = height, width = models.description.input_size
     peers = {
-        name: export_peer(network, (height, width), models.folder / f"{name}.onnx")
+        name: export_peer(network, input_size, models.folder / f"{name}.onnx")
         for name, network in track(list(peer_networks().items()), "peers: export")
     }
     files = {OURS: models.fp32, OUR_DETECTION: models.detection, OUR_DEPTH: models.depth, **peers}
-    runtimes = _fastest_runtimes(files, threads)
+    runtimes = _fastest_runtimes(files, input_size, threads)
     pairs = [(OUR_DETECTION, OUR_DEPTH)]
     pairs += [(detector, depth) for detector in peers if detector != DEPTH_PEER for depth in (OUR_DEPTH, DEPTH_PEER)]
     groups: list[tuple[str, ...]] = [*((name,) for name in files), *pairs]
     competitors = [
-        Competitor(" + ".join(names), partial(run_files, [(files[name], runtimes[name]) for name in names], threads))
+        Competitor(
+            " + ".join(names),
+            partial(run_files, [(files[name], runtimes[name]) for name in names], input_size, threads),
+        )
         for names in groups
     ]
     measured = measure(f"peers, threads: {threads}", competitors, rounds)
@@ -48,7 +51,7 @@ def compare_peers(models: ModelFiles, rounds: int, threads: int) -> Table:
         {
             "networks": m.name,
             "runtimes": " + ".join(runtimes[name] for name in names),
-            **_size_cells([files[name] for name in names]),
+            **_size_cells([files[name] for name in names], input_size),
             **timing_cells(m, measured[0]),
         }
         for names, m in zip(groups, measured, strict=True)
@@ -60,10 +63,10 @@ def compare_peers(models: ModelFiles, rounds: int, threads: int) -> Table:
     return Table(f"Peers, threads: {threads}", rows, note)
 
 
-def _fastest_runtimes(files: Mapping[str, Path], threads: int) -> dict[str, str]:
+def _fastest_runtimes(files: Mapping[str, Path], input_size: tuple[int, int], threads: int) -> dict[str, str]:
     """The runtime with the lowest median processor time of each network, by name."""
     competitors = [
-        Competitor(f"{name} in {runtime}", partial(run_files, [(file, runtime)], threads))
+        Competitor(f"{name} in {runtime}", partial(run_files, [(file, runtime)], input_size, threads))
         for name, file in files.items()
         for runtime in FILE_RUNTIMES
     ]
@@ -72,8 +75,8 @@ def _fastest_runtimes(files: Mapping[str, Path], threads: int) -> dict[str, str]
     return {name: min(FILE_RUNTIMES, key=by_runtime.__getitem__) for name, by_runtime in times.items()}
 
 
-def _size_cells(files: Sequence[Path]) -> dict[str, float]:
-    sizes = [model_size(file) for file in files]
+def _size_cells(files: Sequence[Path], input_size: tuple[int, int]) -> dict[str, float]:
+    sizes = [model_size(file, input_size) for file in files]
     return {
         "GFLOP": sum(size.operations for size in sizes) / 1e9,
         "parameters, M": sum(size.parameters for size in sizes) / 1e6,

@@ -25,7 +25,7 @@ def compare_runtimes(models: ModelFiles, rounds: int, threads: int) -> Table:
     competitors = _competitors(models, threads)
     product = Competitor("matrix product", partial(multiply_matrices, threads))
     *measured, multiplied = measure(f"runtimes, threads: {threads}", [*competitors, product], rounds)
-    size = model_size(models.fp32)
+    size = model_size(models.fp32, models.description.input_size)
     limit = multiplied.scaled(LIMIT, size.operations / MATRIX_OPERATIONS)
     rows = [{"runtime": m.name, **timing_cells(m, measured[0])} for m in (*measured, limit)]
     height, width = models.description.input_size

@@ -15,6 +15,8 @@ from mp_perception.commands.options import (
     DatasetName,
     DatasetRoot,
     Device,
+    InputPixels,
+    InputSize,
     JsonFile,
     NumThreads,
     PlotsFolder,
@@ -67,6 +69,8 @@ def evaluate(
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
+    input_size: InputSize = None,
+    input_pixels: InputPixels = None,
 ) -> None:
     """Score a network on a data set: depth maps, depth of single objects, average precision, latency.
 
@@ -82,7 +86,7 @@ def evaluate(
 
     if dataset is None or root is None:
         raise UserError(f"evaluate: expected {'--dataset NAME' if dataset is None else '--root FOLDER'}, found none")
-    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
+    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
     request = EvaluationRequest(network, protocol.value, score_threshold, resamples, processes, cluster)
     paths = ResultPaths(json, report, plots, save_detections, save_depth, shlex.join(["mp_perception", *sys.argv[1:]]))
     run_evaluation(open_data_set(dataset, root, split), request, paths)
@@ -115,8 +119,10 @@ def tables(
     data_set = None if root is None else open_data_set(dataset, root, split)
     networks = []
     for name in weights:
-        network = NetworkChoice(*split_weights(name), device, runtime, precision, num_threads)
-        predictor = network.load_with_warning(needed_input_size("paper"))
+        network = NetworkChoice(
+            *split_weights(name), device, runtime, precision, num_threads, needed_input_size("paper")
+        )
+        predictor = network.load_with_warning()
         networks.append(measure_network(predictor, data_set))
         predictor.close()
     for table in paper_tables(networks):

@@ -37,10 +37,6 @@ def export(
         ModelPrecision,
         typer.Option(help="fp32; fp16: half the size, for GPUs; int8: a quarter of the size, needs --dataset."),
     ] = ModelPrecision.fp32,
-    input_size: Annotated[
-        tuple[int, int] | None,
-        typer.Option(help="HEIGHT WIDTH of the network's input, multiples of 32; default: the checkpoint's."),
-    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Data set for calibration and comparison; names as in `evaluate`.")
     ] = None,
@@ -67,18 +63,12 @@ def export(
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.errors import UserError
     from mp_perception.inference.default_weights import find_checkpoint
-    from mp_perception.model.checkpoint_description import check_input_size
     from mp_perception.progress import console
 
     if (dataset is None) != (root is None):
         raise UserError("export: expected --dataset and --root together, found one of them")
     if dataset is None and (precision == ModelPrecision.int8 or validation_split is not None):
         raise UserError("export: expected --dataset and --root for --precision int8 and --validation-split")
-    if input_size is not None:
-        try:
-            check_input_size(input_size)
-        except ValueError as error:
-            raise UserError(f"--input-size: {error}") from error
     checkpoint = find_checkpoint(*split_weights(weights))
     data_set = validation = None
     if dataset is not None and root is not None:
@@ -91,36 +81,44 @@ def export(
     def make_frames(size: tuple[int, int]) -> Sequence[NDArray[np.uint8]]:
         return _synthetic_frames(size) if data_set is None else _frames_of(data_set, frames, size)
 
-    comparisons = export_model(checkpoint, out, precision.value, make_frames, input_size)
+    comparisons = export_model(checkpoint, out, precision.value, make_frames)
     files = [out, out.with_suffix(".bin")] if out.suffix == ".xml" else [out]
     size = sum(file.stat().st_size for file in files)
     console.print(f"{out}: {precision.value}, {size / 1e6:.1f} MB", soft_wrap=True)
     console.print(_difference_table(comparisons))
     if validation is not None:
-        console.print(_accuracy_table(checkpoint, out, input_size, validation))
+        console.print(_accuracy_table(checkpoint, out, validation))
 
 
 def _frames_of(data_set: FrameSet, count: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Images of a data set, evenly distributed over it, as network inputs."""
+    """Images of a data set, evenly distributed over it, as network inputs with about the pixels of `size`."""
     import numpy as np
 
-    from mp_perception.inference.preprocess import Preprocessor
+    from mp_perception.inference.preprocess import Preprocessor, fit_input_size
     from mp_perception.progress import track
 
     indices = np.unique(np.linspace(0, len(data_set) - 1, min(count, len(data_set))).astype(int)).tolist()
-    preprocess = Preprocessor(size)
-    return [preprocess(data_set[index].image)[0][0].copy() for index in track(indices, "read frames")]
+    frames = []
+    for index in track(indices, "read frames"):
+        image = data_set[index].image
+        fitting = fit_input_size((image.shape[0], image.shape[1]), size[0] * size[1])
+        frames.append(Preprocessor(fitting)(image)[0][0])
+    return frames
 
 
 def _synthetic_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Three synthetic scenes in the size of the network's input."""
+    """Synthetic scenes as the network's input of this size, and as that of cameras of 4:3 and 16:9."""
+    from mp_perception.inference.preprocess import fit_input_size
     from mp_perception.progress import track
     from mp_perception.synthetic.render import render
     from mp_perception.synthetic.sensors import camera_of_size
     from mp_perception.synthetic.streets import random_scene
 
-    camera = camera_of_size(size[1], size[0])
-    return [render(random_scene(seed), camera).image for seed in track(range(3), "render scenes")]
+    sizes = [size, *(fit_input_size(camera, size[0] * size[1]) for camera in ((480, 640), (720, 1280)))]
+    return [
+        render(random_scene(seed), camera_of_size(width, height)).image
+        for seed, (height, width) in enumerate(track(sizes, "render scenes"))
+    ]
 
 
 def _difference_table(comparisons: Mapping[str, Comparison]) -> Table:
@@ -134,7 +132,7 @@ def _difference_table(comparisons: Mapping[str, Comparison]) -> Table:
     return table
 
 
-def _accuracy_table(checkpoint: Path, out: Path, input_size: tuple[int, int] | None, data_set: FrameSet) -> Table:
+def _accuracy_table(checkpoint: Path, out: Path, data_set: FrameSet) -> Table:
     """Accuracy of the checkpoint and of the model, and the change."""
     from rich.table import Table
 
@@ -143,7 +141,7 @@ def _accuracy_table(checkpoint: Path, out: Path, input_size: tuple[int, int] | N
     from mp_perception.inference.predictor import Predictor
     from mp_perception.progress import track
 
-    before = Predictor.load(weights=checkpoint, device="cpu", input_size=input_size)
+    before = Predictor.load(weights=checkpoint, device="cpu")
     after = Predictor.load(weights=out, device="cpu")
     figures = []
     for predictor, title in ((before, "evaluate checkpoint"), (after, "evaluate model")):

@@ -20,6 +20,14 @@ PrecisionName = Annotated[str, typer.Option(help="Arithmetic of the network: aut
 NumThreads = Annotated[
     int, typer.Option(min=0, max=256, help="CPU threads of each process; 0: all cores but one, which stays free.")
 ]
+InputSize = Annotated[
+    tuple[int, int] | None,
+    typer.Option(help="HEIGHT WIDTH of the network's input, multiples of 32; default: what fits each image best."),
+]
+InputPixels = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Number of pixels of an input that fits the image; default: the checkpoint's."),
+]
 ScoreThreshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Minimum score of a detection; default: the checkpoint's threshold.")
 ]

@@ -9,6 +9,8 @@ import typer
 
 from mp_perception.commands.options import (
     Device,
+    InputPixels,
+    InputSize,
     NumThreads,
     PrecisionName,
     RuntimeName,
@@ -34,6 +36,8 @@ def predict(
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
+    input_size: InputSize = None,
+    input_pixels: InputPixels = None,
 ) -> None:
     """Detect objects and estimate depth in images, folders or videos.
 
@@ -44,18 +48,15 @@ def predict(
     Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
     """
     from mp_perception.data.image_files import count_images, find_images_and_videos, read_images
-    from mp_perception.inference.predictor import PredictionSettings, Predictor
-    from mp_perception.progress import console, track, warn
+    from mp_perception.inference.network_choice import NetworkChoice
+    from mp_perception.inference.predictor import PredictionSettings
+    from mp_perception.progress import console, track
     from mp_perception.visualization.prediction_files import write_prediction
 
     files = find_images_and_videos(paths)
     total = count_images(files)
-    backbone, file = split_weights(weights)
-    predictor = Predictor.load(
-        backbone, file, runtime=runtime, device=device, precision=precision, num_threads=num_threads
-    )
-    if predictor.untrained:
-        warn(f"no trained weights for {backbone}: the network is untrained and its results are meaningless")
+    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
+    predictor = network.load_with_warning()
     settings = PredictionSettings(score_threshold=score_threshold)
     num_images = num_objects = 0
     for named in track(read_images(files), "predict", total):

@@ -43,7 +43,7 @@ class NetworkFigures:
 
 def measure_network(predictor: Predictor, data_set: FrameSet | None) -> NetworkFigures:
     """All figures of one network.  predictor: with an input of 384x1280.  data_set: None leaves Tables 2 and 3 out."""
-    height, width = predictor.description.input_size
+    height, width = predictor.input_size
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
     predictor.warm_up()
     seconds = timeit.repeat(lambda: predictor.runtime.run(image), number=1, repeat=_NUM_RUNS)

@@ -19,7 +19,7 @@ from mp_perception.evaluation.figures import Evaluation
 from mp_perception.evaluation.frame_scores import needed_input_size, scoring_rules
 from mp_perception.evaluation.report.terminal import print_result
 from mp_perception.evaluation.result_files import ResultPaths, describe_network, describe_versions, write_json
-from mp_perception.evaluation.scoring import ScoringJob
+from mp_perception.evaluation.scoring import ScoringJob, check_input
 from mp_perception.evaluation.workers import score_on_cluster, score_on_processes
 from mp_perception.files import complete_folder
 from mp_perception.inference.network_choice import NetworkChoice
@@ -57,7 +57,9 @@ def run_evaluation(data_set: FrameSet, request: EvaluationRequest, paths: Result
     paths.check()
     start = time.perf_counter()
     network = None if request.network is None else _for_each_process(request.network, request)
-    predictor = None if network is None else network.load_with_warning(needed_input_size(request.protocol))
+    predictor = None if network is None else network.load_with_warning()
+    if predictor is not None:
+        check_input(predictor, request.protocol)
     classes, threshold = _classes_and_threshold(data_set, predictor, request)
     rules = scoring_rules(data_set, classes, threshold, request.protocol)
     with ExitStack() as folders:
@@ -78,10 +80,11 @@ def run_evaluation(data_set: FrameSet, request: EvaluationRequest, paths: Result
 
 
 def _for_each_process(network: NetworkChoice, request: EvaluationRequest) -> NetworkChoice:
-    """The network with its number of threads, and weights that a worker in another folder finds."""
+    """The network with its number of threads, its input, and weights that a worker in another folder finds."""
     threads = spare_cores() if request.processes == 1 else max(1, available_cores() // request.processes)
     weights = None if network.weights is None else network.weights.absolute()
-    return replace(network, weights=weights, num_threads=network.num_threads or threads)
+    input_size = network.input_size or needed_input_size(request.protocol)
+    return replace(network, weights=weights, num_threads=network.num_threads or threads, input_size=input_size)
 
 
 def _classes_and_threshold(

@@ -77,7 +77,7 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
 
 
 def describe_network(predictor: Predictor) -> dict[str, Any]:
-    """Where figures come from: the weights with their hash and description, and what runs them.
+    """Where figures come from: the weights with their hash and description, their input, and what runs them.
 
     `parameters` is left out where the weights file does not contain their number.
     """
@@ -90,6 +90,7 @@ def describe_network(predictor: Predictor) -> dict[str, Any]:
             "untrained": predictor.untrained,
             "description": json.loads(predictor.description.to_json()),
         },
+        "input": {"size": predictor.fixed_size, "pixels": predictor.input_pixels},
         "runtime": {"name": runtime.name, "device": runtime.device, "precision": runtime.precision},
     }
 

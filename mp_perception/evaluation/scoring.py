@@ -36,13 +36,18 @@ def evaluate(
     indices: of the frames to take; all if None.
     Raises UserError for a protocol that does not fit, and for errors in the data set's files.
     """
+    check_input(predictor, protocol)
     description = predictor.description
-    if needed_input_size(protocol) not in (None, tuple(description.input_size)):
-        height, width = description.input_size
-        raise UserError(f"protocol paper: expected a network input of 1280x384 pixels, found {width}x{height}")
     threshold = description.score_threshold if score_threshold is None else score_threshold
     rules = scoring_rules(data_set, description.class_names, threshold, protocol)
     return ScoringJob(data_set, rules).score(predictor, range(len(data_set)) if indices is None else indices)
+
+
+def check_input(predictor: Predictor, protocol: str) -> None:
+    """Raises UserError if a protocol needs another network input."""
+    height, width = predictor.input_size
+    if needed_input_size(protocol) not in (None, (height, width)):
+        raise UserError(f"protocol paper: expected a network input of 1280x384 pixels, found {width}x{height}")
 
 
 @dataclass(frozen=True)

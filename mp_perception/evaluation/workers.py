@@ -14,7 +14,6 @@ from typing import Any
 from mp_perception.data.parallel_files import worker_processes
 from mp_perception.errors import UserError, one_line
 from mp_perception.evaluation.figures import Evaluation
-from mp_perception.evaluation.frame_scores import needed_input_size
 from mp_perception.evaluation.scoring import ScoringJob
 from mp_perception.inference.network_choice import NetworkChoice
 from mp_perception.inference.predictor import Predictor
@@ -68,13 +67,13 @@ def _score_part(part: range, job: ScoringJob | None = None) -> Evaluation:
     with _one_at_a_time:
         predictor = None
         if job.network is not None:
-            predictor = _load_once(job.network, needed_input_size(job.rules.protocol), job.weights_sha256)
+            predictor = _load_once(job.network, job.weights_sha256)
         return job.score(predictor, part)
 
 
 @lru_cache(maxsize=1)
-def _load_once(network: NetworkChoice, input_size: tuple[int, int] | None, weights_sha256: str | None) -> Predictor:
-    return network.load(input_size)
+def _load_once(network: NetworkChoice, weights_sha256: str | None) -> Predictor:
+    return network.load()
 
 
 def _identity(job: ScoringJob) -> ScoringJob:

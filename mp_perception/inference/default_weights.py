@@ -1,7 +1,7 @@
 """The weights that ship with the package for a backbone: a checkpoint, and a model that was exported from it.
 
 Both give the same results (docs/export.md).  On a CPU the model needs half the time and a quarter of the memory, and no
-PyTorch, so it is the default.  The checkpoint is for CUDA devices, other input sizes and PyTorch.
+PyTorch, so it is the default.  The checkpoint is for CUDA devices and PyTorch.
 """
 
 from __future__ import annotations
@@ -45,29 +45,25 @@ def find_checkpoint(backbone: str | None, weights: Path | None) -> Path:
     return path
 
 
-def default_weights(
-    backbone: str, runtime: str, device: str, input_size: tuple[int, int] | None
-) -> DefaultWeights | None:
+def default_weights(backbone: str, runtime: str, device: str) -> DefaultWeights | None:
     """The file that ships for a backbone and suits the arguments of `Predictor.load`, or None if none ships."""
     checkpoint = default_checkpoint(backbone)
     if checkpoint is None:
         return None
     model = checkpoint.with_suffix(_MODEL_SUFFIX)
-    obstacle = _reason_against_model(model, runtime, device, input_size)
+    obstacle = _reason_against_model(model, runtime, device)
     if obstacle is None:
         return DefaultWeights(model, f"default weights {model.name}, exported from {checkpoint.name}")
     return DefaultWeights(checkpoint, f"default weights {checkpoint.name}, because {obstacle}")
 
 
-def _reason_against_model(model: Path, runtime: str, device: str, input_size: tuple[int, int] | None) -> str | None:
+def _reason_against_model(model: Path, runtime: str, device: str) -> str | None:
     """Why the exported model does not suit the request; None if it does."""
     runtimes = [name for name, entry in RUNTIMES.items() if _MODEL_SUFFIX in entry.suffixes]
     if not model.is_file():
         return f"{model.name} was not found"
     if runtime not in ("auto", *runtimes):
         return f"runtime '{runtime}' was requested"
-    if input_size is not None:
-        return "another input size was requested"
     if runtime == "auto":
         if not any(RUNTIMES[name].is_installed for name in runtimes):
             return f"neither {' nor '.join(runtimes)} is installed"

@@ -19,17 +19,16 @@ class NetworkChoice:
     runtime: str = "auto"
     precision: str = "auto"
     num_threads: int = 0
+    input_size: tuple[int, int] | None = None
+    input_pixels: int | None = None
 
-    def load(self, input_size: tuple[int, int] | None = None) -> Predictor:
-        """The network.  input_size: (height, width) instead of the checkpoint's.
+    def load(self) -> Predictor:
+        """The network.  Raises UserError as Predictor.load does."""
+        return Predictor.load(**asdict(self))
 
-        Raises UserError as Predictor.load does.
-        """
-        return Predictor.load(**asdict(self), input_size=input_size)
-
-    def load_with_warning(self, input_size: tuple[int, int] | None = None) -> Predictor:
+    def load_with_warning(self) -> Predictor:
         """As `load`; warns on standard error if the network is untrained."""
-        predictor = self.load(input_size)
+        predictor = self.load()
         if predictor.untrained:
             warn(
                 f"no trained weights for {predictor.description.backbone}: the network is untrained and its figures "

@@ -92,9 +92,10 @@ def suppress_overlaps(
     """Non-maximum suppression within each class: indices of the kept boxes, highest score first."""
     if len(boxes) == 0:
         return np.zeros(0, dtype=np.int64)
-    left_top_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    indices = cv2.dnn.NMSBoxesBatched(
-        left_top_size.astype(np.float64).tolist(), scores.tolist(), labels.tolist(), -1.0, iou_threshold
-    )
+    # Classes are moved apart, because OpenCV suppresses within classes only since version 4.7.
+    left_top = boxes[:, :2] + (labels * (max(float(boxes.max()), 0.0) + 1))[:, None]
+    left_top_size = np.concatenate([left_top, boxes[:, 2:] - boxes[:, :2]], axis=1)
+    above_zero = np.maximum(scores, np.finfo(np.float32).tiny)
+    indices = cv2.dnn.NMSBoxes(left_top_size.tolist(), above_zero.tolist(), 0.0, iou_threshold)
     kept: NDArray[np.int64] = np.asarray(indices, dtype=np.int64).reshape(-1)
     return np.asarray(kept[np.argsort(-scores[kept], kind="stable")])

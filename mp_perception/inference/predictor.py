@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +17,21 @@ from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.default_weights import default_weights
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
 from mp_perception.inference.postprocess import select_detections
-from mp_perception.inference.preprocess import Placement, Preprocessor
-from mp_perception.inference.runtimes.base import NetworkSource, Runtime
+from mp_perception.inference.preprocess import Placement, Preprocessor, fit_input_size
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.model.checkpoint_description import (
     BACKBONE_NAMES,
     CheckpointDescription,
     backbone_names,
+    check_input_pixels,
     check_input_size,
 )
 from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.prediction import Detections, Prediction
+
+#: Default boxes are kept for so many sizes of the network's input.
+_KEPT_SIZES = 16
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,15 @@ class PredictionSettings:
 class Predictor:
     """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
+    The network's input has the size that fits the image best (preprocess.fit_input_size), unless it is fixed.
+
     Attributes:
         runtime: the engine that runs the network.
         weights_path: the weights file; None if the network is untrained.
         weights_sha256: hash of the weights file; None if the network is untrained.
+        input_size: (height, width) of the network's input for the last image.
+        fixed_size: that of all images; None if it follows the image.
+        input_pixels: number of pixels of an input that follows the image.
 
     Examples:
         >>> import numpy as np
@@ -70,12 +81,22 @@ class Predictor:
         >>> predictor.close()
     """
 
-    def __init__(self, runtime: Runtime, weights_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        weights_path: Path | None = None,
+        input_size: tuple[int, int] | None = None,
+        input_pixels: int | None = None,
+    ) -> None:
+        """Arguments as `load` has them."""
         self.runtime = runtime
         self.weights_path = weights_path
         self.weights_sha256 = _sha256(weights_path) if weights_path else None
-        self._preprocess = Preprocessor(self.description.input_size)
-        self._default_boxes = generate_default_boxes(self.description.levels, self.description.input_size)
+        self.fixed_size = input_size or runtime.fixed_input_size
+        self.input_pixels = input_pixels or math.prod(self.description.input_size)
+        self._preprocess = Preprocessor(self.fixed_size or self.description.input_size)
+        self._default_boxes = lru_cache(_KEPT_SIZES)(partial(generate_default_boxes, self.description.levels))
+        self._checked_sizes: set[tuple[int, int]] = set()
 
     @classmethod
     def load(
@@ -88,6 +109,7 @@ class Predictor:
         precision: str = "auto",
         num_threads: int = 0,
         input_size: tuple[int, int] | None = None,
+        input_pixels: int | None = None,
     ) -> Predictor:
         """Load a network.
 
@@ -99,35 +121,49 @@ class Predictor:
             device: auto, cpu, cuda or cuda:N.
             precision: one of PRECISIONS.
             num_threads: CPU threads; 0 for all cores but one.
-            input_size: (height, width), multiples of 32; default: that of the checkpoint.
+            input_size: (height, width) of the network's input, multiples of 32; default: what fits each image best.
+            input_pixels: about this number of pixels in such an input; default: that of the checkpoint's input.
 
         Raises:
             UserError: an argument is not valid, or not available on this machine.
         """
         if backbone is not None and backbone not in backbone_names():
             raise unknown_name("backbone", backbone, backbone_names())
-        if input_size is not None:
-            try:
+        try:
+            if input_size is not None:
                 check_input_size(input_size)
-            except ValueError as error:
-                raise UserError(str(error)) from error
-        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device, input_size)
+            if input_pixels is not None:
+                check_input_pixels(input_pixels)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device)
         path = Path(weights) if weights else default.path if default is not None else None
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such weights file")
-        source = NetworkSource(backbone or BACKBONE_NAMES[0], path, input_size)
+        source = NetworkSource(backbone or BACKBONE_NAMES[0], path)
         loaded = load_runtime(runtime, source, device, precision, num_threads)
         if default is not None:
             loaded.reason += f"; {default.reason}"
         found = loaded.description.backbone
         if backbone is not None and found != backbone:
             raise UserError(f"{path}: expected weights of backbone '{backbone}', found '{found}'")
-        return cls(loaded, path)
+        fixed = loaded.fixed_input_size
+        if fixed is not None and input_size not in (None, fixed):
+            raise UserError(
+                f"{path}: expected input size {fixed[1]}x{fixed[0]}, the only one of this network in runtime "
+                f"'{loaded.name}', found {input_size[1]}x{input_size[0]}"
+            )
+        return cls(loaded, path, input_size, input_pixels)
 
     @property
     def description(self) -> CheckpointDescription:
         """The description of the network."""
         return self.runtime.description
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """See Predictor."""
+        return self._preprocess.input_size
 
     @property
     def untrained(self) -> bool:
@@ -158,15 +194,19 @@ class Predictor:
         if settings.object_depth_statistic not in STATISTICS:
             raise unknown_name("object depth statistic", settings.object_depth_statistic, STATISTICS)
         start = time.perf_counter()
+        self._follow(image)
         network_input, placement = self._preprocess(image)
         preprocessed = time.perf_counter()
         outputs = self.runtime.run(network_input)
         inferred = time.perf_counter()
+        default_boxes = self._default_boxes(self.input_size)
+        if self.input_size not in self._checked_sizes:
+            self._check_outputs(outputs, default_boxes)
         threshold = settings.score_threshold
         boxes, scores, labels = select_detections(
             outputs.class_logits[0],
             outputs.box_offsets[0],
-            self._default_boxes,
+            default_boxes,
             score_threshold=self.description.score_threshold if threshold is None else threshold,
             nms_iou_threshold=settings.nms_iou_threshold,
             max_detections=settings.max_detections,
@@ -197,13 +237,44 @@ class Predictor:
         return Prediction(detections, depth, (image.shape[0], image.shape[1]), timings)
 
     def warm_up(self) -> None:
-        """Run once on a black image: the first run of a network is several times slower than the others."""
-        height, width = self.description.input_size
-        self.predict(np.zeros((height, width, 3), dtype=np.uint8))
+        """Run once on a black image: the first run of a network is several times slower than the others.
+
+        At score threshold 0 so that every step has boxes to work on.
+
+        Raises:
+            UserError: the network's outputs are not finite, or not those of its description.
+        """
+        black = np.zeros((*self.input_size, 3), dtype=np.uint8)
+        self.predict(black, settings=PredictionSettings(score_threshold=0.0))
 
     def close(self) -> None:
         """Release the network; the predictor cannot predict again."""
         self.runtime.close()
+
+    def _follow(self, image: NDArray[np.uint8]) -> None:
+        """Choose the network's input for the image, unless its size is fixed."""
+        size = self.fixed_size or fit_input_size((image.shape[0], image.shape[1]), self.input_pixels)
+        if size != self.input_size:
+            self._preprocess = Preprocessor(size)
+
+    def _check_outputs(self, outputs: RuntimeOutputs, default_boxes: NDArray[np.float32]) -> None:
+        """Raises UserError unless the first outputs at an input size fit the description, and are finite."""
+        height, width = self.input_size
+        expected = (
+            (1, len(default_boxes), 1 + len(self.description.class_names)),
+            (1, len(default_boxes), 4),
+            (1, height // DEPTH_STRIDE, width // DEPTH_STRIDE),
+        )
+        for name, output, shape in zip(RuntimeOutputs._fields, outputs, expected, strict=True):
+            origin = f"{self.weights_path or self.description.backbone}: output {name}"
+            if output.shape != shape:
+                raise UserError(
+                    f"{origin}: expected shape {shape} for an input of {width}x{height}, found {output.shape}"
+                )
+            # A network without a decoder has no depth.
+            if not np.isfinite(output).all() and (name != "depth" or self.description.decoder != "none"):
+                raise UserError(f"{origin}: expected finite values, found NaN or infinity")
+        self._checked_sizes.add(self.input_size)
 
     def _wanted_classes(self, settings: PredictionSettings) -> NDArray[np.bool_] | None:
         if settings.classes is None:

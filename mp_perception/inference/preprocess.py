@@ -1,4 +1,4 @@
-"""From a camera image to the network's input: one resize into a reused buffer.
+"""From a camera image to the network's input: its size, and one resize into a reused buffer.
 
 The image keeps its aspect ratio and is placed in the top-left corner; the rest stays black (the paper pads on the right
 and at the bottom, too).  Pixels stay 8-bit: the network normalises them itself.
@@ -7,12 +7,43 @@ and at the bottom, too).  Pixels stay 8-bit: the network normalises them itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.geometry import clip_boxes, letterbox_size
+from mp_perception.model.checkpoint_description import INPUT_SIZE_MULTIPLE, MAX_INPUT_SIDE
+
+#: An input may have this many times the wanted number of pixels: multiples of 32 that fit a camera are not dense.
+PIXEL_TOLERANCE = 1.1
+
+
+@lru_cache(maxsize=256)
+def fit_input_size(image_size: tuple[int, int], num_pixels: int) -> tuple[int, int]:
+    """The network input (height, width) of about `num_pixels` pixels that fits an image best.
+
+    Of all multiples of 32 up to PIXEL_TOLERANCE times `num_pixels` it has the largest product of the pixels that the
+    image fills and the fraction of the input that they are: the image is large, and little of the input stays black.
+
+    Examples:
+        >>> fit_input_size((375, 1242), 640 * 192), fit_input_size((480, 640), 640 * 192)
+        ((192, 640), (320, 416))
+    """
+    step = INPUT_SIZE_MULTIPLE
+    limit = max(int(num_pixels * PIXEL_TOLERANCE), step * step)
+    candidates = [
+        (height, width)
+        for height in range(step, min(limit // step, MAX_INPUT_SIDE) + 1, step)
+        for width in range(step, min(limit // height, MAX_INPUT_SIDE) + 1, step)
+    ]
+
+    def fit(input_size: tuple[int, int]) -> float:
+        height, width = letterbox_size(image_size, input_size)
+        return (height * width) ** 2 / (input_size[0] * input_size[1])
+
+    return max(candidates, key=fit)
 
 
 @dataclass(frozen=True)
@@ -43,9 +74,13 @@ class Placement:
 
 
 class Preprocessor:
-    """Fits images of any size into one buffer of the network's input size."""
+    """Fits images of any size into one buffer of the network's input size.
+
+    input_size: (height, width).
+    """
 
     def __init__(self, input_size: tuple[int, int]) -> None:
+        self.input_size = input_size
         self._buffer = np.zeros((1, *input_size, 3), dtype=np.uint8)
         self._placement: Placement | None = None
 
@@ -53,8 +88,7 @@ class Preprocessor:
         """RGB uint8 (H, W, 3) -> the buffer (1, h, w, 3), valid until the next call, and the placement in it."""
         size = (image.shape[0], image.shape[1])
         if self._placement is None or self._placement.image_size != size:
-            input_size = (self._buffer.shape[1], self._buffer.shape[2])
-            self._placement = Placement(size, letterbox_size(size, input_size))
+            self._placement = Placement(size, letterbox_size(size, self.input_size))
             self._buffer[:] = 0
         height, width = self._placement.content_size
         # Bilinear interpolation reads 2x2 pixels: below half the size it would skip some; area averaging uses all.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mp_perception.errors import UserError
@@ -22,7 +22,8 @@ BACKBONE_NAMES = ("mobilenet_v2", "resnet50")
 
 #: The network input's height and width are multiples of this, the stride of a backbone's last feature map.
 INPUT_SIZE_MULTIPLE = 32
-_MAX_INPUT_SIDE = 4096
+MAX_INPUT_SIDE = 4096
+MIN_INPUT_PIXELS, MAX_INPUT_PIXELS = INPUT_SIZE_MULTIPLE**2, MAX_INPUT_SIDE**2
 _MAX_CLASSES = 1000
 _MAX_LEVELS = 12
 _MAX_SHAPES = 64
@@ -54,7 +55,8 @@ class CheckpointDescription:
     backbone, decoder, head: names in the registries of `network`.
     levels: feature maps with detection heads, finest first.
     class_names: without the background, which is logit 0.
-    input_size: (height, width) of the network's input, pixels, multiples of 32.
+    input_size: (height, width) of the network's input in training, pixels, multiples of 32; its number of pixels is
+        the default in use, at any such size.
     pixel_mean, pixel_std: RGB, in units of 8-bit pixels (0..255); the network normalises its input itself.
     depth_range: (minimum, maximum) of the network's depth, metres.
     depth_bound: "logarithmic" (depth is bounded to depth_range) or "none" (the paper's unbounded last layer).
@@ -105,10 +107,6 @@ class CheckpointDescription:
         _require(0 <= self.score_threshold <= 1, "a score_threshold of 0 to 1", self.score_threshold)
         _require(0 <= self.depth_error <= 10, "a depth_error of 0 to 10", self.depth_error)
 
-    def with_input_size(self, height: int, width: int) -> CheckpointDescription:
-        """The same network for another input size; default boxes (pixels) and depth (metres) do not change."""
-        return replace(self, input_size=(height, width))
-
     @property
     def valid_depth_range(self) -> tuple[float, float]:
         """(minimum, maximum) depth that is a distance, metres."""
@@ -139,12 +137,18 @@ class CheckpointDescription:
 
 def check_input_size(size: tuple[int, int]) -> None:
     """Raises ValueError unless (height, width) are multiples of 32 within 32..4096."""
-    wanted = f"an input size (height, width) of multiples of {INPUT_SIZE_MULTIPLE} up to {_MAX_INPUT_SIDE}"
+    wanted = f"an input size (height, width) of multiples of {INPUT_SIZE_MULTIPLE} up to {MAX_INPUT_SIDE}"
     _require(
-        len(size) == 2 and all(0 < side <= _MAX_INPUT_SIDE and side % INPUT_SIZE_MULTIPLE == 0 for side in size),
+        len(size) == 2 and all(0 < side <= MAX_INPUT_SIDE and side % INPUT_SIZE_MULTIPLE == 0 for side in size),
         wanted,
         tuple(size),
     )
+
+
+def check_input_pixels(number: int) -> None:
+    """Raises ValueError unless an input size of about this number of pixels exists."""
+    wanted = f"{MIN_INPUT_PIXELS} to {MAX_INPUT_PIXELS} pixels of the network's input"
+    _require(MIN_INPUT_PIXELS <= number <= MAX_INPUT_PIXELS, wanted, number)
 
 
 def _check_level(level: DetectionLevel) -> None:

@@ -166,7 +166,7 @@ def diagnostic_status(name: str, snapshot: Snapshot, node: NodeState) -> Diagnos
 def network_values(predictor: Predictor, parameters: NodeParameters) -> dict[str, str]:
     """The network and its effective parameters by name, for logs and diagnostics."""
     description, runtime = predictor.description, predictor.runtime
-    height, width = description.input_size
+    height, width = predictor.input_size
     low, high = parameters.depth_range(description)
     return {
         "backbone": description.backbone,
@@ -177,7 +177,7 @@ def network_values(predictor: Predictor, parameters: NodeParameters) -> dict[str
         "precision": runtime.precision,
         "device": runtime.device,
         "threads": str(parameters.num_threads or spare_cores()),
-        "input size": f"{width}x{height}",
+        "input size": f"{width}x{height}" + ("" if predictor.fixed_size else ", follows the image"),
         "score threshold": f"{parameters.effective_score_threshold(description):g}",
         "depth range (m)": f"{low:g} to {high:g}",
     }

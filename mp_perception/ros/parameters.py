@@ -20,7 +20,13 @@ from mp_perception.errors import UserError
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
-from mp_perception.model.checkpoint_description import CheckpointDescription, backbone_names, check_input_size
+from mp_perception.model.checkpoint_description import (
+    MAX_INPUT_PIXELS,
+    MIN_INPUT_PIXELS,
+    CheckpointDescription,
+    backbone_names,
+    check_input_size,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,10 @@ _FRACTION_OR_DEFAULT = Range("-1 or 0 to 1", lambda value: value == -1 or 0 <= v
 _METRES_OR_DEFAULT = Range("-1 or above 0", lambda value: value == -1 or 0 < value < math.inf)
 _DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
 _FILE = Range("a file, or empty", lambda value: "\0" not in value)
+_INPUT_PIXELS = Range(
+    f"0 or {MIN_INPUT_PIXELS} to {MAX_INPUT_PIXELS}",
+    lambda value: value == 0 or MIN_INPUT_PIXELS <= value <= MAX_INPUT_PIXELS,
+)
 _INPUT_SIZE = Range("[0, 0] or multiples of 32 up to 4096", _is_input_size)
 
 
@@ -85,7 +95,12 @@ class NodeParameters:
     precision: str = _fixed("auto", _one_of(*PRECISIONS), "Arithmetic of the network; `auto`: the fastest.")
     num_threads: int = _fixed(0, _between(0, 256, " (0: cores - 1)"), "Threads of the network on the CPU.")
     input_size: tuple[int, ...] = _fixed(
-        (0, 0), _INPUT_SIZE, "Height and width of the network's input, pixels; [0, 0]: the checkpoint's."
+        (0, 0),
+        _INPUT_SIZE,
+        "Height and width of the network's input, pixels; [0, 0]: what fits the camera's images best.",
+    )
+    input_pixels: int = _fixed(
+        0, _INPUT_PIXELS, "Number of pixels of a network input that fits the camera; 0: that of the checkpoint."
     )
     score_threshold: float = _run_time(
         -1.0, _FRACTION_OR_DEFAULT, "Minimum score of a detection; -1: the checkpoint's threshold."

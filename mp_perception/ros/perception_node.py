@@ -144,6 +144,7 @@ class PerceptionNode(LifecycleNode):
             precision=parameters.precision,
             num_threads=parameters.num_threads,
             input_size=(height, width) if height else None,
+            input_pixels=parameters.input_pixels or None,
         )
         parameters.check_against(self._predictor.description)
         self._predictor.warm_up()

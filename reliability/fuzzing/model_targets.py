@@ -57,14 +57,14 @@ def checkpoint(path: Path) -> None:
 
 @fuzz_file("model.onnx", lambda: [small_network()], max_megabytes=512)
 def onnx_model(path: Path) -> None:
-    OnnxRuntime(NetworkSource("mobilenet_v2", path, None), "cpu", "auto", 1).close()
+    OnnxRuntime(NetworkSource("mobilenet_v2", path), "cpu", "auto", 1).close()
 
 
 @fuzz_file("model.xml", lambda: [_openvino_model()[0]], max_megabytes=512)
 def openvino_model(path: Path) -> None:
     """The .xml; its .bin is that of the seed."""
     path.with_suffix(".bin").write_bytes(_openvino_model()[1])
-    OpenVinoRuntime(NetworkSource("mobilenet_v2", path, None), "cpu", "auto", 1).close()
+    OpenVinoRuntime(NetworkSource("mobilenet_v2", path), "cpu", "auto", 1).close()
 
 
 @fuzz_file(

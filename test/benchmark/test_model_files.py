@@ -64,13 +64,14 @@ class Pixels(nn.Module):
     ids=["convolution", "depthwise", "transposed", "matrix product"],
 )
 def test_size_of_single_layers(layer: nn.Module, operations: int, parameters: int, tmp_path: Path) -> None:
-    assert model_size(export_peer(Pixels(layer).eval(), (5, 6), tmp_path / "layer.onnx")) == (operations, parameters)
+    path = export_peer(Pixels(layer).eval(), (5, 6), tmp_path / "layer.onnx")
+    assert model_size(path, (5, 6)) == (operations, parameters)
 
 
 def test_mobilenet_v2_has_its_published_size(tmp_path: Path) -> None:
     """300 million multiply-adds (Sandler et al. 2018, table 4); 3.5 million parameters."""
     path = export_peer(Pixels(torchvision.models.mobilenet_v2()).eval(), (224, 224), tmp_path / "net.onnx")
-    size = model_size(path)
+    size = model_size(path, (224, 224))
     # Operations of the classifier (Gemm), 0.4 %, are not counted.
     assert size.operations / 2 == pytest.approx(300e6, rel=0.01)
     assert size.parameters == pytest.approx(3.5e6, rel=0.01)
@@ -93,7 +94,7 @@ def test_fastdepth_has_half_the_input_size_and_the_operations_of_its_layers(tmp_
         places, inputs = min(cells, places * 4), outputs
     macs += cells * 32
     path = export_peer(Pixels(FastDepthLike()).eval(), SIZE, tmp_path / "depth.onnx")
-    assert model_size(path).operations == 2 * macs
+    assert model_size(path, SIZE).operations == 2 * macs
 
 
 @pytest.mark.slow
@@ -109,8 +110,8 @@ def test_peers_run_in_both_runtimes(name: str, tmp_path: Path) -> None:
     wanted = [found] if isinstance(found, torch.Tensor) else list(found)
     for output, value in zip(wanted, outputs_of(path, images.numpy()).values(), strict=True):
         np.testing.assert_allclose(value, output.numpy(), rtol=1e-2, atol=1e-3)
-    assert model_size(path).operations == torch_operations(peer, images)
-    run_files([(path, runtime) for runtime in FILE_RUNTIMES], 1)()
+    assert model_size(path, SIZE).operations == torch_operations(peer, images)
+    run_files([(path, runtime) for runtime in FILE_RUNTIMES], SIZE, 1)()
 
 
 @pytest.fixture(scope="module")
@@ -132,23 +133,22 @@ def test_separate_branches_give_the_same_outputs(models: ModelFiles) -> None:
     assert set(depth) == {"depth"}
     for name, value in {**detection, **depth}.items():
         np.testing.assert_allclose(value, whole[name], atol=1e-4)
-    sizes = [model_size(path) for path in (models.fp32, models.detection, models.depth)]
+    sizes = [model_size(path, SIZE) for path in (models.fp32, models.detection, models.depth)]
     network = MultiTaskNetwork(models.description)
     assert sizes[0].operations == torch_operations(network, torch.zeros(1, 3, *SIZE))
     backbone = torch_operations(network.backbone, torch.zeros(1, 3, *SIZE))
     # Each branch is smaller than the whole, and both together contain the backbone twice.
     assert max(sizes[1:]) < sizes[0]
     assert sizes[1].operations + sizes[2].operations >= sizes[0].operations + backbone
-    run_files(
-        [(path, runtime) for path in (models.fp32, models.detection, models.depth) for runtime in FILE_RUNTIMES], 1
-    )()
+    files = [(path, runtime) for path in (models.fp32, models.detection, models.depth) for runtime in FILE_RUNTIMES]
+    run_files(files, SIZE, 1)()
 
 
 @pytest.mark.extended
 def test_the_int8_model_runs_in_both_runtimes(models: ModelFiles) -> None:
     assert models.int8.stat().st_size < 0.5 * models.fp32.stat().st_size
     for runtime in ("openvino", "onnxruntime"):
-        loaded = load_runtime(runtime, NetworkSource("mobilenet_v2", models.int8, None), "cpu")
+        loaded = load_runtime(runtime, NetworkSource("mobilenet_v2", models.int8), "cpu")
         assert loaded.precision == "int8"
         assert loaded.description == models.description
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(models.int8).graph.node}

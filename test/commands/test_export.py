@@ -21,7 +21,6 @@ from mp_perception.inference.predictor import Predictor
         (["m.onnx", "--precision", "int8"], "expected --dataset and --root for --precision int8"),
         (["m.onnx", "--dataset", "synthetic"], "expected --dataset and --root together, found one of them"),
         (["m.onnx", "--dataset", "wish", "--root", "."], "unknown data set 'wish'"),
-        (["m.onnx", "--input-size", "100", "640"], "--input-size: expected an input size"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -63,9 +62,8 @@ def test_an_int8_model_is_written_evaluated_and_used(streets, street_weights, tm
 @pytest.mark.extended
 def test_without_a_data_set_synthetic_scenes_are_used(mp_perception, street_weights, tmp_path) -> None:
     """In a process of its own, as a user calls it."""
-    arguments = ["--weights", street_weights, "--input-size", "96", "320"]
-    done = mp_perception("export", "small.onnx", *arguments, cwd=tmp_path)
+    done = mp_perception("export", "small.onnx", "--weights", street_weights, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "onnxruntime" in done.stdout
     predictor = Predictor.load(weights=tmp_path / "small.onnx")
-    assert predictor.description.input_size == (96, 320)
+    assert predictor.description.input_size == (192, 640)

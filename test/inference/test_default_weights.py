@@ -31,19 +31,18 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("runtime", "device", "input_size", "suffix", "reason"),
+    ("runtime", "device", "suffix", "reason"),
     [
-        ("auto", "auto", None, ".onnx", "exported from mobilenet_v2.safetensors"),
-        ("auto", "cpu", None, ".onnx", "exported from mobilenet_v2.safetensors"),
-        ("openvino", "auto", None, ".onnx", "exported from mobilenet_v2.safetensors"),
-        ("onnxruntime", "cuda:0", None, ".onnx", "exported from mobilenet_v2.safetensors"),
-        ("torch", "auto", None, ".safetensors", "because runtime 'torch' was requested"),
-        ("auto", "cuda", None, ".safetensors", "because device 'cuda' was requested"),
-        ("auto", "cpu", (192, 640), ".safetensors", "because another input size was requested"),
+        ("auto", "auto", ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("auto", "cpu", ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("openvino", "auto", ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("onnxruntime", "cuda:0", ".onnx", "exported from mobilenet_v2.safetensors"),
+        ("torch", "auto", ".safetensors", "because runtime 'torch' was requested"),
+        ("auto", "cuda", ".safetensors", "because device 'cuda' was requested"),
     ],
 )
-def test_the_choice_depends_on_the_request(shipped, runtime, device, input_size, suffix, reason) -> None:
-    found = default_weights("mobilenet_v2", runtime, device, input_size)
+def test_the_choice_depends_on_the_request(shipped, runtime, device, suffix, reason) -> None:
+    found = default_weights("mobilenet_v2", runtime, device)
     assert found is not None
     assert found.path == shipped / f"mobilenet_v2{suffix}"
     assert found.reason == f"default weights mobilenet_v2{suffix}, {reason}"
@@ -52,18 +51,18 @@ def test_the_choice_depends_on_the_request(shipped, runtime, device, input_size,
 def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(module, "_torch_has_cuda", lambda: True)
-        found = default_weights("mobilenet_v2", "auto", "auto", None)
+        found = default_weights("mobilenet_v2", "auto", "auto")
         assert found is not None
         assert (found.path.suffix, found.reason.partition("because ")[2]) == (
             ".safetensors",
             "a CUDA device is available",
         )
-        cpu = default_weights("mobilenet_v2", "auto", "cpu", None)
+        cpu = default_weights("mobilenet_v2", "auto", "cpu")
         assert cpu is not None
         assert cpu.path.suffix == ".onnx"
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(registry, "find_spec", lambda name: find_spec(name) if name == "torch" else None)
-    found = default_weights("mobilenet_v2", "auto", "auto", None)
+    found = default_weights("mobilenet_v2", "auto", "auto")
     assert found is not None
     assert found.path.suffix == ".safetensors"
     assert found.reason.endswith("because neither openvino nor onnxruntime is installed")
@@ -71,10 +70,10 @@ def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped
 
 def test_without_model_or_checkpoint(shipped) -> None:
     (shipped / "mobilenet_v2.onnx").unlink()
-    found = default_weights("mobilenet_v2", "auto", "auto", None)
+    found = default_weights("mobilenet_v2", "auto", "auto")
     assert found is not None
     assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
-    assert default_weights("resnet50", "auto", "auto", None) is None
+    assert default_weights("resnet50", "auto", "auto") is None
 
 
 def test_without_a_cuda_driver_no_device_is_found_and_torch_is_not_asked(monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """The predictor with real networks: geometry of its outputs, settings, errors."""
 
 import hashlib
+import math
 from dataclasses import replace
 
 import cv2
@@ -11,11 +12,14 @@ import torch
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_iou
 from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
-from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
+from mp_perception.model.checkpoint_description import DetectionLevel
+from mp_perception.network.checkpoint import build_network, read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
 CAMERA = CameraIntrinsics(400, 400, 199.5, 149.5, 400, 300)
+LEVELS = (DetectionLevel(32, "backbone", ((32.0, 32.0),)),)
 ALL = PredictionSettings(score_threshold=0.0, max_detections=40)
 
 
@@ -199,6 +203,7 @@ def test_weights_are_identified_by_their_hash(predictor, checkpoint):
         ({"precision": "fp2"}, "unknown precision 'fp2': expected one of auto, fp32"),
         ({"device": "cpu", "precision": "fp16"}, "precision 'fp16' needs a CUDA device"),
         ({"input_size": (100, 640)}, "multiples of 32"),
+        ({"input_pixels": 1000}, "expected 1024 to 16777216 pixels of the network's input, found 1000"),
     ],
 )
 def test_arguments_that_cannot_be_loaded_are_refused(checkpoint, arguments, message):
@@ -206,9 +211,60 @@ def test_arguments_that_cannot_be_loaded_are_refused(checkpoint, arguments, mess
         Predictor.load(**{"weights": checkpoint} | arguments)
 
 
-def test_another_input_size(checkpoint, image):
+def test_a_fixed_input_size(checkpoint, image):
     predictor = Predictor.load(weights=checkpoint, input_size=(160, 224))
     assert predictor.predict(image, None, ALL).network_depth.shape == (80, 107)  # 300x400 -> 160x214
+    assert predictor.predict(image[:, :200], None, ALL).network_depth.shape == (80, 53)  # 300x200 -> 160x106
+    assert predictor.input_size == (160, 224)
+
+
+def test_the_input_follows_the_image(predictor, checkpoint, image):
+    """Boxes, depth and its scale of a wide image are those of a predictor with the size that fits it."""
+    wide = np.ascontiguousarray(image[100:200])
+    camera = CameraIntrinsics(400, 400, 199.5, 49.5, 400, 100)
+    predictor.predict(image)
+    found = predictor.predict(wide, camera, ALL)
+    assert predictor.input_size == fit_input_size((100, 400), 96 * 128) == (64, 192)
+    fixed = Predictor.load(weights=checkpoint, input_size=(64, 192))
+    wanted = fixed.predict(wide, camera, ALL)
+    np.testing.assert_array_equal(found.network_depth, wanted.network_depth)
+    np.testing.assert_array_equal(found.detections.boxes, wanted.detections.boxes)
+    predictor.predict(image)
+    assert predictor.input_size == (96, 128)
+    larger = Predictor.load(weights=checkpoint, input_pixels=4 * 96 * 128)
+    larger.predict(image)
+    assert larger.input_size == (192, 256)
+
+
+def test_a_network_for_one_size_does_not_follow(tmp_path, image):
+    description = replace(
+        describe_network("mobilenet_v2", decoder="none", head="faster_rcnn", input_size=(64, 96)), levels=LEVELS
+    )
+    write_checkpoint(tmp_path / "rcnn.safetensors", build_network(description))
+    predictor = Predictor.load(weights=tmp_path / "rcnn.safetensors")
+    predictor.predict(image)
+    assert predictor.input_size == predictor.fixed_size == (64, 96)
+    with pytest.raises(UserError, match="expected input size 96x64, the only one of this network .* found 128x96"):
+        Predictor.load(weights=tmp_path / "rcnn.safetensors", input_size=(96, 128))
+
+
+@pytest.mark.parametrize(("part", "output"), [("heads.0", "class_logits"), ("decoder.last", "depth")])
+def test_a_network_whose_outputs_are_not_finite_is_refused(checkpoint, part, output):
+    network = read_checkpoint(checkpoint)
+    with torch.no_grad():
+        next(network.get_submodule(part).parameters()).fill_(math.nan)
+    predictor = Predictor(TorchRuntime.around(network))
+    with pytest.raises(UserError, match=f"output {output}: expected finite values, found NaN or infinity"):
+        predictor.warm_up()
+
+
+def test_a_network_with_other_boxes_than_described_is_refused(checkpoint, image):
+    runtime = TorchRuntime.around(read_checkpoint(checkpoint))
+    level = runtime.description.levels[0]
+    levels = (replace(level, shapes=level.shapes[:1]), *runtime.description.levels[1:])
+    runtime.description = replace(runtime.description, levels=levels)
+    with pytest.raises(UserError, match=r"output class_logits: expected shape \(1, .* for an input of 128x96, found"):
+        Predictor(runtime).predict(image)
 
 
 def test_untrained_networks_are_reproducible_and_marked(monkeypatch, image):

@@ -2,17 +2,52 @@
 
 import cv2
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mp_perception.geometry import letterbox_size
-from mp_perception.inference.preprocess import Placement, Preprocessor
+from mp_perception.inference.preprocess import PIXEL_TOLERANCE, Placement, Preprocessor, fit_input_size
 
 sides = st.integers(1, 4000)
+#: Sizes of KITTI's cameras.
+KITTI = [(375, 1242), (370, 1224), (374, 1238), (376, 1241)]
 
 
 def test_a_kitti_image_by_hand():
     assert letterbox_size((375, 1242), (192, 640)) == (192, 636)  # 192 / 375 = 0.512; 1242 * 0.512 = 635.9
+
+
+@pytest.mark.parametrize(
+    ("image_size", "num_pixels", "input_size"),
+    [
+        *(((height, width), 122880, (192, 640)) for height, width in KITTI),
+        *(((height, width), 491520, (384, 1280)) for height, width in KITTI),
+        ((375, 500), 122880, (320, 416)),
+        ((480, 640), 122880, (320, 416)),
+        ((640, 480), 122880, (416, 320)),
+        ((720, 1280), 122880, (256, 448)),
+        ((1, 1), 1024, (32, 32)),
+        ((1, 5000), 122880, (32, 4096)),
+    ],
+)
+def test_the_input_fits_the_camera(image_size, num_pixels, input_size):
+    assert fit_input_size(image_size, num_pixels) == input_size
+
+
+@given(sides, sides, st.integers(1024, 1 << 20))
+@settings(deadline=None, max_examples=60)
+def test_no_other_input_of_a_row_of_cells_more_or_less_fits_better(height, width, num_pixels):
+    def fit(rows, columns):
+        content = letterbox_size((height, width), (rows, columns))
+        return (content[0] * content[1]) ** 2 / (rows * columns)
+
+    rows, columns = fit_input_size((height, width), num_pixels)
+    assert rows % 32 == columns % 32 == 0
+    assert rows * columns <= PIXEL_TOLERANCE * num_pixels
+    others = [(rows + i, columns + j) for i in (-32, 0, 32) for j in (-32, 0, 32)]
+    allowed = [(r, c) for r, c in others if 0 < r <= 4096 and 0 < c <= 4096 and r * c <= PIXEL_TOLERANCE * num_pixels]
+    assert fit(rows, columns) == max(fit(r, c) for r, c in allowed)
 
 
 @given(sides, sides)

@@ -98,12 +98,6 @@ def test_any_json_value_anywhere_gives_a_description_or_a_user_error(key, value)
     assert read.format_version == 1
 
 
-def test_input_size_can_be_replaced_and_is_checked():
-    assert DESCRIPTION.with_input_size(384, 1280).input_size == (384, 1280)
-    with pytest.raises(ValueError, match="multiples of 32"):
-        DESCRIPTION.with_input_size(100, 100)
-
-
 def test_names_known_without_torch_are_the_registered_ones():
     from mp_perception.network.backbones import BACKBONES
 

@@ -47,8 +47,8 @@ def test_the_documentation_names_every_parameter_once() -> None:
 
 def test_run_time_parameters_are_those_of_the_interface() -> None:
     fixed = {
-        "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "process_every_frame",
-        "image_transport", "autostart", "diagnostics_period",
+        "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "input_pixels",
+        "process_every_frame", "image_transport", "autostart", "diagnostics_period",
     }  # fmt: skip
     assert fixed == PARAMETER_NAMES - RUN_TIME_PARAMETERS
 
@@ -61,6 +61,7 @@ def test_run_time_parameters_are_those_of_the_interface() -> None:
         ("num_threads", [0, 256], [-1, 257, 1.0, True]),
         ("input_size", [[0, 0], [192, 640], [32, 4096]], [[192], [100, 640], [0, 640], [-32, 32], [8192, 32], "x"]),
         ("input_size", [], [[32.0, 32.0], [True, True], 32, None, []]),
+        ("input_pixels", [0, 1024, 122880, 2**24], [-1, 1023, 2**24 + 1, 122880.0]),
         ("score_threshold", [-1.0, -1, 0, 1, 0.5], [-0.5, 1.1, math.nan, math.inf, "0.5", True, None]),
         ("max_detections", [1, 1000], [0, 1001, 10.0]),
         ("classes", [[""], ["Car", "Van"], []], ["Car", [1]]),

@@ -12,6 +12,8 @@ import typer
 from mp_perception.commands.options import (
     Cluster,
     Device,
+    InputPixels,
+    InputSize,
     JsonFile,
     NumThreads,
     PlotsFolder,
@@ -49,6 +51,8 @@ def evaluate(
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
+    input_size: InputSize = None,
+    input_pixels: InputPixels = None,
 ) -> None:
     """Score a network on bags with ground truth: depth maps, depth of single objects, average precision, latency.
 
@@ -63,7 +67,11 @@ def evaluate(
     from mp_perception.evaluation.result_files import ResultPaths
     from mp_perception.inference.network_choice import NetworkChoice
 
-    network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
+    network = None
+    if not recorded:
+        network = NetworkChoice(
+            *split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+        )
     topics = ChosenTopics(
         image=image_topic or "",
         camera_info=camera_info_topic,

@@ -10,6 +10,8 @@ import typer
 from mp_perception.commands.options import (
     Bag,
     Device,
+    InputPixels,
+    InputSize,
     NumThreads,
     PrecisionName,
     Recorded,
@@ -34,6 +36,8 @@ def render(
     runtime: RuntimeName = "auto",
     precision: PrecisionName = "auto",
     num_threads: NumThreads = 0,
+    input_size: InputSize = None,
+    input_pixels: InputPixels = None,
 ) -> None:
     """Show what the robot sees: objects with class, score and metres, depth in colours, true boxes in white.
 
@@ -46,6 +50,10 @@ def render(
     from mp_perception.bags.topic_choice import ChosenTopics
     from mp_perception.inference.network_choice import NetworkChoice
 
-    network = None if recorded else NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads)
+    network = None
+    if not recorded:
+        network = NetworkChoice(
+            *split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+        )
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)
     render_bag(bag, out, topics, network, score_threshold)

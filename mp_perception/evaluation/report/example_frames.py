@@ -5,6 +5,7 @@ They are chosen when all frames have been scored, and predicted once more to be 
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.data.samples import Sample
@@ -179,11 +181,10 @@ def write_examples(folder: Path, examples: Iterable[ExampleFrame]) -> None:
 
 def encode_jpeg(pixels: Pixels) -> bytes:
     """RGB (H, W, 3) as the bytes of a JPEG file; colours are kept at full resolution, because they are a scale."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 80]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    assert done
-    return content.tobytes()
+    content = io.BytesIO()
+    # OpenCV has this option only since version 4.7.
+    PillowImage.fromarray(pixels).save(content, "JPEG", quality=80, subsampling="4:4:4")
+    return content.getvalue()
 
 
 def _counted(class_names: Iterable[str]) -> str:

@@ -28,7 +28,11 @@ def print_result(result: Mapping[str, Any], report: Path | None) -> None:
     ]
     if "runtime" in result:
         runtime = result["runtime"]
-        lines.append(f"network run by {runtime['name']} on {runtime['device']}, {runtime['precision']}")
+        (pixels, size) = (result["input"][key] for key in ("pixels", "size"))
+        given = f"{pixels} pixels that fit the image" if size is None else f"{size[1]}x{size[0]}"
+        lines.append(
+            f"network run by {runtime['name']} on {runtime['device']}, {runtime['precision']}, input of {given}"
+        )
     if report is not None:
         lines.append(f"report: {report}")
     for line in lines:

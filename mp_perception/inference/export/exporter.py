@@ -30,7 +30,8 @@ SUFFIXES = (".onnx", ".xml")
 #: Frames on which a model is compared with its network.
 NUM_COMPARED = 10
 
-#: Returns frames for calibration and comparison, (h, w, 3) uint8, for an input size (height, width).
+#: Returns frames for calibration and comparison, (h, w, 3) uint8, h and w multiples of 32, given the input size
+#: (height, width) in training.
 FrameSource = Callable[[tuple[int, int]], Sequence[NDArray[np.uint8]]]
 
 
@@ -39,7 +40,6 @@ def export_model(
     out: Path,
     precision: str,
     make_frames: FrameSource,
-    input_size: tuple[int, int] | None = None,
 ) -> dict[str, Comparison]:
     """Write a checkpoint as a model; returns its comparison with PyTorch in each runtime that reads it.
 
@@ -48,7 +48,6 @@ def export_model(
         out: the model, .onnx or .xml (with its .bin); an older model stays until the new one is complete.
         precision: one of MODEL_PRECISIONS; int8 is calibrated with all frames.
         make_frames: gives at least one frame.
-        input_size: (height, width) instead of the checkpoint's.
 
     Raises:
         UserError: a wrong file name or precision, an unreadable checkpoint, a file that cannot be written, or a model
@@ -65,8 +64,6 @@ def export_model(
     checkpoint_sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     if not isinstance(network, MultiTaskNetwork):
         raise UserError(f"{checkpoint}: head '{network.description.head}' cannot be exported, it only runs in PyTorch")
-    if input_size is not None:
-        network.description = network.description.with_input_size(*input_size)
     frames = make_frames(network.description.input_size)
     model = _build_model(network, precision, out.suffix, frames)
     exported = ExportedModel(network.description, precision, checkpoint_sha256, count_parameters(network))
@@ -98,7 +95,7 @@ def _build_model(
 ) -> onnx.ModelProto:
     # OpenVINO stores float16 and computes in the best arithmetic of the processor; in ONNX the types determine it.
     half = precision == "fp16" and suffix == ".onnx"
-    model = trace_network(network, network.description.input_size, half)
+    model = trace_network(network, half)
     return quantise(model, frames) if precision == "int8" else model
 
 
@@ -122,7 +119,7 @@ def _compare(
 ) -> Comparison:
     # OpenVINO's default is the best arithmetic of the processor; the bounds are those of the file's precision.
     arithmetic = "fp32" if runtime == "openvino" and precision != "int8" else precision
-    source = NetworkSource(network.description.backbone, written, None)
+    source = NetworkSource(network.description.backbone, written)
     loaded = load_runtime(runtime, source, device="cpu", precision=arithmetic)
     comparison = compare_outputs(loaded, TorchRuntime.around(network), frames)
     loaded.close()

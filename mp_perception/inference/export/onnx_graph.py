@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mp_perception.inference.runtimes.exported_model import INPUT_NAME, OUTPUT_NAMES
+from mp_perception.model.checkpoint_description import INPUT_SIZE_MULTIPLE
 from mp_perception.network.multitask import MultiTaskNetwork
 
 
@@ -30,8 +31,8 @@ class _PixelsLast(nn.Module):
         return outputs.class_logits.float(), outputs.box_offsets.float(), outputs.depth.squeeze(1).float()
 
 
-def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: bool = False) -> onnx.ModelProto:
-    """The graph of a network in evaluation mode, for one input size (height, width) and any batch size.
+def trace_network(network: MultiTaskNetwork, half: bool = False) -> onnx.ModelProto:
+    """The graph of a network in evaluation mode, for any number of images and any size of multiples of 32.
 
     Batch normalisation is folded into the convolutions.
 
@@ -40,8 +41,11 @@ def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: 
     traced = _PixelsLast(copy.deepcopy(network)).eval().cpu()
     if half:
         traced.half()
-    # torch.export treats a batch of one as a constant.
-    example = torch.zeros((2, *input_size, 3), dtype=torch.uint8)
+    # torch.export treats sizes of one as constants, also those of the coarsest maps.
+    side = 2 * network.description.levels[-1].stride
+    example = torch.zeros((2, side, side + INPUT_SIZE_MULTIPLE, 3), dtype=torch.uint8)
+    rows, columns = torch.export.Dim("rows"), torch.export.Dim("columns")
+    sizes = {0: torch.export.Dim("batch"), 1: INPUT_SIZE_MULTIPLE * rows, 2: INPUT_SIZE_MULTIPLE * columns}
     with warnings.catch_warnings():
         # Deprecation warnings inside the exporter.
         warnings.simplefilter("ignore")
@@ -52,7 +56,7 @@ def trace_network(network: MultiTaskNetwork, input_size: tuple[int, int], half: 
             verbose=False,
             input_names=[INPUT_NAME],
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={"images": sizes},
         )
     model: onnx.ModelProto = program.model_proto
     _remove_stack_traces(model)

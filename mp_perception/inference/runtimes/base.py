@@ -30,12 +30,10 @@ class NetworkSource:
     """The network to run.
 
     weights: a file, or None for an untrained network with `backbone`.
-    input_size: (height, width), or None for that of the checkpoint.
     """
 
     backbone: str
     weights: Path | None
-    input_size: tuple[int, int] | None
 
 
 class Runtime(ABC):
@@ -45,6 +43,7 @@ class Runtime(ABC):
     reason: why this runtime was chosen, in a few words.
     description: of the network.
     num_parameters: of backbone and depth branch, as the paper counts them; None if unknown.
+    fixed_input_size: (height, width), if the network runs at this input size only; None for any multiples of 32.
     """
 
     name: str
@@ -53,6 +52,7 @@ class Runtime(ABC):
     reason: str = "as requested"
     description: CheckpointDescription
     num_parameters: int | None = None
+    fixed_input_size: tuple[int, int] | None = None
 
     @abstractmethod
     def __init__(self, source: NetworkSource, device: str, precision: str, num_threads: int) -> None:
@@ -64,7 +64,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
-        """Raw outputs of pixels (B, h, w, 3), RGB, of the description's input size; the caller owns the outputs."""
+        """Raw outputs of pixels (B, h, w, 3), RGB, h and w multiples of 32; the caller owns the outputs."""
 
     def __str__(self) -> str:
         return f"{self.name} on {self.device}, {self.precision} ({self.reason})"

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mp_perception.errors import UserError
-from mp_perception.geometry import DEPTH_STRIDE
 from mp_perception.model.checkpoint_description import CheckpointDescription
-from mp_perception.model.default_boxes import map_size
 
 #: Metadata entries: the description as JSON, one of MODEL_PRECISIONS, the SHA-256 of the checkpoint in hexadecimal, and
 #: Runtime.num_parameters, which the graph does not tell because batch normalisation is folded in it.
@@ -81,20 +79,16 @@ def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
 
 
 def tensor_type(element: str, shape: Iterable[int | None]) -> str:
-    """Element type and shape in words, with "batch" for a size that may vary (None)."""
-    return f"{element} ({', '.join('batch' if side is None else str(side) for side in shape)})"
+    """Element type and shape in words, with "any" for a size that may vary (None)."""
+    return f"{element} ({', '.join('any' if side is None else str(side) for side in shape)})"
 
 
 def check_graph(
-    path: Path,
-    description: CheckpointDescription,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
-    input_size: tuple[int, int] | None,
+    path: Path, description: CheckpointDescription, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> None:
-    """Raises UserError unless the graph of a file is that of its description, for the requested input size.
+    """Raises UserError unless the graph of a file is that of its description, for images of any size.
 
-    inputs, outputs: of the graph, in order: name -> tensor_type.  input_size: (height, width); None for any.
+    inputs, outputs: of the graph, in order: name -> tensor_type.
     """
     for kind, found, expected in zip(("input", "output"), (inputs, outputs), _expected_types(description), strict=True):
         if list(found) != list(expected):
@@ -102,26 +96,14 @@ def check_graph(
             raise UserError(f"{path}: expected {kind}s {', '.join(expected)}, found {names}")
         for name in found:
             if found[name] != expected[name]:
-                raise UserError(f"{path}: expected {kind} {name} to be {expected[name]}, found {found[name]}")
-    height, width = description.input_size
-    if input_size not in (None, (height, width)):
-        raise UserError(
-            f"{path}: expected input size {width}x{height}, for which this model was exported, "
-            f"found {input_size[1]}x{input_size[0]} (export it again with --input-size)"
-        )
+                raise UserError(
+                    f"{path}: expected {kind} {name} to be {expected[name]}, found {found[name]}; models of release "
+                    "0.1 have one size: export them again"
+                )
 
 
 def _expected_types(description: CheckpointDescription) -> tuple[dict[str, str], dict[str, str]]:
     """(inputs, outputs) of the graph of a description, in order: name -> tensor_type."""
-    height, width = description.input_size
-    num_boxes = 0
-    for level in description.levels:
-        rows, columns = map_size(description.input_size, level.stride)
-        num_boxes += rows * columns * len(level.shapes)
-    shapes = (
-        (None, num_boxes, 1 + len(description.class_names)),
-        (None, num_boxes, 4),
-        (None, height // DEPTH_STRIDE, width // DEPTH_STRIDE),
-    )
+    shapes = ((None, None, 1 + len(description.class_names)), (None, None, 4), (None, None, None))
     outputs = {name: tensor_type("float32", shape) for name, shape in zip(OUTPUT_NAMES, shapes, strict=True)}
-    return {INPUT_NAME: tensor_type("uint8", (None, height, width, 3))}, outputs
+    return {INPUT_NAME: tensor_type("uint8", (None, None, None, 3))}, outputs

@@ -27,7 +27,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntime(Runtime):
-    """See Runtime.  The precision is that of the file; a batch of any size runs in one call."""
+    """See Runtime.  The precision is that of the file; images of any size and number run in one call."""
 
     name = "onnxruntime"
 
@@ -41,7 +41,7 @@ class OnnxRuntime(Runtime):
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
         model = read_metadata(metadata, path)
-        check_graph(path, model.description, inputs, outputs, source.input_size)
+        check_graph(path, model.description, inputs, outputs)
         if precision not in ("auto", model.precision):
             raise UserError(
                 f"{path}: expected precision auto or {model.precision}, for which this model was exported, "

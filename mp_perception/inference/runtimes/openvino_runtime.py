@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,12 @@ from mp_perception.inference.runtimes.exported_model import (
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
+#: Networks are kept compiled for so many input sizes; more would occupy memory, and a robot has few cameras.
+_KEPT_SIZES = 8
+
+
 class OpenVinoRuntime(Runtime):
-    """See Runtime.  A batch runs image by image.
+    """See Runtime.  A batch runs image by image; a new input size takes some 0.5 s to compile.
 
     precision: of a model that is not quantised; "auto" leaves the choice to OpenVINO, which uses bfloat16 if the
     processor supports it.  A quantised model is always int8.
@@ -46,25 +52,35 @@ class OpenVinoRuntime(Runtime):
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
         model = read_metadata(metadata, path)
-        check_graph(path, model.description, inputs, outputs, source.input_size)
+        check_graph(path, model.description, inputs, outputs)
         wanted = _checked_precision(path, core, model.precision, precision)
-        compiled = compile_for_latency(core, network, (1, *model.description.input_size, 3), wanted, num_threads)
         self.description, self.num_parameters = model.description, model.num_parameters
+
+        @lru_cache(_KEPT_SIZES)
+        def request_for(height: int, width: int) -> openvino.InferRequest:
+            try:
+                compiled = compile_for_latency(core, network, (1, height, width, 3), wanted, num_threads)
+            except RuntimeError as error:
+                raise UserError(f"{path}: OpenVINO cannot run it at {width}x{height}: {_last_line(error)}") from error
+            return compiled.create_infer_request()
+
+        self._request_for: Callable[[int, int], openvino.InferRequest] | None = request_for
+        compiled = request_for(*self.description.input_size).get_compiled_model()
         self.precision = model.precision if model.precision == "int8" else _precision_in_use(compiled)
-        self._request: openvino.InferRequest | None = compiled.create_infer_request()
 
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:
         """See Runtime.run.  The images are not copied."""
-        if self._request is None:
+        if self._request_for is None:
             raise RuntimeError("the runtime is closed")
-        results = [self._request.infer({INPUT_NAME: image[None]}, share_inputs=True) for image in images]
+        request = self._request_for(images.shape[1], images.shape[2])
+        results = [request.infer({INPUT_NAME: image[None]}, share_inputs=True) for image in images]
         if len(results) == 1:
             return RuntimeOutputs(*(results[0][name] for name in OUTPUT_NAMES))
         return RuntimeOutputs(*(np.concatenate([result[name] for result in results]) for name in OUTPUT_NAMES))
 
     def close(self) -> None:
         """See Runtime.close."""
-        self._request = None
+        self._request_for = None
 
 
 def compile_for_latency(
@@ -74,7 +90,7 @@ def compile_for_latency(
 
     precision: "fp32", "bf16" or "fp16"; anything else leaves the choice to OpenVINO.
     """
-    # A batch of variable size costs OpenVINO 8 to 25 % of its time.
+    # A batch of variable size costs OpenVINO 8 to 25 % of its time.  The network can be given another shape later.
     network.reshape(shape)
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -94,8 +110,12 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
     try:
         return core.read_model(path)
     except (RuntimeError, UnicodeDecodeError) as error:  # its message may quote bytes that are not UTF-8
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {one_line(lines[-1])[:200]}") from error
+        raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    """Where OpenVINO says what is wrong."""
+    return one_line([line for line in str(error).splitlines() if line.strip()][-1])[:200]
 
 
 def _metadata(network: openvino.Model) -> dict[str, str]:

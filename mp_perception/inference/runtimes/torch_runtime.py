@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mp_perception.errors import UserError
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.network.checkpoint import Network, read_checkpoint
+from mp_perception.network.faster_rcnn import FasterRcnnNetwork
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
 #: Seed of an untrained network: its outputs are the same in every process.
@@ -32,10 +33,7 @@ class TorchRuntime(Runtime):
             raise UserError("precision 'fp16' needs a CUDA device with runtime 'torch': expected fp32 on the CPU")
         torch.set_num_threads(num_threads)
         network = _load_network(source)
-        self.num_parameters = count_parameters(network)
-        self.description = network.description
-        if source.input_size is not None:
-            self.description = self.description.with_input_size(*source.input_size)
+        self._take(network)
         dtype = torch.float16 if self.precision == "fp16" else torch.float32
         self._device = chosen
         self._network: Network | None = network.to(chosen, dtype).to(memory_format=torch.channels_last).eval()
@@ -46,9 +44,14 @@ class TorchRuntime(Runtime):
         runtime = cls.__new__(cls)
         first = next(network.parameters())
         runtime.device, runtime.precision = str(first.device), "fp32"
-        runtime.description, runtime.num_parameters = network.description, count_parameters(network)
+        runtime._take(network)
         runtime._device, runtime._network = first.device, network
         return runtime
+
+    def _take(self, network: Network) -> None:
+        self.description, self.num_parameters = network.description, count_parameters(network)
+        if isinstance(network, FasterRcnnNetwork):
+            self.fixed_input_size = network.description.input_size
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8]) -> RuntimeOutputs:

@@ -51,11 +51,15 @@ def test_a_quantised_graph_is_float_after_its_last_convolutions(exported) -> Non
 
 def test_a_quantised_model_is_close_to_its_network_but_not_equal(exported) -> None:
     reference = TorchRuntime.around(exported.network)
-    loaded = load_runtime("onnxruntime", NetworkSource("mobilenet_v2", exported.int8, None), "cpu")
-    mean = compare_outputs(loaded, reference, NOISE).mean
-    std = reference.run(NOISE[0][None]).class_logits.std()
-    assert 0 < mean.logits < 0.1 * std
-    assert 0 < mean.depth < 0.05
+    loaded = load_runtime("onnxruntime", NetworkSource("mobilenet_v2", exported.int8), "cpu")
+    other_sizes = [
+        np.random.default_rng(9).integers(0, 256, (*size, 3), dtype=np.uint8) for size in [(96, 64), (128, 32)]
+    ]
+    for frames in (NOISE, other_sizes):
+        mean = compare_outputs(loaded, reference, frames).mean
+        std = reference.run(frames[0][None]).class_logits.std()
+        assert 0 < mean.logits < 0.1 * std
+        assert 0 < mean.depth < 0.05
 
 
 @pytest.mark.parametrize(("name", "precision"), [("m.onnx", "int8"), ("m.xml", "int8"), ("m.xml", "fp16")])

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import PredictionSettings, Predictor
-from mp_perception.inference.runtimes import registry
+from mp_perception.inference.runtimes import openvino_runtime, registry
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 from mp_perception.inference.runtimes.exported_model import DESCRIPTION_KEY, PARAMETERS_KEY, PRECISION_KEY
 from mp_perception.inference.runtimes.registry import load_runtime
@@ -29,7 +30,7 @@ RUNTIMES_AND_MODELS = [("onnxruntime", "onnx"), ("openvino", "onnx"), ("openvino
 
 
 def load(path: Path, runtime: str = "auto", **options: object) -> Runtime:
-    return load_runtime(runtime, NetworkSource("mobilenet_v2", path, None), device="cpu", **options)  # type: ignore[arg-type]
+    return load_runtime(runtime, NetworkSource("mobilenet_v2", path), device="cpu", **options)  # type: ignore[arg-type]
 
 
 def refused(path: Path, runtime: str = "auto", **options: object) -> str:
@@ -43,15 +44,36 @@ def refused(path: Path, runtime: str = "auto", **options: object) -> str:
 
 
 @pytest.mark.parametrize(("runtime", "model"), RUNTIMES_AND_MODELS)
-@pytest.mark.parametrize("batch", [1, 3])
-def test_outputs_equal_the_network(exported, runtime, model, batch) -> None:
-    images = np.random.default_rng(batch).integers(0, 256, (batch, 64, 96, 3), dtype=np.uint8)
-    with torch.inference_mode():
-        wanted = exported.network(torch.from_numpy(images).permute(0, 3, 1, 2))
-    found = load(getattr(exported, model), runtime, precision="fp32").run(images)
-    np.testing.assert_allclose(found.class_logits, wanted.class_logits, atol=1e-3)
-    np.testing.assert_allclose(found.box_offsets, wanted.box_offsets, atol=1e-3)
-    np.testing.assert_allclose(found.depth, wanted.depth[:, 0], rtol=1e-3)
+def test_outputs_equal_the_network_at_any_size_and_number_of_images(exported, runtime, model) -> None:
+    loaded = load(getattr(exported, model), runtime, precision="fp32")
+    # The size of the export, one cell of the coarsest map, wide, high, and the first again.
+    for shape in ((1, 64, 96), (3, 64, 96), (1, 32, 32), (2, 32, 352), (1, 288, 64), (1, 64, 96)):
+        images = np.random.default_rng(shape[2]).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            wanted = exported.network(torch.from_numpy(images).permute(0, 3, 1, 2))
+        found = loaded.run(images)
+        np.testing.assert_allclose(found.class_logits, wanted.class_logits, atol=1e-3)
+        np.testing.assert_allclose(found.box_offsets, wanted.box_offsets, atol=1e-3)
+        np.testing.assert_allclose(found.depth, wanted.depth[:, 0], rtol=1e-3)
+
+
+def test_openvino_compiles_once_for_a_size_and_keeps_some(exported, monkeypatch) -> None:
+    compiled: list[tuple[int, ...]] = []
+    original = openvino_runtime.compile_for_latency
+
+    def count(core, network, shape, precision, num_threads):  # type: ignore[no-untyped-def]
+        compiled.append(shape[1:3])
+        return original(core, network, shape, precision, num_threads)
+
+    monkeypatch.setattr(openvino_runtime, "compile_for_latency", count)
+    loaded = load(exported.onnx, "openvino", num_threads=1)
+    for width in (96, 32, 96, 32):
+        loaded.run(np.zeros((1, 64, width, 3), np.uint8))
+    assert compiled == [(64, 96), (64, 32)]
+    for width in range(128, 128 + 32 * openvino_runtime._KEPT_SIZES, 32):
+        loaded.run(np.zeros((1, 64, width, 3), np.uint8))
+    loaded.run(np.zeros((1, 64, 32, 3), np.uint8))
+    assert compiled.count((64, 32)) == 2
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -164,7 +186,7 @@ def test_auto_takes_onnx_runtime_if_it_supports_cuda(exported, monkeypatch) -> N
 
 
 def test_a_cuda_device_that_is_not_available_is_refused(exported) -> None:
-    source = NetworkSource("mobilenet_v2", exported.onnx, None)
+    source = NetworkSource("mobilenet_v2", exported.onnx)
     for runtime, message in (
         ("onnxruntime", "device 'cuda:9'"),
         ("auto", "device 'cuda:9'"),
@@ -200,14 +222,6 @@ def test_runtimes_and_precisions_that_do_not_fit_the_file_are_refused(
 def test_torch_refuses_precisions_that_it_does_not_support(exported, precision) -> None:
     with pytest.raises(UserError, match=f"precision '{precision}' is not supported by runtime 'torch'"):
         load(exported.checkpoint, precision=precision)
-
-
-@pytest.mark.parametrize(("runtime", "model"), RUNTIMES_AND_MODELS)
-def test_another_input_size_is_refused(exported, runtime, model) -> None:
-    path = getattr(exported, model)
-    with pytest.raises(UserError, match=r"expected input size 96x64, .* found 128x64 \(export it again"):
-        load_runtime(runtime, NetworkSource("mobilenet_v2", path, (64, 128)), device="cpu")
-    assert load_runtime(runtime, NetworkSource("mobilenet_v2", path, (64, 96)), device="cpu").name == runtime
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -272,15 +286,31 @@ def test_hostile_metadata_is_refused(exported, tmp_path, runtime, metadata, mess
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_graph_that_does_not_fit_the_description_is_refused(exported, tmp_path, runtime) -> None:
-    other = exported.network.description.with_input_size(64, 128)
-    path = with_metadata(exported.onnx, tmp_path / "size.onnx", {DESCRIPTION_KEY: other.to_json()})
-    message = refused(path, runtime)
-    assert "expected input images to be uint8 (batch, 64, 128, 3), found uint8 (batch, 64, 96, 3)" in message
+    other = replace(exported.network.description, class_names=("Car", "Van"))
+    path = with_metadata(exported.onnx, tmp_path / "classes.onnx", {DESCRIPTION_KEY: other.to_json()})
+    assert "expected output class_logits to be float32 (any, any, 3), found float32 (any, any, 6)" in refused(
+        path, runtime
+    )
+    # As release 0.1 wrote them.
+    model = onnx.load(exported.onnx)
+    for dimension, side in zip(model.graph.input[0].type.tensor_type.shape.dim[1:3], (64, 96), strict=True):
+        dimension.dim_value = side
+    onnx.save(model, tmp_path / "size.onnx")
+    message = refused(tmp_path / "size.onnx", runtime)
+    assert "expected input images to be uint8 (any, any, any, 3), found uint8 (any, 64, 96, 3); models of" in message
     model = onnx.load(exported.onnx)
     del model.graph.output[1]
     onnx.save(model, tmp_path / "two.onnx")
     message = refused(tmp_path / "two.onnx", runtime)
     assert "expected outputs class_logits, box_offsets, depth, found class_logits, depth" in message
+
+
+def test_a_model_that_openvino_cannot_compile_is_refused(exported, monkeypatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("Exception from src/inference/core.cpp:97:\nCheck failed\nno kernel for Conv\n\n")
+
+    monkeypatch.setattr(openvino_runtime, "compile_for_latency", fail)
+    assert refused(exported.onnx) == f"{exported.onnx}: OpenVINO cannot run it at 96x64: no kernel for Conv"
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -321,7 +351,7 @@ def test_onnx_runtime_uses_the_number_of_threads(exported) -> None:
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_openvino_uses_the_number_of_threads(exported, num_threads) -> None:
     loaded = load(exported.xml, "openvino", num_threads=num_threads)
-    compiled = loaded._request.get_compiled_model()  # type: ignore[attr-defined]
+    compiled = loaded._request_for(64, 96).get_compiled_model()  # type: ignore[attr-defined]
     assert compiled.get_property("INFERENCE_NUM_THREADS") == min(num_threads, available_cores())
     assert compiled.get_property("NUM_STREAMS") == 1
 
