@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -20,9 +21,10 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.files import write_atomically
 from mp_perception.network.faster_rcnn import FASTER_RCNN
 from mp_perception.progress import error_console
@@ -46,8 +48,8 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
     Raises UserError for invalid data, an output folder in use, nothing to resume, or a loss that is not finite.
     """
     last = out / "last.ckpt"
-    if resume and not last.is_file():
-        raise UserError(f"{last}: nothing to resume")
+    if resume:
+        _check_resumable(last)
     if not resume and is_first() and out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
     given = configuration
@@ -76,6 +78,7 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         enable_model_summary=False,
         logger=TensorBoardLogger(str(out), name=None, version="tensorboard"),
         callbacks=_callbacks(configuration, out, bool(data.validation_sets)),
+        plugins=[CompleteCheckpointIO()],
     )
     trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)
 
@@ -91,6 +94,31 @@ def usable_precision(configured: _Precision, device: str) -> _Precision:
             error_console.print("this processor has no bf16 arithmetic: training in fp32 (precision 32-true)")
         return "32-true"
     return configured
+
+
+class CompleteCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its old one and replaces it when it is complete.
+
+    Lightning's own writes through a temporary folder, which may be on another file system: then it copies in place.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(Path(path), content.getvalue())
+
+
+def _check_resumable(path: Path) -> None:
+    """Raises UserError unless the file is a complete checkpoint of a training."""
+    if not path.is_file():
+        raise UserError(f"{path}: nothing to resume")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        complete = isinstance(found, dict) and {"state_dict", "loops", "optimizer_states"} <= found.keys()
+    except Exception as error:
+        raise UserError(f"{path}: expected a checkpoint of a training, found: {one_line(error)[:200]}") from error
+    if not complete:
+        raise UserError(f"{path}: expected a checkpoint of a training, found something else")
 
 
 class AveragedWeights(WeightAveraging):

@@ -25,7 +25,7 @@ def sources(make_object_set: Callable[..., Path]) -> list[Source]:
 
 
 def test_each_source_is_drawn_by_its_weight_and_all_its_frames_in_turn(sources: list[Source]) -> None:
-    mixed = MixedSamples(sources, plain_recipe((16, 32)), samples_per_epoch=25, seed=5)
+    mixed = MixedSamples(sources, [plain_recipe((16, 32))], samples_per_epoch=25, seed=5)
     assert len(mixed) == 25
     for epoch in range(4):
         plan = mixed.plan(epoch)
@@ -39,7 +39,7 @@ def test_each_source_is_drawn_by_its_weight_and_all_its_frames_in_turn(sources: 
 
 def test_a_sample_depends_on_seed_epoch_and_position_only(sources: list[Source]) -> None:
     def fresh(seed: int) -> MixedSamples:
-        return MixedSamples(sources, modern_recipe((16, 32)), samples_per_epoch=12, seed=seed)
+        return MixedSamples(sources, [modern_recipe((16, 32))], samples_per_epoch=12, seed=seed)
 
     keys = [(epoch, position) for epoch in (0, 1) for position in range(12)]
     in_order = [fresh(3)[key] for key in keys]
@@ -53,7 +53,16 @@ def test_a_sample_depends_on_seed_epoch_and_position_only(sources: list[Source])
     assert any((first.image != second.image).any() for first, second in zip(in_order, other, strict=True))
 
 
+def test_the_samples_of_a_batch_have_one_size(sources: list[Source]) -> None:
+    recipes = [plain_recipe(size) for size in ((16, 32), (32, 32), (32, 16))]
+    mixed = MixedSamples(sources, recipes, samples_per_epoch=80, seed=1, batch_size=4)
+    sizes = [mixed[0, position].size for position in range(80)]
+    batches = [set(sizes[start : start + 4]) for start in range(0, 80, 4)]
+    assert all(len(batch) == 1 for batch in batches)
+    assert {size for batch in batches for size in batch} == {(16, 32), (32, 32), (32, 16)}
+
+
 def test_no_sources_weights_or_samples_are_refused(sources: list[Source]) -> None:
     for wrong in ([], [Source(sources[0].data_set, 0)]):
         with pytest.raises(ValueError, match="weights above 0"):
-            MixedSamples(wrong, plain_recipe((16, 32)), 10)
+            MixedSamples(wrong, [plain_recipe((16, 32))], 10)

@@ -9,6 +9,7 @@ import torch
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import (
@@ -63,6 +64,31 @@ def test_each_branch_learns_from_its_own_labels(with_boxes, with_depth):
     assert has_gradient(module.network.backbone)
     assert has_gradient(module.network.decoder) == with_depth
     assert has_gradient(module.network.heads) == with_boxes
+
+
+def test_the_sky_is_the_far_end_of_the_depth_range():
+    """Its loss is that of a surface at the maximum depth, and the sky alone teaches the depth branch."""
+    module = training(losses=LossConfiguration(depth="log_l1"))
+    outputs = module.network(batch(with_boxes=False).images)
+    losses = []
+    for depth in (np.inf, module.network.description.depth_range[1]):
+        target = collate([replace(sample(False, True), depth=np.full((64, 96), depth, np.float32))] * 2, 100.0)
+        losses.append(module.task_losses(outputs, target)["depth"])
+    assert losses[0] == losses[1] > 0
+
+
+def test_batches_of_any_size_have_their_default_boxes():
+    module = training()
+    for height, width in ((64, 96), (96, 64), (64, 96)):
+        taller = replace(
+            sample(True, False),
+            image=np.zeros((height, width, 3), np.uint8),
+            intrinsics=CameraIntrinsics(100, 100, 47.5, 31.5, width, height),
+        )
+        found = module.task_losses(module.network((one := collate([taller] * 2, 100.0)).images), one)
+        assert found["classification"].isfinite()
+        boxes = generate_default_boxes(module.network.description.levels, (height, width))
+        assert np.array_equal(module.default_boxes(one).numpy(), boxes)
 
 
 def test_some_steps_on_one_batch_lower_every_loss():

@@ -1,6 +1,8 @@
 """`mp_perception train`: weights that load, a curve that continues after a kill, several processes, invalid input."""
 
+import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -21,6 +24,7 @@ from mp_perception.evaluation.scoring import evaluate
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
 from mp_perception.synthetic.drive import write_object_set
+from mp_perception.training.trainer import CompleteCheckpointIO
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +130,31 @@ def test_two_processes_see_the_same_samples_and_reach_the_same_figures(data, who
     assert one.keys() == two.keys()
     assert two["score"] == pytest.approx(one["score"], abs=0.1)
     assert Predictor.load(weights=data / "two" / "best.safetensors").description.backbone == "mobilenet_v2"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", None])
+def test_a_damaged_checkpoint_is_not_resumed(data, tmp_path, content):
+    if content is None:
+        torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
+    else:
+        (tmp_path / "last.ckpt").write_bytes(content)
+    done = train("--config", "train.yaml", "--out", str(tmp_path), "--resume", folder=data)
+    assert isinstance(done.exception, UserError)
+    assert re.fullmatch(r".*last\.ckpt: expected a checkpoint of a training, found\b.*", str(done.exception))
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    CompleteCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        CompleteCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize(
