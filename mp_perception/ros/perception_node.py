@@ -32,10 +32,26 @@ from std_msgs.msg import Header
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
-from mp_perception.ros.diagnostics import NodeState, Statistics, diagnostic_status, network_values
+from mp_perception.ros.camera_watch import CameraWatch
+from mp_perception.ros.diagnostics import (
+    MAX_SILENCE,
+    InputWarnings,
+    NodeState,
+    Statistics,
+    diagnostic_status,
+    missing_inputs,
+    network_values,
+)
 from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.mailbox import FrameQueue, Mailbox
-from mp_perception.ros.node_main import StopSignals, run_main, spin_until_signal, start_errors
+from mp_perception.ros.node_main import (
+    STEADY_CLOCK,
+    THROTTLED,
+    StopSignals,
+    run_main,
+    spin_until_signal,
+    start_errors,
+)
 from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
     RUN_TIME_PARAMETERS,
@@ -45,7 +61,8 @@ from mp_perception.ros.parameters import (
 )
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
-from mp_perception.ros.worker import STEADY_CLOCK, THROTTLED, FrameWorker, ReceivedImage
+from mp_perception.ros.topic_sources import describe_source
+from mp_perception.ros.worker import FrameWorker, ReceivedImage
 
 #: Number of images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
@@ -66,10 +83,13 @@ class PerceptionNode(LifecycleNode):
         self._worker: FrameWorker | None = None
         self._mailbox: Mailbox[ReceivedImage] = Mailbox()
         self._inputs: list[Subscription[Any]] = []
+        self._image_type: type[Any] = Image
         self._image_topic = ""
-        self._camera_info: CameraInfo | None = None
+        self._camera = CameraWatch(self.resolve_topic_name("camera_info"), self.get_logger())
         self._statistics = Statistics()
+        self._input_warnings = InputWarnings(self.get_logger())
         self._failure = ""
+        self._finalized = False
         self._restart_allowed = True
         self._processed_before_restart = 0
         self._process = psutil.Process()
@@ -107,7 +127,9 @@ class PerceptionNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As on_cleanup, from any state."""
-        return self._attempt("shut down", self.release)
+        result = self._attempt("shut down", self.release)
+        self._finalized = result == TransitionCallbackReturn.SUCCESS
+        return result
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As on_cleanup; the node can be configured again."""
@@ -163,7 +185,7 @@ class PerceptionNode(LifecycleNode):
         compressed, every_frame = self._settings.image_transport == "compressed", self._settings.process_every_frame
         name = "image/compressed" if compressed else "image"
         self._mailbox = FrameQueue(QUEUE_CAPACITY) if every_frame else Mailbox()
-        self._camera_info = None
+        self._image_type = CompressedImage if compressed else Image
         self._image_topic = self.resolve_topic_name(name)
         self._worker = FrameWorker(
             self._mailbox,
@@ -174,18 +196,19 @@ class PerceptionNode(LifecycleNode):
             clock=self.get_clock(),
             logger=self.get_logger(),
             parameters=lambda: self._settings,
-            camera_info=lambda: self._camera_info,
+            camera=self._camera,
             on_failure=self._report_network_failure,
         )
         self._subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
         self._subscribe(
-            CompressedImage if compressed else Image,
+            self._image_type,
             name,
             self._take_image,
             qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
             may_be_overridden=not every_frame,
         )
         self._statistics.restart()
+        self._input_warnings = InputWarnings(self.get_logger())
         self._publish_label_info()
         self._worker.start()
         self.get_logger().info(f"active: looking at {self._image_topic}")
@@ -269,7 +292,7 @@ class PerceptionNode(LifecycleNode):
             self._statistics.count("overwritten")
 
     def _take_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
+        self._camera.info = message
 
     def _discard_after_jump(self, jump: TimeJump) -> None:
         """The clock went back, for example because a bag starts again: waiting images are from another time."""
@@ -335,23 +358,38 @@ class PerceptionNode(LifecycleNode):
         return {} if self._predictor is None else network_values(self._predictor, self._settings)
 
     def _publish_diagnostics(self) -> None:
+        snapshot = self._statistics.snapshot()
+        silent = snapshot.silence > MAX_SILENCE
+        no_camera_info = bool(snapshot.camera_problem) and self._camera.info is None
         node = NodeState(
-            state="active" if self._worker else "inactive" if self._predictor else "unconfigured",
+            state=self._state(),
             max_age=self._settings.max_age,
             failure=self._failure,
-            image_topic=self._image_topic,
             publishers={s.topic_name: self.count_publishers(s.topic_name) for s in self._inputs},
+            image_source=self._source(self._image_topic, self._image_type) if silent else "",
+            camera_info_source=self._source(self._camera.topic, CameraInfo) if no_camera_info else "",
             values={
                 **self._network(),
                 "images waiting": str(len(self._mailbox)),
                 "resident memory (MB)": f"{self._process.memory_info().rss / 1e6:.0f}",
             },
         )
+        if node.state == "active":
+            self._input_warnings.update(missing_inputs(snapshot, node))
         name = self.get_fully_qualified_name().lstrip("/")
-        status = diagnostic_status(name, self._statistics.snapshot(), node)
+        status = diagnostic_status(name, snapshot, node)
         self._diagnostics.publish(
             DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
         )
+
+    def _state(self) -> str:
+        if self._finalized:
+            return "finalized"
+        return "active" if self._worker else "inactive" if self._predictor else "unconfigured"
+
+    def _source(self, topic: str, message_type: type[Any]) -> str:
+        package = message_type.__module__.partition(".")[0]
+        return describe_source(self, topic, f"{package}/msg/{message_type.__name__}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
