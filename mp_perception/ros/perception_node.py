@@ -17,14 +17,14 @@ from typing import Any, NoReturn
 
 import psutil
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -56,8 +56,10 @@ from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
     RUN_TIME_PARAMETERS,
     NodeParameters,
+    check_names,
     declare_parameters,
     read_parameters,
+    with_limits,
 )
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
@@ -66,6 +68,8 @@ from mp_perception.ros.worker import FrameWorker, ReceivedImage
 
 #: Number of images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
+#: The topics that the node may subscribe to, as relative names.
+_INPUTS = ("image", "image/compressed", "camera_info")
 #: Maximum time that a deactivation waits for the image in work, seconds.
 _DEACTIVATION_LIMIT = 30.0
 
@@ -77,6 +81,7 @@ class PerceptionNode(LifecycleNode):
         """arguments: of rclpy.lifecycle.LifecycleNode."""
         super().__init__("perception", **arguments)
         declare_parameters(self)
+        check_names(self, self._parameter_overrides, [self.resolve_topic_name(name) for name in _INPUTS])
         self._settings = NodeParameters()
         self._predictor: Predictor | None = None
         self._outputs: OutputPublishers | None = None
@@ -94,6 +99,7 @@ class PerceptionNode(LifecycleNode):
         self._processed_before_restart = 0
         self._process = psutil.Process()
 
+        self.add_pre_set_parameters_callback(self._refuse_unknown_names)
         self.add_on_set_parameters_callback(self._check_changes)
         self.add_post_set_parameters_callback(self._apply_changes)
         # Simulated time may stand still; the start and the diagnostics must not depend on it.
@@ -273,7 +279,7 @@ class PerceptionNode(LifecycleNode):
                 callback,
                 profile,
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies() if may_be_overridden else None,
+                qos_overriding_options=qos.override_options() if may_be_overridden else None,
             )
         except (RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"qos_overrides of {topic}: {error}") from error
@@ -301,6 +307,18 @@ class PerceptionNode(LifecycleNode):
         self.get_logger().info(f"time jumped back by {-jump.delta.nanoseconds / 1e9:.1f} s: waiting images dropped")
 
     # Parameters
+
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """As rclpy's; also with the limits of a number."""
+        return with_limits(name, super().describe_parameter(name))
+
+    def _refuse_unknown_names(self, changes: list[Parameter[Any]]) -> list[Parameter[Any]]:
+        """Give the reason that rclpy does not: its own error names no parameter."""
+        try:
+            check_names(self, [change.name for change in changes], [])
+        except UserError as error:
+            raise ParameterNotDeclaredException(str(error)) from error
+        return changes
 
     def _check_changes(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         """Refuse wrong values, and changes that are not possible now, with a reason; nothing takes effect here."""
