@@ -106,6 +106,9 @@ def spin_once(executor: Executor, node: Node, timeout_sec: float | None = None) 
     try:
         executor.spin_once(timeout_sec)
     except (ArithmeticError, TypeError, ValueError) as error:
+        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if any(module.startswith("mp_perception.") for module in modules[1:]):
+            raise  # our own callback failed
         node.get_logger().error(f"message or service call ignored: {one_line(error)}", **THROTTLED)
         node.get_logger().debug(traceback.format_exc())
 

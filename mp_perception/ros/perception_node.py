@@ -377,8 +377,9 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         snapshot = self._statistics.snapshot()
-        silent = snapshot.silence > MAX_SILENCE
-        no_camera_info = bool(snapshot.camera_problem) and self._camera.info is None
+        active = self._worker is not None
+        silent = active and snapshot.silence > MAX_SILENCE
+        no_camera_info = active and bool(snapshot.camera_problem) and self._camera.info is None
         node = NodeState(
             state=self._state(),
             max_age=self._settings.max_age,

@@ -13,7 +13,7 @@ def describe_source(node: Node, topic: str, type_name: str) -> str:
     """One line for the user about a topic from which `node` receives nothing.
 
     Args:
-        node: the subscriber; topics that only it publishes are not named.
+        node: the subscriber; topics that only nodes of its name publish, in any namespace, are not named.
         topic: resolved name.
         type_name: the expected type, such as "sensor_msgs/msg/Image".
     """
@@ -34,13 +34,12 @@ def describe_source(node: Node, topic: str, type_name: str) -> str:
 
 
 def _other_topics(node: Node, topic: str, type_name: str) -> str:
-    own = (node.get_name(), node.get_namespace())
     found = sorted(
         name
         for name, types in node.get_topic_names_and_types()
         if type_name in types
         and name != topic
-        and any((info.node_name, info.node_namespace) != own for info in node.get_publishers_info_by_topic(name))
+        and any(info.node_name != node.get_name() for info in node.get_publishers_info_by_topic(name))
     )
     if not found:
         return f"no topic has messages of {type_name}"
