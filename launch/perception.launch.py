@@ -1,9 +1,13 @@
 """Start the perception node, and RViz on request: `ros2 launch mp_perception perception.launch.py --show-args`.
 
-An empty argument does not override the parameter file.
+Every parameter of the node is an argument; an empty one does not override the parameter file.  For several cameras
+see cameras.launch.py.
 """
 
 from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, SetEnvironmentVariable
@@ -11,28 +15,28 @@ from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
+from mp_perception.errors import UserError
 from mp_perception.files import share_folder
-from mp_perception.inference.runtimes.registry import runtime_names
-from mp_perception.model.checkpoint_description import backbone_names
 from mp_perception.ros.large_images import large_image_environment
+from mp_perception.ros.launch_arguments import check_arguments
+from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters, constraint_text, value_of_argument
 
-#: Arguments that are parameters of the node under the same name; they are passed on unless they are empty.
-PARAMETER_ARGUMENTS = ("backbone", "weights", "device", "runtime", "image_transport")
 #: Arguments that are passed on to rviz.launch.py under the same name.
 RVIZ_ARGUMENTS = ("image", "namespace", "use_sim_time", "fixed_frame")
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, settings for large images, the node, RViz."""
+    arguments = declare_arguments()
+    check = OpaqueFunction(function=check_arguments, args=[__file__, [argument.name for argument in arguments]])
     rviz = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share_folder() / "launch" / "rviz.launch.py")),
         launch_arguments=[(name, LaunchConfiguration(name)) for name in RVIZ_ARGUMENTS],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return LaunchDescription(
-        [*declare_arguments(), *large_image_settings(), OpaqueFunction(function=perception_node), rviz]
+        [check, *arguments, *large_image_settings(), OpaqueFunction(function=perception_node), rviz]
     )
 
 
@@ -40,19 +44,10 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
     """Every argument with its meaning and choices."""
     parameter_file = str(share_folder() / "config" / "perception.yaml")
     return [
-        _argument("backbone", "", "network; empty: as in params_file", ("", *backbone_names())),
-        _argument("weights", "", "weights file; empty: as in params_file, where empty means the backbone's default"),
-        _argument("device", "", "auto, cpu, cuda or cuda:N; empty: as in params_file"),
-        _argument("runtime", "", "library that runs the network; empty: as in params_file", ("", *runtime_names())),
-        _argument("image", "image", "topic of the camera images"),
+        _argument("image", "image", "topic of the camera images; compressed ones come on <image>/compressed"),
         _argument("camera_info", "camera_info", "topic of the camera info"),
-        _argument(
-            "image_transport",
-            "",
-            "raw, or compressed for <image>/compressed; empty: as in params_file",
-            ("", "raw", "compressed"),
-        ),
         _argument("namespace", "", "namespace of the node and its topics"),
+        _argument("name", "perception", "name of the node"),
         _argument("params_file", parameter_file, "parameters of the node (YAML)"),
         _switch("use_sim_time", "take time from /clock"),
         _switch("respawn", "restart the node two seconds after it ends: killed, out of memory, crashed"),
@@ -65,6 +60,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         ),
         _switch("rviz", "show image, overlay, depth, markers and point cloud in RViz"),
         _argument("fixed_frame", "camera", "fixed frame in RViz: frame_id of the images, or a frame that tf connects"),
+        *_parameter_arguments(),
     ]
 
 
@@ -76,13 +72,16 @@ def large_image_settings() -> list[SetEnvironmentVariable]:
 def perception_node(context: LaunchContext) -> list[Node]:
     """The perception node with the current values of the arguments."""
     values = {name: LaunchConfiguration(name).perform(context) for name in context.launch_configurations}
-    given = {name: ParameterValue(values[name], value_type=str) for name in PARAMETER_ARGUMENTS if values[name]}
+    if not Path(values["params_file"]).is_file():  # launch_ros would ignore it
+        raise UserError(f"params_file: {values['params_file']}: no such file")
+    given = {name: value_of_argument(name, values[name]) for name in sorted(PARAMETER_NAMES) if values[name]}
     given["use_sim_time"] = values["use_sim_time"] == "true"
     if values["rviz"] == "true":
         given["publish_point_cloud"] = True
     node = Node(
         package="mp_perception",
         executable="perception_node",
+        name=values["name"],
         namespace=values["namespace"],
         arguments=["--clean-shared-memory"] if values["clean_shared_memory"] == "true" else [],
         parameters=[values["params_file"], given],
@@ -97,6 +96,15 @@ def perception_node(context: LaunchContext) -> list[Node]:
         output="screen",
     )
     return [node]
+
+
+def _parameter_arguments() -> list[DeclareLaunchArgument]:
+    arguments = []
+    for row in fields(NodeParameters):
+        choices = ("true", "false") if isinstance(row.default, bool) else row.metadata["range"].choices
+        description = f"{row.metadata['description']} ({constraint_text(row)}; empty: as in params_file)"
+        arguments.append(_argument(row.name, "", description, ("", *choices) if choices else ()))
+    return arguments
 
 
 def _argument(name: str, default: str, description: str, choices: tuple[str, ...] = ()) -> DeclareLaunchArgument:

@@ -7,8 +7,8 @@ evaluation is `mp_perception bag replay-evaluate`.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
@@ -33,6 +33,7 @@ from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.model.checkpoint_description import backbone_names
+from mp_perception.ros.launch_arguments import check_arguments
 from mp_perception.ros.node_process import session_environment
 
 #: Arguments that are options of `bag replay-evaluate` under the same name; they are passed on unless they are empty.
@@ -45,7 +46,9 @@ _END_SECONDS = "30"
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, and the processes that they ask for."""
-    return LaunchDescription([*declare_arguments(), OpaqueFunction(function=start)])
+    arguments = declare_arguments()
+    check = OpaqueFunction(function=check_arguments, args=[__file__, [argument.name for argument in arguments]])
+    return LaunchDescription([check, *arguments, OpaqueFunction(function=start)])
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -117,9 +120,11 @@ def replay(values: dict[str, str]) -> list[Action]:
     return [RegisterEventHandler(start_failure), _include("perception.launch.py", arguments), player]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Topics of a bag for the node.  compressed: the images are CompressedImage.  played: all topics to play."""
+class Inputs(NamedTuple):
+    """Topics of a bag for the node.  compressed: the images are CompressedImage.  played: all topics to play.
+
+    Not a dataclass, because launch cannot load a file with dataclasses.
+    """
 
     image: str
     compressed: bool

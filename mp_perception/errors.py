@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
+
+#: So many names are listed beside a suggestion.
+_MAX_LISTED = 10
 
 
 class UserError(Exception):
@@ -14,13 +18,22 @@ class UserError(Exception):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not one of the known names of its kind.
+    """The error for a name that is not one of the known names of its kind; a similar one is suggested.
 
     Examples:
+        >>> unknown_name("decoder", "dpt", ["bilinear", "unet"])
+        UserError("unknown decoder 'dpt': expected one of bilinear, unet")
         >>> unknown_name("decoder", "u-net", ["bilinear", "unet"])
-        UserError("unknown decoder 'u-net': expected one of bilinear, unet")
+        UserError("unknown decoder 'u-net': expected one of bilinear, unet; did you mean 'unet'?")
     """
-    return UserError(f"unknown {kind} '{name}': expected one of {', '.join(known)}")
+    names = list(known)
+    similar = get_close_matches(name, names, n=1)
+    parts = []
+    if len(names) <= _MAX_LISTED or not similar:
+        parts.append(f"expected one of {', '.join(names)}")
+    if similar:
+        parts.append(f"did you mean '{similar[0]}'?")
+    return UserError(f"unknown {kind} '{name}': {'; '.join(parts)}")
 
 
 def one_line(error: BaseException | str) -> str:

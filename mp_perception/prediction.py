@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import cv2
@@ -91,6 +91,13 @@ class Prediction:
         """(H, W) float32 metres at the input image's resolution, as network_depth; computed at first use."""
         height, width = self.image_size
         return resize_depth(self.network_depth, width, height)
+
+    def without_distances(self) -> Prediction:
+        """The same objects with unknown distance, and no valid depth: for a camera whose focal length is in doubt."""
+        found = self.detections
+        unknown = {name: np.full_like(getattr(found, name), np.nan) for name in ("depth", "depth_std", "position")}
+        detections = replace(found, **unknown, valid_fraction=np.zeros_like(found.valid_fraction))
+        return replace(self, detections=detections, network_depth=np.full_like(self.network_depth, np.nan))
 
 
 def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

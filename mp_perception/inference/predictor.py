@@ -32,6 +32,9 @@ from mp_perception.prediction import Detections, Prediction
 
 #: Default boxes are kept for so many sizes of the network's input.
 _KEPT_SIZES = 16
+#: Relative standard deviation of depth where the focal length is unknown.  Depth is proportional to it, and horizontal
+#: fields of view from 40 to 120 degrees, equally likely on a logarithmic scale, give 0.45.
+UNKNOWN_FOCAL_LENGTH_ERROR = 0.45
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ class Predictor:
             scores=scores,
             labels=labels,
             depth=object_depth,
-            depth_std=np.hypot(std, np.float32(self.description.depth_error) * object_depth),
+            depth_std=np.hypot(std, np.float32(self._relative_depth_error(intrinsics, settings)) * object_depth),
             valid_fraction=valid,
             position=_positions(boxes, object_depth, intrinsics),
             class_names=self.description.class_names,
@@ -284,6 +287,12 @@ class Predictor:
         if unknown:
             raise unknown_name("class", unknown[0], names)
         return np.array([name in settings.classes for name in names])
+
+    def _relative_depth_error(self, intrinsics: CameraIntrinsics | None, settings: PredictionSettings) -> float:
+        """Standard deviation of depth / truth: the network's, and that of an unknown focal length."""
+        depends_on_camera = settings.focal_scaling and self.description.training_focal_length is not None
+        focal_error = UNKNOWN_FOCAL_LENGTH_ERROR if depends_on_camera and intrinsics is None else 0.0
+        return math.hypot(self.description.depth_error, focal_error)
 
     def _valid_depth(
         self,

@@ -18,13 +18,16 @@ Matrix = NDArray[np.float64]
 #: Range of a camera matrix, pixels: beyond it, scaling to another image size would overflow or give zero.
 _MAX_VALUE = 1e9
 _MIN_FOCAL_LENGTH = 1e-3
+#: Range of a focal length in units of the longer image side: fields of view of 169 and 0.6 degrees.
+_PLAUSIBLE_FOCAL_LENGTHS = (0.05, 100.0)
 
 
 def intrinsics_of(info: Message, width: int, height: int) -> CameraIntrinsics:
     """Camera of an image of width x height pixels; binning and region of interest are taken into account.
 
     Raises:
-        UserError: a value is not finite or out of range, P and K are empty, or the message describes another size.
+        UserError: a value is not finite or out of range, P and K are empty, the message describes another size, or no
+            lens has such a focal length.
     """
     values = np.concatenate([info.p, info.k])
     if not np.isfinite(values).all():
@@ -37,7 +40,7 @@ def intrinsics_of(info: Message, width: int, height: int) -> CameraIntrinsics:
         raise UserError(f"size: expected {width}x{height} as the image has, found {found_width}x{found_height}")
     for matrix in (np.reshape(info.p, (3, 4)), np.reshape(info.k, (3, 3))):
         if _has_focal_length(matrix):
-            return _region_camera(info, matrix).scaled(width, height)
+            return _plausible(_region_camera(info, matrix).scaled(width, height))
     raise UserError(f"P, K: expected a focal length above 0, found {info.p[0]:g} in P and {info.k[0]:g} in K")
 
 
@@ -85,6 +88,16 @@ def scaled_camera_info(new: NewMessage, info: Message, width: int, height: int, 
 def _has_focal_length(matrix: Matrix) -> bool:
     """Whether a camera matrix (3, 3) or (3, 4) is set; an empty one holds zeros."""
     return bool(matrix[0, 0] >= _MIN_FOCAL_LENGTH and matrix[1, 1] >= _MIN_FOCAL_LENGTH)
+
+
+def _plausible(camera: CameraIntrinsics) -> CameraIntrinsics:
+    low, high = (factor * max(camera.width, camera.height) for factor in _PLAUSIBLE_FOCAL_LENGTHS)
+    if not (low <= camera.fx <= high and low <= camera.fy <= high):
+        raise UserError(
+            f"focal length: expected {low:g} to {high:g} pixels for an image of {camera.width}x{camera.height},"
+            f" found {camera.fx:g} x {camera.fy:g}"
+        )
+    return camera
 
 
 def _region_size(info: Message) -> tuple[int, int]:

@@ -17,13 +17,19 @@ from mp_perception.messages.images import (
     is_depth_image,
 )
 
+#: Longest frame_id of an image: every output and every object in it repeats the name.
+_MAX_FRAME_ID = 255
+
 
 def camera_image(message: Any, max_pixels: int) -> RgbImage:
     """RGB image (H, W, 3) of a sensor_msgs/Image or CompressedImage; it may be a view of the message.
 
     Raises:
-        UserError: as `messages.images.image_to_array`; also an encoding that cv_bridge does not read either.
+        UserError: as `messages.images.image_to_array`; also an encoding that cv_bridge does not read either, or a
+            frame_id that is too long.
     """
+    if (length := len(message.header.frame_id)) > _MAX_FRAME_ID:
+        raise UserError(f"frame_id: expected at most {_MAX_FRAME_ID} characters, found {length}")
     if is_compressed(message) or message.encoding in CAMERA_ENCODINGS or is_depth_image(message):
         return image_to_array(message, max_pixels)
     check_size(message.width, message.height, max_pixels)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from mp_perception.inference.predictor import Predictor
 from mp_perception.machine import spare_cores
@@ -31,7 +32,9 @@ _WINDOW = 100
 #: Fraction of dropped images above which the node warns.
 _MAX_DROPPED_FRACTION = 0.2
 #: Seconds without an image after which the node warns.
-_MAX_SILENCE = 2.0
+MAX_SILENCE = 5.0
+#: Images that are too old in a row, after which the node warns that none is processed.
+_MAX_STALE_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Snapshot:
     stages: stage -> (median, 99th percentile) in milliseconds over the last 100 images.
     age: median age of their outputs at publishing, seconds; None if unknown.
     silence: seconds since the last image, or since the node became active.
-    last_problem: description of the last problem, or "".
+    stale_in_a_row: images dropped as too old since the last image that was not.
+    camera_problem: why the last images had no usable camera info, or "".
+    last_problem: the last problem, or "" after a period with images and without a problem.
     """
 
     counts: Mapping[str, int]
@@ -51,6 +56,8 @@ class Snapshot:
     stages: Mapping[str, tuple[float, float]]
     age: float | None
     silence: float
+    stale_in_a_row: int
+    camera_problem: str
     last_problem: str
 
 
@@ -64,7 +71,9 @@ class Statistics:
         self._snapshot_time = self._last_received = time.monotonic()
         self._stages: deque[Mapping[str, float]] = deque(maxlen=_WINDOW)
         self._ages: deque[float | None] = deque(maxlen=_WINDOW)
-        self._last_problem = ""
+        self._stale_in_a_row = 0
+        self._camera_problem = self._last_problem = ""
+        self._old_camera_problem = self._old_problem = ""
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""
@@ -82,12 +91,25 @@ class Statistics:
             self._counts["received"] += 1
             self._last_received = time.monotonic()
 
-    def frame_processed(self, stages: Mapping[str, float], age: float | None) -> None:
-        """Count an image whose outputs are published.  stages: milliseconds by name.  age: seconds; None if unknown."""
+    def frame_stale(self) -> None:
+        """Count an image that was too old when its turn came."""
+        with self._lock:
+            self._counts["stale"] += 1
+            self._stale_in_a_row += 1
+
+    def frame_processed(self, stages: Mapping[str, float], age: float | None, camera_problem: str) -> None:
+        """Count an image whose outputs are published.
+
+        stages: milliseconds by name.  age: seconds; None if unknown.  camera_problem: why it has no camera info, or "".
+        """
         with self._lock:
             self._counts["processed"] += 1
+            self._stale_in_a_row = 0
             self._stages.append(stages)
             self._ages.append(age)
+            if camera_problem:
+                self._counts["bad_camera_info"] += 1
+                self._camera_problem = self._last_problem = camera_problem
 
     def problem(self, name: str, text: str) -> None:
         """Count a problem, and keep its description for the diagnostics."""
@@ -96,11 +118,13 @@ class Statistics:
             self._last_problem = text
 
     def restart(self) -> None:
-        """Discard stage times and ages, for example after a jump of the clock; the counts remain."""
+        """Discard stage times, ages and present problems, for example after a jump of the clock; the counts remain."""
         with self._lock:
             self._stages.clear()
             self._ages.clear()
             self._last_received = time.monotonic()
+            self._stale_in_a_row = 0
+            self._camera_problem = self._old_camera_problem = ""
 
     def snapshot(self) -> Snapshot:
         """The statistics now; `recent` of the next snapshot starts here."""
@@ -108,16 +132,24 @@ class Statistics:
             now = time.monotonic()
             ages = [age for age in self._ages if age is not None]
             counts = {name: self._counts[name] for name in (*FRAME_COUNTS, *sorted(self._counts))}
+            recent = {name: counts[name] - self._counts_before[name] for name in counts}
+            if not recent["processed"]:  # nothing shows that the old problems are over
+                self._camera_problem = self._camera_problem or self._old_camera_problem
+                self._last_problem = self._last_problem or self._old_problem
             snapshot = Snapshot(
                 counts=counts,
-                recent={name: counts[name] - self._counts_before[name] for name in counts},
+                recent=recent,
                 seconds=now - self._snapshot_time,
                 stages=_percentiles(self._stages),
                 age=float(np.median(ages)) if ages else None,
                 silence=now - self._last_received,
+                stale_in_a_row=self._stale_in_a_row,
+                camera_problem=self._camera_problem,
                 last_problem=self._last_problem,
             )
             self._counts_before, self._snapshot_time = Counter(counts), now
+            self._old_camera_problem, self._camera_problem = self._camera_problem, ""
+            self._old_problem, self._last_problem = self._last_problem, ""
         return snapshot
 
 
@@ -126,16 +158,51 @@ class NodeState:
     """What the diagnostics contain beside the statistics.
 
     state: of the lifecycle; images are expected while it is "active".  failure: why the node does not work, or "".
-    max_age: seconds, 0 without a limit.  image_topic: of the images.  publishers: number of publishers by input topic.
+    max_age: seconds, 0 without a limit.  publishers: number of publishers by input topic.
+    image_source, camera_info_source: why images or camera info may be missing; "" if they are not.
     values: backbone, device and others by name.
     """
 
     state: str
     max_age: float
     failure: str
-    image_topic: str
     publishers: Mapping[str, int]
+    image_source: str
+    camera_info_source: str
     values: Mapping[str, str]
+
+
+def missing_inputs(snapshot: Snapshot, node: NodeState) -> dict[str, str]:
+    """What an active node does not get, one text by kind: these are also logged, see `InputWarnings`."""
+    found: dict[str, str] = {}
+    if node.state != "active":
+        return found
+    if snapshot.silence > MAX_SILENCE:
+        found["no image"] = f"no image for {snapshot.silence:.0f} s: {node.image_source}"
+    if snapshot.stale_in_a_row >= _MAX_STALE_IN_A_ROW:
+        found["old images"] = (
+            f"all images are dropped, the last {snapshot.stale_in_a_row}: by their stamps they are older than max_age"
+            f" ({node.max_age:g} s); synchronise the clocks, or set max_age to 0"
+        )
+    if problem := snapshot.camera_problem:
+        found[problem] = "; ".join(filter(None, (problem, node.camera_info_source)))
+    return found
+
+
+class InputWarnings:
+    """Logs each missing input once: when it begins, and when it is over."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._ongoing: Mapping[str, str] = {}
+
+    def update(self, found: Mapping[str, str]) -> None:
+        """found: what `missing_inputs` returns now."""
+        for kind in found.keys() - self._ongoing.keys():
+            self._logger.warning(found[kind])
+        for kind in self._ongoing.keys() - found.keys():
+            self._logger.info(f"over: {kind}")
+        self._ongoing = found
 
 
 def diagnostic_status(name: str, snapshot: Snapshot, node: NodeState) -> DiagnosticStatus:
@@ -168,6 +235,7 @@ def network_values(predictor: Predictor, parameters: NodeParameters) -> dict[str
     description, runtime = predictor.description, predictor.runtime
     height, width = predictor.input_size
     low, high = parameters.depth_range(description)
+    focal_length = description.training_focal_length
     return {
         "backbone": description.backbone,
         "weights": predictor.weights_path.name if predictor.weights_path else "untrained",
@@ -178,6 +246,7 @@ def network_values(predictor: Predictor, parameters: NodeParameters) -> dict[str
         "device": runtime.device,
         "threads": str(parameters.num_threads or spare_cores()),
         "input size": f"{width}x{height}" + ("" if predictor.fixed_size else ", follows the image"),
+        "training focal length (pixels)": f"{focal_length:.0f}" if focal_length else "unknown: depth is not scaled",
         "score threshold": f"{parameters.effective_score_threshold(description):g}",
         "depth range (m)": f"{low:g} to {high:g}",
     }
@@ -193,18 +262,13 @@ def _errors(snapshot: Snapshot, node: NodeState) -> list[str]:
 
 
 def _warnings(snapshot: Snapshot, node: NodeState) -> list[str]:
-    found = []
+    missing = missing_inputs(snapshot, node)
+    found = list(missing.values())
     received, stale = snapshot.recent["received"], snapshot.recent["stale"]
     dropped = snapshot.recent["overwritten"] + stale
-    if dropped > _MAX_DROPPED_FRACTION * max(received, 1):
-        # If all images are too old, the clocks of two computers may differ by seconds.
+    if dropped > _MAX_DROPPED_FRACTION * max(received, 1) and "old images" not in missing:
         reason = f", {stale} of them older than max_age ({node.max_age:g} s) by their stamps" if stale else ""
         found.append(f"{dropped} of {received} images dropped{reason}")
-    if snapshot.silence > _MAX_SILENCE:
-        reason = f"{node.image_topic} has no publisher"
-        if node.publishers.get(node.image_topic, 0):
-            reason = f"{node.image_topic} has a publisher (docs/troubleshooting.md: quality of service, large images)"
-        found.append(f"no image for {snapshot.silence:.0f} s: {reason}")
     if node.max_age > 0 and snapshot.age is not None and snapshot.age > node.max_age / 2:
         found.append(f"outputs are {snapshot.age:.2f} s old (max_age {node.max_age:g})")
     if number := snapshot.recent["malformed"]:

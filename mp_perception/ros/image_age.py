@@ -10,7 +10,7 @@ _UNITS = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("sec
 def image_age(stamp: int, now: int) -> float | None:
     """Age in seconds of an image stamped `stamp` at time `now`, both in nanoseconds.
 
-    None if the two are of different clocks: one of them is zero, or the age is below -1 s or above 60 s.
+    None if the two are of different clocks: one of them is not above zero, or the age is below -1 s or above 60 s.
     """
     age = (now - stamp) / 1e9
     return age if stamp > 0 and now > 0 and _YOUNGEST <= age <= _OLDEST else None
@@ -19,7 +19,8 @@ def image_age(stamp: int, now: int) -> float | None:
 def describe_clock_mismatch(stamp: int, now: int, topic: str) -> str:
     """One line for the user about a stamp for which `image_age` returns None."""
     if stamp <= 0:
-        return f"{topic}: the stamps are zero, so max_age has no effect: the camera's driver should set them"
+        found = "zero" if stamp == 0 else "before 1970"
+        return f"{topic}: the stamps are {found}, so max_age has no effect: the camera's driver should set them"
     if now <= 0:
         return f"{topic}: use_sim_time is set, but /clock has no time (play the bag with --clock): age is unknown"
     difference = (now - stamp) / 1e9

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logging_directory
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -24,6 +25,10 @@ from rclpy.utilities import remove_ros_args
 
 from mp_perception.errors import UserError, one_line
 
+#: Unlike rclpy's default for throttling, it is not affected when the system's clock is set.
+STEADY_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
+#: For log lines that could come with every message.
+THROTTLED: dict[str, Any] = {"throttle_duration_sec": 5.0, "throttle_time_source_type": STEADY_CLOCK}
 #: The longest time that a loop sleeps before it checks for a signal again, seconds.
 LONGEST_SLEEP = 0.1
 #: Time from the signal to the end of the process, seconds, whatever is in work.
@@ -93,10 +98,26 @@ def start_errors() -> Iterator[None]:
         raise UserError(f"cannot start: {one_line(error)}") from error
 
 
+def spin_once(executor: Executor, node: Node, timeout_sec: float | None = None) -> None:
+    """As executor.spin_once; a message on which rclpy itself fails is logged and lost, and costs nothing else.
+
+    rclpy 9 raises ValueError in the executor for a parameter of an unknown type and for a negative time on /clock.
+    """
+    try:
+        executor.spin_once(timeout_sec)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if any(module.startswith("mp_perception.") for module in modules[1:]):
+            raise  # our own callback failed
+        node.get_logger().error(f"message or service call ignored: {one_line(error)}", **THROTTLED)
+        node.get_logger().debug(traceback.format_exc())
+
+
 def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float], bool]) -> NoReturn:
     """Spin a node whose callbacks may take seconds, and end the process soon after a signal.
 
-    Exit codes: 0 after a signal; 1 with a traceback after an exception in a callback, or if the middleware is stuck.
+    Exit codes: 0 after a signal; 1 with a traceback after an exception that `spin_once` does not log, or if the
+    middleware is stuck.
 
     Args:
         node: the node.
@@ -109,7 +130,8 @@ def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float],
 
     def spin() -> None:
         try:
-            executor.spin()
+            while not stop.received:
+                spin_once(executor, node)
         except ExternalShutdownException:
             pass
         except Exception:

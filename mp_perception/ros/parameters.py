@@ -6,17 +6,18 @@ Declaration, checks, `config/perception.yaml` and `docs/parameters.md` are made 
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
+import yaml
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, unknown_name
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
@@ -27,22 +28,25 @@ from mp_perception.model.checkpoint_description import (
     backbone_names,
     check_input_size,
 )
+from mp_perception.ros.qos import override_names
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a parameter may have, as text and as a test."""
+    """The values that a parameter may have, as text and as a test; for tools also names, or limits of a number."""
 
     text: str
     accepts: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
 
 
 def _one_of(*names: str) -> Range:
-    return Range(", ".join(names), lambda value: value in names)
+    return Range(", ".join(names), lambda value: value in names, choices=names)
 
 
 def _between(low: float, high: float, meaning: str = "") -> Range:
-    return Range(f"{low} to {high}{meaning}", lambda value: low <= value <= high)
+    return Range(f"{low} to {high}{meaning}", lambda value: low <= value <= high, limits=(low, high))
 
 
 def _is_input_size(value: tuple[int, ...]) -> bool:
@@ -54,13 +58,16 @@ def _is_input_size(value: tuple[int, ...]) -> bool:
 
 
 _ANY = Range("", lambda value: True)
-_FRACTION_OR_DEFAULT = Range("-1 or 0 to 1", lambda value: value == -1 or 0 <= value <= 1)
-_METRES_OR_DEFAULT = Range("-1 or above 0", lambda value: value == -1 or 0 < value < math.inf)
+_FRACTION_OR_DEFAULT = Range("-1 or 0 to 1", lambda value: value == -1 or 0 <= value <= 1, limits=(-1, 1))
+_METRES_OR_DEFAULT = Range(
+    "-1 or above 0 up to 1000", lambda value: value == -1 or 0 < value <= 1000, limits=(-1, 1000)
+)
 _DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
 _FILE = Range("a file, or empty", lambda value: "\0" not in value)
 _INPUT_PIXELS = Range(
     f"0 or {MIN_INPUT_PIXELS} to {MAX_INPUT_PIXELS}",
     lambda value: value == 0 or MIN_INPUT_PIXELS <= value <= MAX_INPUT_PIXELS,
+    limits=(0, MAX_INPUT_PIXELS),
 )
 _INPUT_SIZE = Range("[0, 0] or multiples of 32 up to 4096", _is_input_size)
 
@@ -224,6 +231,50 @@ def declare_parameters(node: Node) -> None:
             dynamic_typing=True,
         )
         node.declare_parameter(row.name, ros_value(row.default), descriptor)
+
+
+def check_names(node: Node, names: Iterable[str], inputs: Sequence[str]) -> None:
+    """Raises UserError for a name that is not a parameter of the node, such as a misspelt one in a YAML file.
+
+    inputs: the resolved topics whose quality of service may be overridden; those parameters are declared later.
+    """
+    overrides = [name for topic in inputs for name in override_names(topic)]
+    for name in names:
+        if not node.has_parameter(name) and name not in overrides:
+            known = overrides if name.startswith("qos_overrides.") else sorted(PARAMETER_NAMES)
+            raise unknown_name("parameter", name, known)
+
+
+def with_limits(name: str, descriptor: ParameterDescriptor) -> ParameterDescriptor:
+    """The descriptor of a parameter with the limits of its number, from which rqt makes a slider.
+
+    They are not declared, because rclpy would then refuse values before we do, for numbers of one type only, and end
+    the process on a value in a YAML file.
+    """
+    row = next((row for row in fields(NodeParameters) if row.name == name), None)
+    if row is None or row.metadata["range"].limits is None:
+        return descriptor
+    low, high = row.metadata["range"].limits
+    limited = copy(descriptor)
+    if isinstance(row.default, float):
+        limited.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+    else:
+        limited.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    return limited
+
+
+def value_of_argument(name: str, text: str) -> Any:
+    """The ROS value of a parameter that is given as text, such as "0.5" or "[Car, Van]".
+
+    Raises:
+        UserError: as `NodeParameters.checked`, or the text is not YAML.
+    """
+    row = next(row for row in fields(NodeParameters) if row.name == name)
+    try:
+        value = text if isinstance(row.default, str) else yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    return ros_value(_checked_value(row, value))
 
 
 def read_parameters(node: Node, changes: Mapping[str, Any] | None = None) -> NodeParameters:

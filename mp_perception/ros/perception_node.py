@@ -17,14 +17,14 @@ from typing import Any, NoReturn
 
 import psutil
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -32,23 +32,44 @@ from std_msgs.msg import Header
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
-from mp_perception.ros.diagnostics import NodeState, Statistics, diagnostic_status, network_values
+from mp_perception.ros.camera_watch import CameraWatch
+from mp_perception.ros.diagnostics import (
+    MAX_SILENCE,
+    InputWarnings,
+    NodeState,
+    Statistics,
+    diagnostic_status,
+    missing_inputs,
+    network_values,
+)
 from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.mailbox import FrameQueue, Mailbox
-from mp_perception.ros.node_main import StopSignals, run_main, spin_until_signal, start_errors
+from mp_perception.ros.node_main import (
+    STEADY_CLOCK,
+    THROTTLED,
+    StopSignals,
+    run_main,
+    spin_until_signal,
+    start_errors,
+)
 from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
     RUN_TIME_PARAMETERS,
     NodeParameters,
+    check_names,
     declare_parameters,
     read_parameters,
+    with_limits,
 )
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
-from mp_perception.ros.worker import STEADY_CLOCK, THROTTLED, FrameWorker, ReceivedImage
+from mp_perception.ros.topic_sources import describe_source
+from mp_perception.ros.worker import FrameWorker, ReceivedImage
 
 #: Number of images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
+#: The topics that the node may subscribe to, as relative names.
+_INPUTS = ("image", "image/compressed", "camera_info")
 #: Maximum time that a deactivation waits for the image in work, seconds.
 _DEACTIVATION_LIMIT = 30.0
 
@@ -60,20 +81,25 @@ class PerceptionNode(LifecycleNode):
         """arguments: of rclpy.lifecycle.LifecycleNode."""
         super().__init__("perception", **arguments)
         declare_parameters(self)
+        check_names(self, self._parameter_overrides, [self.resolve_topic_name(name) for name in _INPUTS])
         self._settings = NodeParameters()
         self._predictor: Predictor | None = None
         self._outputs: OutputPublishers | None = None
         self._worker: FrameWorker | None = None
         self._mailbox: Mailbox[ReceivedImage] = Mailbox()
         self._inputs: list[Subscription[Any]] = []
+        self._image_type: type[Any] = Image
         self._image_topic = ""
-        self._camera_info: CameraInfo | None = None
+        self._camera = CameraWatch(self.resolve_topic_name("camera_info"), self.get_logger())
         self._statistics = Statistics()
+        self._input_warnings = InputWarnings(self.get_logger())
         self._failure = ""
+        self._finalized = False
         self._restart_allowed = True
         self._processed_before_restart = 0
         self._process = psutil.Process()
 
+        self.add_pre_set_parameters_callback(self._refuse_unknown_names)
         self.add_on_set_parameters_callback(self._check_changes)
         self.add_post_set_parameters_callback(self._apply_changes)
         # Simulated time may stand still; the start and the diagnostics must not depend on it.
@@ -107,7 +133,9 @@ class PerceptionNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As on_cleanup, from any state."""
-        return self._attempt("shut down", self.release)
+        result = self._attempt("shut down", self.release)
+        self._finalized = result == TransitionCallbackReturn.SUCCESS
+        return result
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As on_cleanup; the node can be configured again."""
@@ -163,7 +191,7 @@ class PerceptionNode(LifecycleNode):
         compressed, every_frame = self._settings.image_transport == "compressed", self._settings.process_every_frame
         name = "image/compressed" if compressed else "image"
         self._mailbox = FrameQueue(QUEUE_CAPACITY) if every_frame else Mailbox()
-        self._camera_info = None
+        self._image_type = CompressedImage if compressed else Image
         self._image_topic = self.resolve_topic_name(name)
         self._worker = FrameWorker(
             self._mailbox,
@@ -174,18 +202,19 @@ class PerceptionNode(LifecycleNode):
             clock=self.get_clock(),
             logger=self.get_logger(),
             parameters=lambda: self._settings,
-            camera_info=lambda: self._camera_info,
+            camera=self._camera,
             on_failure=self._report_network_failure,
         )
         self._subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
         self._subscribe(
-            CompressedImage if compressed else Image,
+            self._image_type,
             name,
             self._take_image,
             qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
             may_be_overridden=not every_frame,
         )
         self._statistics.restart()
+        self._input_warnings = InputWarnings(self.get_logger())
         self._publish_label_info()
         self._worker.start()
         self.get_logger().info(f"active: looking at {self._image_topic}")
@@ -250,7 +279,7 @@ class PerceptionNode(LifecycleNode):
                 callback,
                 profile,
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies() if may_be_overridden else None,
+                qos_overriding_options=qos.override_options() if may_be_overridden else None,
             )
         except (RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"qos_overrides of {topic}: {error}") from error
@@ -269,7 +298,7 @@ class PerceptionNode(LifecycleNode):
             self._statistics.count("overwritten")
 
     def _take_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
+        self._camera.info = message
 
     def _discard_after_jump(self, jump: TimeJump) -> None:
         """The clock went back, for example because a bag starts again: waiting images are from another time."""
@@ -278,6 +307,18 @@ class PerceptionNode(LifecycleNode):
         self.get_logger().info(f"time jumped back by {-jump.delta.nanoseconds / 1e9:.1f} s: waiting images dropped")
 
     # Parameters
+
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """As rclpy's; also with the limits of a number."""
+        return with_limits(name, super().describe_parameter(name))
+
+    def _refuse_unknown_names(self, changes: list[Parameter[Any]]) -> list[Parameter[Any]]:
+        """Give the reason that rclpy does not: its own error names no parameter."""
+        try:
+            check_names(self, [change.name for change in changes], [])
+        except UserError as error:
+            raise ParameterNotDeclaredException(str(error)) from error
+        return changes
 
     def _check_changes(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         """Refuse wrong values, and changes that are not possible now, with a reason; nothing takes effect here."""
@@ -335,23 +376,39 @@ class PerceptionNode(LifecycleNode):
         return {} if self._predictor is None else network_values(self._predictor, self._settings)
 
     def _publish_diagnostics(self) -> None:
+        snapshot = self._statistics.snapshot()
+        active = self._worker is not None
+        silent = active and snapshot.silence > MAX_SILENCE
+        no_camera_info = active and bool(snapshot.camera_problem) and self._camera.info is None
         node = NodeState(
-            state="active" if self._worker else "inactive" if self._predictor else "unconfigured",
+            state=self._state(),
             max_age=self._settings.max_age,
             failure=self._failure,
-            image_topic=self._image_topic,
             publishers={s.topic_name: self.count_publishers(s.topic_name) for s in self._inputs},
+            image_source=self._source(self._image_topic, self._image_type) if silent else "",
+            camera_info_source=self._source(self._camera.topic, CameraInfo) if no_camera_info else "",
             values={
                 **self._network(),
                 "images waiting": str(len(self._mailbox)),
                 "resident memory (MB)": f"{self._process.memory_info().rss / 1e6:.0f}",
             },
         )
+        if node.state == "active":
+            self._input_warnings.update(missing_inputs(snapshot, node))
         name = self.get_fully_qualified_name().lstrip("/")
-        status = diagnostic_status(name, self._statistics.snapshot(), node)
+        status = diagnostic_status(name, snapshot, node)
         self._diagnostics.publish(
             DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
         )
+
+    def _state(self) -> str:
+        if self._finalized:
+            return "finalized"
+        return "active" if self._worker else "inactive" if self._predictor else "unconfigured"
+
+    def _source(self, topic: str, message_type: type[Any]) -> str:
+        package = message_type.__module__.partition(".")[0]
+        return describe_source(self, topic, f"{package}/msg/{message_type.__name__}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

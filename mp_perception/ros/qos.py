@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 #: Outputs of image size.
@@ -19,6 +20,20 @@ LARGE_OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 OUTPUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 #: Outputs that late subscribers must receive as well.
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+#: Policies of the subscriptions that parameters may override.
+_OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+
+
+def override_options() -> QoSOverridingOptions:
+    """Lets rclpy read the parameters `override_names`."""
+    return QoSOverridingOptions(_OVERRIDABLE)
+
+
+def override_names(topic: str) -> list[str]:
+    """The parameters that override the quality of service of a subscription to a topic, by its resolved name."""
+    return [f"qos_overrides.{topic}.subscription.{policy.name.lower()}" for policy in _OVERRIDABLE]
 
 
 def newest_image() -> QoSProfile:

@@ -27,7 +27,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from mp_perception.bags.writing import BagWriter, offered_qos
 from mp_perception.errors import UserError
 from mp_perception.ros.message_class import message_class
-from mp_perception.ros.node_main import LONGEST_SLEEP, StopSignals, run_main
+from mp_perception.ros.node_main import LONGEST_SLEEP, StopSignals, run_main, spin_once
 from mp_perception.ros.qos import as_offered
 
 _DISCOVERY_PERIOD = 0.1
@@ -146,11 +146,11 @@ def _run(arguments: list[str], stop: StopSignals) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not (stop.received or node.error or writing.error):
-            executor.spin_once(timeout_sec=LONGEST_SLEEP)
+            spin_once(executor, node, LONGEST_SLEEP)
         # Messages that the middleware still holds belong to the recording.
         deadline = time.monotonic() + _LAST_SECONDS
         while time.monotonic() < deadline and not (node.error or writing.error):
-            executor.spin_once(timeout_sec=LONGEST_SLEEP)
+            spin_once(executor, node, LONGEST_SLEEP)
         writing.finish()
         if node.error:
             raise node.error

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -189,6 +190,22 @@ def test_refused_changes_name_range_and_value_and_change_nothing(
     for word in words:
         assert word in result.reason
     assert robot.get(name) == before
+
+
+def test_an_unknown_parameter_is_refused_with_a_similar_name(robot: Any) -> None:
+    result = robot.set(score_treshold=0.5)[0]
+    assert not result.successful
+    assert result.reason.endswith("unknown parameter 'score_treshold': did you mean 'score_threshold'?")
+
+
+def test_descriptions_have_the_limits_of_numbers(robot: Any) -> None:
+    request = DescribeParameters.Request(names=["score_threshold", "max_detections", "weights"])
+    threshold, number, text = robot.call(DescribeParameters, "describe_parameters", request).descriptors
+    assert (threshold.floating_point_range[0].from_value, threshold.floating_point_range[0].to_value) == (-1.0, 1.0)
+    assert (number.integer_range[0].from_value, number.integer_range[0].to_value) == (1, 1000)
+    assert not text.integer_range
+    assert not text.floating_point_range
+    assert text.description.startswith("Weights file")
 
 
 def test_integers_are_accepted_for_doubles(robot: Any) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from PIL import Image as PillowImage
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from mp_perception.ros.parameters import NodeParameters, ros_value
@@ -33,6 +33,9 @@ OVERRIDES = {"input_size": [96, 320], "score_threshold": 0.0, "diagnostics_perio
 def node_and_robot(start_node: Any) -> Any:
     """A node that is not configured."""
     reliable = {"qos_overrides./rear/image.subscription.reliability": "reliable"}
+    # As for a camera info that is published once.
+    reliable |= {"qos_overrides./rear/camera_info.subscription.reliability": "reliable"}
+    reliable |= {"qos_overrides./rear/camera_info.subscription.durability": "transient_local"}
     parameter_file = CHECKOUT / "config" / "perception.yaml"
     process, robot = start_node("/rear", parameter_file=parameter_file, **OVERRIDES, **reliable)
     robot.subscribe(Detection2DArray, "detections")
@@ -149,6 +152,23 @@ def test_compressed_images(run: Callable[..., Any]) -> None:
         before += 1
         robot.diagnostics(lambda values, wanted=before: int(values["images malformed"]) == wanted)
     assert len(robot.answer(compressed(robot, "PNG"), image_topic=topic).detections) > 0
+
+
+def test_latched_camera_info_is_kept_while_the_node_is_inactive(run: Callable[..., Any]) -> None:
+    robot = run()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = robot.node.create_publisher(CameraInfo, "camera_info", latched)
+    publisher.publish(CameraInfo(width=320, height=96, k=[180.0, 0.0, 160.0, 0.0, 180.0, 48.0, 0.0, 0.0, 1.0]))
+    robot.wait(lambda: np.isfinite(position(robot)), "position")
+    robot.node.destroy_publisher(publisher)
+    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+    assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+    assert np.isfinite(position(robot))
+
+
+def position(robot: Any) -> float:
+    """x of the first object in an image."""
+    return float(robot.answer(robot.image()).detections[0].results[0].pose.pose.position.x)
 
 
 def test_process_every_frame_keeps_order_and_accepts_any_age(run: Callable[..., Any]) -> None:

@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+from mp_perception.ros.launch_arguments import read_cameras
+from mp_perception.ros.parameters import PARAMETER_NAMES
 from mp_perception.training.configuration import read_configuration
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -87,8 +89,16 @@ def test_launch_files_on_the_pages_use_existing_arguments() -> None:
         assert f'_argument("{argument}"' in declared
 
 
+def test_the_file_with_cameras_is_valid(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n# cameras.yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
+    path = tmp_path / "cameras.yaml"
+    path.write_text(text)
+    arguments = [*PARAMETER_NAMES, "namespace", "image", "camera_info", "params_file"]
+    assert [camera["namespace"] for camera in read_cameras(path, arguments)] == ["front", "rear"]
+
+
 def test_the_costmap_subscribes_to_a_topic_of_the_node() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
+    _, text = re.findall(r"```yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
     layer = yaml.safe_load(text)["local_costmap"]["local_costmap"]["ros__parameters"]["obstacle_layer"]
     topic = layer[layer["observation_sources"]]["topic"].rsplit("/", 1)[1]
     assert f"| `{topic}` | sensor_msgs/PointCloud2 |" in (DOCS / "ros_interface.md").read_text()

@@ -91,6 +91,26 @@ def test_depth_is_scaled_by_the_focal_length(predictor, image):
     np.testing.assert_allclose(scaled.detections.depth, plain.detections.depth * 1.28, rtol=1e-5)
 
 
+def test_an_unknown_focal_length_makes_the_depth_less_certain(predictor, image):
+    known = predictor.predict(image, CAMERA, ALL).detections
+    unknown = predictor.predict(image, None, ALL).detections
+    factor = known.depth / unknown.depth  # the same objects, scaled by the focal length
+    error = predictor.description.depth_error
+    inside = np.sqrt(known.depth_std**2 - (error * known.depth) ** 2) / factor
+    np.testing.assert_allclose(unknown.depth_std**2, inside**2 + (error**2 + 0.45**2) * unknown.depth**2, rtol=1e-3)
+    unscaled = predictor.predict(image, None, replace(ALL, focal_scaling=False)).detections
+    assert (unscaled.depth_std < unknown.depth_std).all()
+
+
+def test_without_distances_only_the_boxes_remain(predictor, image):
+    prediction = predictor.predict(image, CAMERA, ALL)
+    withheld = prediction.without_distances()
+    np.testing.assert_array_equal(withheld.detections.boxes, prediction.detections.boxes)
+    assert withheld.depth.shape == prediction.depth.shape
+    for values in (withheld.depth, withheld.detections.depth, withheld.detections.position):
+        assert np.isnan(values).all()
+
+
 def test_depth_above_the_wanted_range_is_infinite_and_below_unknown(predictor, image):
     everything = predictor.predict(image, None, ALL).network_depth
     low, high = (float(value) for value in np.quantile(everything, [0.3, 0.6]))

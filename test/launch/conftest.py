@@ -6,9 +6,7 @@ A test module names its file as LAUNCH_FILE.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -41,13 +39,9 @@ def launch() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def launch_file(launch: ModuleType, request: pytest.FixtureRequest) -> ModuleType:
-    """The test module's launch file, imported."""
-    path: Path = request.module.LAUNCH_FILE
-    specification = importlib.util.spec_from_file_location(path.name.replace(".", "_"), path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    """The test module's launch file, loaded as launch does."""
+    utilities = importlib.import_module("launch.launch_description_sources.python_launch_file_utilities")
+    module: ModuleType = utilities.load_python_launch_file_as_module(str(request.module.LAUNCH_FILE))
     return module
 
 

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from mp_perception.errors import UserError
 from mp_perception.ros.large_images import FAST_DDS_VARIABLES
+from mp_perception.ros.parameters import PARAMETER_NAMES
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
-ARGUMENTS = {
-    "backbone", "weights", "device", "runtime", "image", "camera_info", "image_transport", "namespace", "params_file",
-    "use_sim_time", "respawn", "clean_shared_memory", "log_level", "rviz", "fixed_frame",
+ARGUMENTS = PARAMETER_NAMES | {
+    "image", "camera_info", "namespace", "name", "params_file", "use_sim_time", "respawn", "clean_shared_memory",
+    "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
 
 #: Publishes images until a detection comes; prints its frame and the metres of its objects.  Only rclpy and messages.
@@ -68,13 +70,32 @@ def test_the_profile_for_large_images_does_not_replace_the_users_own(
     assert path == "mine.xml" if given else Path(path).is_file()
 
 
-@pytest.mark.parametrize("given", [True, False])
-def test_shared_memory_is_cleaned_only_on_request(launch: ModuleType, launch_file: ModuleType, given: bool) -> None:
-    context = launch.LaunchContext()
-    context.launch_configurations["clean_shared_memory"] = str(given).lower()
+def nodes(launch_file: ModuleType, **given: str) -> list[Any]:
+    """The nodes that the launch file starts with these arguments."""
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    context.launch_configurations.update(given)
     for argument in launch_file.declare_arguments():
         argument.execute(context)
-    (node,) = launch_file.perception_node(context)
+    return list(launch_file.perception_node(context))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"params_file": "/no/such.yaml"}, "params_file: /no/such.yaml: no such file"),
+        ({"score_threshold": "high"}, "score_threshold: expected double, -1 or 0 to 1, found 'high'"),
+    ],
+)
+def test_wrong_values_are_refused_with_one_line(launch_file: ModuleType, given: dict[str, str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        nodes(launch_file, **given)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_shared_memory_is_cleaned_only_on_request(launch: ModuleType, launch_file: ModuleType, given: bool) -> None:
+    (node,) = nodes(launch_file, clean_shared_memory=str(given).lower())
     words = [part.text for substitutions in node.cmd for part in substitutions if hasattr(part, "text")]
     assert ("--clean-shared-memory" in words) == given
 

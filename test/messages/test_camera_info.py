@@ -49,6 +49,8 @@ def test_binning_and_region_of_interest(new: NewMessage) -> None:
         ({"width": 64}, "size: expected 128x64 as the image has, found 64x64"),
         ({"width": 0, "height": 0}, "found 0x0"),
         ({"binning_x": 2}, "found 64x64"),
+        ({"p": [0.01, *P[1:]]}, "expected 6.4 to 12800 pixels for an image of 128x64, found 0.01 x 95"),
+        ({"p": [*P[:5], 1e6, *P[6:]]}, "found 90 x 1e+06"),
     ],
 )
 def test_what_cannot_be_used_is_refused(new: NewMessage, changes: dict[str, Any], words: str) -> None:

@@ -44,3 +44,12 @@ def test_sizes_are_checked_before_cv_bridge_sees_the_message() -> None:
     message.height = 1000
     with pytest.raises(UserError, match=r"^data: expected"):
         camera_image(message, 100_000)
+
+
+def test_a_frame_id_that_every_object_would_repeat_has_a_limit() -> None:
+    message, _ = image("bgr8", 3, np.uint8)
+    message.header.frame_id = "c" * 255
+    assert camera_image(message, 1000).shape == (4, 6, 3)
+    message.header.frame_id = "c" * 4_000_000
+    with pytest.raises(UserError, match="^frame_id: expected at most 255 characters, found 4000000$"):
+        camera_image(message, 1000)

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.logging import get_logger
 
-from mp_perception.ros.diagnostics import FRAME_COUNTS, STAGES, NodeState, Snapshot, Statistics, diagnostic_status
+from mp_perception.ros.diagnostics import (
+    FRAME_COUNTS,
+    STAGES,
+    InputWarnings,
+    NodeState,
+    Snapshot,
+    Statistics,
+    diagnostic_status,
+    missing_inputs,
+)
 
 QUIET = Snapshot(
     counts=dict.fromkeys(FRAME_COUNTS, 0),
@@ -17,11 +27,20 @@ QUIET = Snapshot(
     stages={},
     age=0.1,
     silence=0.0,
+    stale_in_a_row=0,
+    camera_problem="",
     last_problem="",
 )
 ACTIVE = NodeState(
-    state="active", max_age=0.5, failure="", image_topic="/image", publishers={"/image": 0}, values={"device": "cpu"}
+    state="active",
+    max_age=0.5,
+    failure="",
+    publishers={"/image": 0},
+    image_source="/image has no publisher",
+    camera_info_source="",
+    values={"device": "cpu"},
 )
+TIMES = dict.fromkeys(STAGES, 1.0)
 
 
 def status(node: NodeState = ACTIVE, recent: dict[str, int] | None = None, **changes: Any) -> DiagnosticStatus:
@@ -48,11 +67,19 @@ def test_a_working_node_is_ok() -> None:
             DiagnosticStatus.WARN,
             "3 of 10 images dropped, 1 of them older than max_age (0.5 s) by their stamps",
         ),
-        ({"silence": 2.5}, DiagnosticStatus.WARN, "no image for 2 s: /image has no publisher"),
+        ({"silence": 4.9}, DiagnosticStatus.OK, "active"),
+        ({"silence": 5.5}, DiagnosticStatus.WARN, "no image for 6 s: /image has no publisher"),
+        ({"stale_in_a_row": 4}, DiagnosticStatus.OK, "active"),
         (
-            {"silence": 3, "node": replace(ACTIVE, publishers={"/image": 1})},
+            {"stale_in_a_row": 9, "recent": {"received": 9, "stale": 9}},
             DiagnosticStatus.WARN,
-            "no image for 3 s: /image has a publisher",
+            "all images are dropped, the last 9: by their stamps they are older than max_age (0.5 s)",
+        ),
+        ({"camera_problem": "no camera info"}, DiagnosticStatus.WARN, "no camera info"),
+        (
+            {"camera_problem": "no camera info", "node": replace(ACTIVE, camera_info_source="/x has no publisher")},
+            DiagnosticStatus.WARN,
+            "no camera info; /x has no publisher",
         ),
         ({"age": 0.3}, DiagnosticStatus.WARN, "outputs are 0.30 s old"),
         ({"age": None}, DiagnosticStatus.OK, "active"),
@@ -79,7 +106,7 @@ def test_counts_are_kept_and_recent_counts_start_at_the_last_snapshot() -> None:
     for _ in range(5):
         statistics.frame_received()
     statistics.count("overwritten", 2)
-    statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=None)
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
     first = statistics.snapshot()
     assert (first.counts["received"], first.recent["received"]) == (5, 5)
     assert (first.counts["overwritten"], first.counts["processed"]) == (2, 1)
@@ -92,7 +119,7 @@ def test_counts_are_kept_and_recent_counts_start_at_the_last_snapshot() -> None:
 def test_stage_times_are_median_and_99th_percentile_of_the_last_100_images() -> None:
     statistics = Statistics()
     for milliseconds in [1000.0] * 10 + [float(i) for i in range(100)]:
-        statistics.frame_processed(dict.fromkeys(STAGES, milliseconds), age=milliseconds / 1000)
+        statistics.frame_processed(dict.fromkeys(STAGES, milliseconds), age=milliseconds / 1000, camera_problem="")
     snapshot = statistics.snapshot()
     median, percentile = snapshot.stages["inference"]
     assert median == pytest.approx(49.5)
@@ -105,9 +132,51 @@ def test_stage_times_are_median_and_99th_percentile_of_the_last_100_images() -> 
 
 def test_old_ages_are_not_shown_after_the_clocks_disagree() -> None:
     statistics = Statistics()
-    statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=0.1)
+    statistics.frame_processed(TIMES, age=0.1, camera_problem="")
     for _ in range(99):
-        statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=None)
+        statistics.frame_processed(TIMES, age=None, camera_problem="")
     assert statistics.snapshot().age == 0.1
-    statistics.frame_processed(dict.fromkeys(STAGES, 1.0), age=None)
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
     assert statistics.snapshot().age is None
+
+
+def test_a_camera_problem_lasts_until_an_image_without_it() -> None:
+    statistics = Statistics()
+    statistics.frame_processed(TIMES, age=None, camera_problem="no camera info")
+    statistics.frame_processed(TIMES, age=None, camera_problem="")  # one image of several is enough
+    assert statistics.snapshot().camera_problem == "no camera info"
+    assert statistics.snapshot().camera_problem == "no camera info"  # no image since then
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
+    after = statistics.snapshot()
+    assert (after.camera_problem, after.last_problem, after.counts["bad_camera_info"]) == ("", "", 1)
+
+
+def test_the_last_problem_is_shown_until_images_come_without_one() -> None:
+    statistics = Statistics()
+    statistics.problem("malformed", "step: expected")
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
+    assert statistics.snapshot().last_problem == "step: expected"
+    assert statistics.snapshot().last_problem == "step: expected"
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
+    assert statistics.snapshot().last_problem == ""
+
+
+def test_images_that_are_too_old_in_a_row_are_counted_until_one_is_processed() -> None:
+    statistics = Statistics()
+    for _ in range(3):
+        statistics.frame_stale()
+    assert statistics.snapshot().stale_in_a_row == 3
+    statistics.frame_processed(TIMES, age=None, camera_problem="")
+    after = statistics.snapshot()
+    assert (after.stale_in_a_row, after.counts["stale"]) == (0, 3)
+
+
+def test_a_missing_input_is_logged_when_it_begins_and_when_it_is_over(capfd: pytest.CaptureFixture[str]) -> None:
+    warnings = InputWarnings(get_logger("test"))
+    for silence in (4.0, 5.5, 6.5, 7.5, 0.1, 0.1):
+        warnings.update(missing_inputs(replace(QUIET, silence=silence), ACTIVE))
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "[WARN]" in lines[0]
+    assert "no image for 6 s: /image has no publisher" in lines[0]
+    assert lines[1].endswith("over: no image")

@@ -22,6 +22,8 @@ NOW = 1_700_000_000 * SECOND
         (0, NOW, None),
         (NOW, 0, None),
         (0, 0, None),
+        (-SECOND, NOW, None),
+        (-SECOND, 0, None),
     ],
 )
 def test_age(stamp: int, now: int, age: float | None) -> None:
@@ -40,6 +42,7 @@ def test_age(stamp: int, now: int, age: float | None) -> None:
         (NOW - 90 * SECOND, NOW, "90 seconds old"),
         (NOW + 7200 * SECOND, NOW, "2 hours in the future"),
         (0, NOW, "the stamps are zero"),
+        (-1, NOW, "the stamps are before 1970"),
         (NOW, 0, "/clock has no time"),
     ],
 )

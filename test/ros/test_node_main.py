@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+START = [sys.executable, "-m", "mp_perception.ros.perception_node", "--ros-args"]
 
 _STUCK_NODE = """
 import ctypes, sys
@@ -37,3 +40,31 @@ def test_a_node_that_is_stuck_below_python_ends_with_a_traceback(start_process: 
     _, errors = node.communicate(timeout=30)
     assert node.returncode == 1
     assert "in stuck" in errors
+
+
+@pytest.mark.dds
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "score_treshold:=0.5"], "unknown parameter 'score_treshold': did you mean 'score_threshold'?"),
+        (["-p", "colour:=red"], "unknown parameter 'colour': expected one of autostart, backbone"),
+        (
+            ["-r", "image:=/front/image", "-p", "qos_overrides./image.subscription.reliability:=reliable"],
+            "did you mean 'qos_overrides./front/image.subscription.reliability'?",
+        ),
+        (["--params-file", "/no/such.yaml"], "/no/such.yaml"),
+    ],
+)
+def test_parameters_that_do_not_exist_end_the_start_with_one_line(arguments: list[str], words: str) -> None:
+    done = subprocess.run([*START, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2
+    assert len(errors) == 1
+    assert words in errors[0]
+
+
+def test_a_misspelt_parameter_in_a_yaml_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    max_aeg: 1.0\n")
+    done = subprocess.run([*START, "--params-file", path], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: unknown parameter 'max_aeg': did you mean 'max_age'?\n")

@@ -11,12 +11,20 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.network.multitask import describe_network
 from mp_perception.ros.parameter_files import DOCUMENTATION_FILE, YAML_FILE, documentation_text, yaml_text
-from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters, ros_value
+from mp_perception.ros.parameters import (
+    PARAMETER_NAMES,
+    RUN_TIME_PARAMETERS,
+    NodeParameters,
+    ros_value,
+    value_of_argument,
+    with_limits,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +73,7 @@ def test_run_time_parameters_are_those_of_the_interface() -> None:
         ("score_threshold", [-1.0, -1, 0, 1, 0.5], [-0.5, 1.1, math.nan, math.inf, "0.5", True, None]),
         ("max_detections", [1, 1000], [0, 1001, 10.0]),
         ("classes", [[""], ["Car", "Van"], []], ["Car", [1]]),
-        ("min_depth", [-1.0, 0.5], [0.0, -2.0, math.inf, math.nan]),
+        ("min_depth", [-1.0, 0.5], [0.0, -2.0, 1001.0, math.inf, math.nan]),
         ("max_age", [0, 0.0, 60], [-0.1, 61.0, math.nan]),
         ("focal_scaling", [True, False], [1, "true", None]),
         ("max_image_pixels", [1], [0, 2**31]),
@@ -92,6 +100,52 @@ def test_any_value_gets_the_type_of_the_table_or_is_refused(name: str, value: An
     default = getattr(NodeParameters(), name)
     assert type(taken) is type(default)
     assert replace(parameters, **{name: default}) == NodeParameters()
+
+
+@pytest.mark.parametrize("row", fields(NodeParameters), ids=lambda row: row.name)
+def test_the_limits_of_a_number_enclose_what_is_accepted(row: Any) -> None:
+    limits = row.metadata["range"].limits
+    assert (limits is not None) == (type(row.default) in (int, float))
+    for value in limits or ():
+        NodeParameters.checked({row.name: value})
+    for value in (limits[0] - 1, limits[1] + 1) if limits else ():
+        with pytest.raises(UserError):
+            NodeParameters.checked({row.name: value})
+
+
+def test_limits_are_in_the_description_of_a_parameter() -> None:
+    plain = ParameterDescriptor(name="max_age", description="age")
+    limited = with_limits("max_age", plain)
+    assert limited.floating_point_range == [FloatingPointRange(from_value=0.0, to_value=60.0)]
+    assert limited.description == "age"
+    assert list(plain.floating_point_range) == []
+    assert with_limits("max_detections", plain).integer_range == [IntegerRange(from_value=1, to_value=1000)]
+    for name in ("weights", "use_sim_time", "qos_overrides./image.subscription.depth"):
+        assert with_limits(name, plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("max_age", "1", 1.0),
+        ("score_threshold", "0.25", 0.25),
+        ("classes", "[Car, Van]", ["Car", "Van"]),
+        ("input_size", "[192, 640]", [192, 640]),
+        ("focal_scaling", "false", False),
+        ("weights", "1.0", "1.0"),
+    ],
+)
+def test_arguments_are_read_by_the_type_of_the_parameter(name: str, text: str, value: Any) -> None:
+    found = value_of_argument(name, text)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("max_age", "old"), ("classes", "Car"), ("classes", "[Car"), ("max_age", "61")]
+)
+def test_arguments_of_another_type_or_range_are_refused(name: str, text: str) -> None:
+    with pytest.raises(UserError, match=f"^{name}: expected .*, found "):
+        value_of_argument(name, text)
 
 
 def test_depth_limits_must_be_a_range() -> None:

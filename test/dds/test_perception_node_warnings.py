@@ -1,0 +1,135 @@
+"""What a node says when it does not get what it needs, and that single messages do not end it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+from vision_msgs.msg import Detection2DArray
+
+from reliability.small_network import write_small_network
+
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+
+CAMERA = CameraInfo(width=320, height=96, k=[180.0, 0.0, 160.0, 0.0, 180.0, 48.0, 0.0, 0.0, 1.0])
+WARN = "1"
+
+
+@pytest.fixture(scope="module")
+def node_and_robot(start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An active node with a tiny network, whose images do not come."""
+    weights = write_small_network(tmp_path_factory.mktemp("weights"))
+    process, robot = start_node("/quiet", weights=weights, diagnostics_period=0.2, score_threshold=0, max_age=1.0)
+    robot.subscribe(Detection2DArray, "detections")
+    robot.wait_for_log(process)
+    return process, robot
+
+
+@pytest.fixture
+def node(node_and_robot: Any) -> Any:
+    return node_and_robot[0]
+
+
+@pytest.fixture
+def robot(node_and_robot: Any) -> Any:
+    return node_and_robot[1]
+
+
+def until(robot: Any, words: str, image: Image | None = None) -> dict[str, str]:
+    """Diagnostics with these words in the message, while images are sent."""
+
+    def found(values: dict[str, str]) -> bool:
+        if image is not None:
+            robot.send_image(image)
+        return words in values["message"]
+
+    return dict(robot.diagnostics(found))
+
+
+def lines(node: Any, words: str) -> list[str]:
+    return [line for line in node.text().splitlines() if words in line]
+
+
+def test_no_image_names_the_topic_and_those_that_have_images(node: Any, robot: Any) -> None:
+    robot.node.create_publisher(Image, "/camera/image_raw", 1)
+    found = until(robot, "no image for ")
+    assert found["level"] == WARN
+    (line,) = lines(node, "no image for ")
+    assert "[WARN]" in line
+    assert "/quiet/image has no publisher; topics of sensor_msgs/msg/Image: /camera/image_raw" in line
+    assert "/quiet/overlay" not in line
+    robot.answer(robot.image())
+    robot.wait(lambda: lines(node, "over: no image"), "end of the silence")
+    assert len(lines(node, "no image for ")) == 1
+
+
+def test_missing_camera_info_and_its_remedy(node: Any, robot: Any) -> None:
+    found = until(robot, "no camera info on /quiet/camera_info", robot.image())
+    assert found["level"] == WARN
+    assert "no topic has messages of sensor_msgs/msg/CameraInfo" in found["message"]
+
+
+def test_camera_info_of_another_size_ends_the_distances_until_it_fits_again(node: Any, robot: Any) -> None:
+    def positions(info: CameraInfo) -> np.ndarray:
+        for _ in range(3):
+            robot.publisher(CameraInfo, "camera_info").publish(info)
+            robot.spin(0.05)
+        objects = robot.answer(robot.image()).detections
+        assert objects
+        return np.array([[getattr(d.results[0].pose.pose.position, axis) for axis in "xyz"] for d in objects])
+
+    assert np.isfinite(positions(CAMERA)).all()
+    half = CameraInfo(width=160, height=48, k=[90.0, 0.0, 80.0, 0.0, 90.0, 24.0, 0.0, 0.0, 1.0])
+    assert np.isnan(positions(half)).all()
+    found = until(robot, "size: expected 320x96 as the image has, found 160x48: no distances are published")
+    assert found["level"] == WARN
+    assert np.isfinite(positions(CAMERA)).all()
+    robot.diagnostics(lambda values: values["last problem"] == "")
+    assert lines(node, "over: camera info of /quiet/camera_info: size: expected 320x96")
+
+
+def test_images_that_are_all_too_old(node: Any, robot: Any) -> None:
+    for _ in range(8):
+        robot.send_image(robot.image(), stamp=time.time() - 20)
+        robot.spin(0.1)
+    found = until(robot, "all images are dropped, the last ")
+    assert found["level"] == WARN
+    robot.answer(robot.image())
+    robot.wait(lambda: lines(node, "over: old images"), "end of old images")
+    assert len(lines(node, "all images are dropped")) == 1
+
+
+def test_a_stamp_before_1970_is_a_clock_mismatch(node: Any, robot: Any) -> None:
+    before = robot.diagnostics()
+    image = robot.image()
+    publisher = robot.publisher(Image, "image")
+    image.header.stamp.sec = -5
+    publisher.publish(image)
+    wanted = int(before["images processed"]) + 1
+    after = robot.diagnostics(lambda values: int(values["images processed"]) == wanted)
+    assert int(after["images clock_mismatch"]) == int(before.get("images clock_mismatch", 0)) + 1
+    assert after["images errors"] == "0"
+    assert lines(node, "the stamps are before 1970")
+
+
+def test_messages_that_rclpy_does_not_accept_do_not_end_the_node(node: Any, robot: Any) -> None:
+    client = robot.node.create_client(SetParameters, "perception/set_parameters")
+    robot.wait(client.service_is_ready, "service")
+    unknown = Parameter(name="max_age", value=ParameterValue(type=200))
+    client.call_async(SetParameters.Request(parameters=[unknown]))
+    robot.wait(lambda: lines(node, "message or service call ignored: 200 is not a valid"), "line about the parameter")
+    assert robot.set(use_sim_time=True)[0].successful
+    clock = Clock()
+    clock.clock.sec = -5
+    for _ in range(5):
+        robot.publisher(Clock, "/clock", QoSProfile(depth=10)).publish(clock)
+        robot.spin(0.1)
+    assert robot.set(use_sim_time=False)[0].successful
+    assert robot.answer(robot.image()).detections
