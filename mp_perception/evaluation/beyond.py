@@ -1,4 +1,4 @@
-"""How well the network tells the sky from surfaces: sky with a distance, and surfaces lost as beyond (REP 117: +Inf)."""
+"""How well the network tells the sky from surfaces: sky with a distance, surfaces lost as beyond (REP 117: +Inf)."""
 
 from __future__ import annotations
 
