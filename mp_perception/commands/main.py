@@ -5,6 +5,7 @@ Commands import what they need inside their functions, so that `predict` starts 
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -33,7 +34,11 @@ app.command()(demo.demo)
 
 
 def run() -> None:
-    """Entry point of the console script: a UserError or a missing library becomes one line and exit code 2."""
+    """Entry point of the console script: a UserError or a missing library becomes one line and exit code 2.
+
+    SIGTERM ends a command as Ctrl-C does: temporary files are removed and child processes ended; exit code 130.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ def worker_processes(
 
 
 def _start_worker(initialize: Callable[..., None] | None, *arguments: object) -> None:
+    # Ctrl-C reaches all processes of a terminal; the first one cancels what has not started, and ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     if initialize is not None:
         initialize(*arguments)

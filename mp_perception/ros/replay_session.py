@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,6 @@ def run_replay_session(session: ReplaySession, duration: float) -> dict[str, str
     session.log_folder.mkdir(parents=True, exist_ok=True)
     recorded = [str(session.recording), "--topics", *session.recorded]
     with ExitStack() as stack:
-        stack.enter_context(_sigterm_like_sigint())
         probe = stack.enter_context(NodeProbe())
         recorder = stack.enter_context(NodeProcess("record_node", session.log_folder, recorded))
         node = stack.enter_context(_perception_process(session))
@@ -148,13 +146,3 @@ def _wait_until_all_images_are_accounted_for(probe: NodeProbe) -> None:
 
     probe.diagnostics()  # may have been sent before the last image
     probe.diagnostics(accounted_for, _END_LIMIT)
-
-
-@contextmanager
-def _sigterm_like_sigint() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt within the block, so that the child processes are ended."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
