@@ -173,7 +173,7 @@ def run(command: list[str]) -> None:
             try:
                 process.wait(timeout=_HEARTBEAT_SECONDS)
             except subprocess.TimeoutExpired:
-                print(f"      {time.monotonic() - started:.0f} s: {end_of(log, 1)[:90]}", flush=True)
+                print(f"      {time.monotonic() - started:.0f} s: {progress(log)[:90]}", flush=True)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -181,6 +181,19 @@ def run(command: list[str]) -> None:
     if process.returncode != 0:
         print(end_of(log, 20), file=sys.stderr)
         raise SetupError(f"{Path(command[0]).name} failed with status {process.returncode}; its output is in {log}")
+
+
+def progress(log: Path, venv: Path = VENV) -> str:
+    """What a command does now: the last line of its output.
+
+    While pip installs, which takes minutes and which it does not report, the number of packages that are installed.
+    """
+    collected = re.search(r"^Installing collected packages: (.*)$", log.read_text(errors="replace"), re.MULTILINE)
+    if collected is None:
+        return end_of(log, 1)
+    total = len(collected[1].split(","))
+    installed = len(list(venv.glob("lib/python*/site-packages/*.dist-info")))
+    return f"{min(installed, total)} of {total} packages installed"
 
 
 def end_of(log: Path, num_lines: int) -> str:

@@ -137,3 +137,15 @@ def test_torch_comes_from_the_index_that_is_named(copy: Path, monkeypatch: pytes
     assert commands[0][-4:-2] == ["--index-url", "https://wheels.example.org/cpu"]
     assert [pin.split("==")[0] for pin in commands[0][-2:]] == ["torch", "torchvision"]
     assert "--index-url" not in commands[1]
+
+
+def test_progress_is_the_last_line_or_the_number_of_installed_packages(tmp_path: Path) -> None:
+    script = load_script(CHECKOUT)
+    log = tmp_path / "log"
+    log.write_text("Collecting numpy\n  Downloading numpy.whl\n")
+    assert script.progress(log, tmp_path) == "  Downloading numpy.whl"
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name in ("numpy-2.0", "torch-2.1"):
+        (site / f"{name}.dist-info").mkdir(parents=True)
+    log.write_text("Installing collected packages: numpy, torch, scipy\n  Attempting uninstall: numpy\n")
+    assert script.progress(log, tmp_path) == "2 of 3 packages installed"
