@@ -28,6 +28,23 @@ _COLORS = {
 }
 
 
+#: Class -> length, and distance from the surface in the middle of a box to the object's centre along z, metres.
+#: Means over KITTI's labels: lengths of all; distances of 651 Car, 21 Van, 10 Truck, 30 Pedestrian and 41 Cyclist, seen
+#: from all sides, against the median of the lidar points on the object.
+_EXTENTS = {
+    "Car": (3.9, 1.3),
+    "Van": (5.1, 1.0),
+    "Truck": (10.1, 4.0),
+    "Pedestrian": (0.8, 0.1),
+    "Cyclist": (1.8, 0.2),
+}
+
+
+def typical_extent(name: str) -> tuple[float, float] | None:
+    """Length, and distance from the visible surface to the centre, metres, of a class; None for other classes."""
+    return _EXTENTS.get(name)
+
+
 def class_color(name: str) -> tuple[int, int, int]:
     """RGB colour 0..255 of a class; for other classes a colour computed from the name.
 

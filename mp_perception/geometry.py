@@ -1,4 +1,4 @@
-"""Camera and box arithmetic in NumPy: the only module that converts between the two pixel conventions.
+"""Camera and box arithmetic: the only module that converts between the two pixel conventions.
 
 *Image points* (u, v) and box edges are continuous: pixel i covers [i, i + 1), so its centre is i + 0.5 (as in
 torchvision).  For a camera's principal point the *centre* of pixel i is i (as in ROS, OpenCV and KITTI).  All functions
@@ -9,10 +9,12 @@ The camera looks along z of its optical frame (REP 103): x right, y down, z forw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mp_perception.lens_distortion import LensDistortion
 
 Floats = NDArray[np.floating]
 
@@ -21,11 +23,13 @@ Floats = NDArray[np.floating]
 DEPTH_STRIDE = 2
 #: The core of a box, where the depth of its object is measured and learned, as a fraction of its width and height.
 CORE_FRACTION = 0.5
+#: Pixels between the points where the rays of a distorted image are computed.
+_GRID_STEP = 8
 
 
 @dataclass(frozen=True)
 class CameraIntrinsics:
-    """Pinhole camera without distortion.
+    """Pinhole camera, whose lens may distort the image.
 
     Attributes:
         fx: horizontal focal length, pixels (> 0).
@@ -34,6 +38,7 @@ class CameraIntrinsics:
         cy: row of the principal point, pixels.
         width: image width, pixels (> 0).
         height: image height, pixels (> 0).
+        distortion: of the lens; None for a lens without, or a rectified image.
 
     Raises:
         ValueError: a value is not finite, or a size or focal length is not positive.
@@ -52,6 +57,7 @@ class CameraIntrinsics:
     cy: float
     width: int
     height: int
+    distortion: LensDistortion | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite([self.fx, self.fy, self.cx, self.cy]).all():
@@ -63,11 +69,13 @@ class CameraIntrinsics:
         """The same camera after its image was resized to width x height pixels.
 
         Examples:
-            >>> CameraIntrinsics(700, 700, 599.5, 179.5, 1200, 360).scaled(600, 180)
-            CameraIntrinsics(fx=350.0, fy=350.0, cx=299.5, cy=89.5, width=600, height=180)
+            >>> half = CameraIntrinsics(700, 700, 599.5, 179.5, 1200, 360).scaled(600, 180)
+            >>> half.fx, half.fy, half.cx, half.cy
+            (350.0, 350.0, 299.5, 89.5)
         """
         scale_x, scale_y = width / self.width, height / self.height
-        return CameraIntrinsics(
+        return replace(
+            self,
             fx=self.fx * scale_x,
             fy=self.fy * scale_y,
             cx=(self.cx + 0.5) * scale_x - 0.5,
@@ -82,35 +90,68 @@ class CameraIntrinsics:
         A point lies in the pixel that is the floor of its image point.
         """
         points = np.asarray(points, dtype=np.float64)
-        return np.stack(
-            [
-                self.fx * points[:, 0] / points[:, 2] + self.cx + 0.5,
-                self.fy * points[:, 1] / points[:, 2] + self.cy + 0.5,
-            ],
-            axis=1,
-        )
+        rays = points[:, :2] / points[:, 2:]
+        if self.distortion is not None:
+            rays = self.distortion.distort(rays)
+        return np.asarray(rays * [self.fx, self.fy] + [self.cx + 0.5, self.cy + 0.5])
 
     def unproject(self, image_points: ArrayLike, depth: ArrayLike) -> Floats:
-        """3D points (N, 3), metres, of image points (N, 2) at depth (N,), metres along z; NaN for depth NaN."""
+        """3D points (N, 3), metres, of image points (N, 2) at depth (N,), metres along z.
+
+        x and y are NaN where depth is NaN, and where no ray through the lens reaches the image point.
+        """
         image_points = np.asarray(image_points, dtype=np.float64)
-        depth = np.asarray(depth, dtype=np.float64)
-        return np.stack(
-            [
-                (image_points[:, 0] - 0.5 - self.cx) / self.fx * depth,
-                (image_points[:, 1] - 0.5 - self.cy) / self.fy * depth,
-                depth,
-            ],
-            axis=1,
+        depth = np.asarray(depth, dtype=np.float64)[:, None]
+        return np.concatenate([self._rays(image_points) * depth, depth], axis=1)
+
+    def position_covariance(
+        self, image_points: ArrayLike, depth: ArrayLike, depth_std: ArrayLike, point_std: ArrayLike
+    ) -> Floats:
+        """Covariances (N, 3, 3), square metres, of `unproject`, to first order.
+
+        Args:
+            image_points: (N, 2).
+            depth: (N,) metres.
+            depth_std: (N,) metres, standard deviation; an error of the depth moves the point along its ray.
+            point_std: (N, 2) pixels, standard deviation in each direction; such an error moves it across.
+        """
+        points, one = np.asarray(image_points, dtype=np.float64), np.ones(len(np.asarray(image_points)))
+        depth, sideways = np.asarray(depth, dtype=np.float64), np.asarray(point_std, dtype=np.float64)
+        across, down = (
+            self.unproject(points + half_pixel, one) - self.unproject(points - half_pixel, one)
+            for half_pixel in (np.array([0.5, 0.0]), np.array([0.0, 0.5]))
         )
+        # The columns are the movements by one standard deviation of each error.
+        root = np.stack([self.unproject(points, one), across * depth[:, None], down * depth[:, None]], axis=2)
+        root = root * np.column_stack([depth_std, sideways])[:, None]
+        return np.asarray(root @ root.transpose(0, 2, 1))
 
     def pixel_rays(self) -> Floats:
-        """Directions (height, width, 3) through all pixel centres with z = 1: multiplied by depth, 3D points."""
-        columns = (np.arange(self.width) - self.cx) / self.fx
-        rows = (np.arange(self.height) - self.cy) / self.fy
+        """Directions (height, width, 3) through all pixel centres with z = 1: multiplied by depth, 3D points.
+
+        NaN where no ray through the lens reaches the pixel.
+        """
         rays = np.ones((self.height, self.width, 3))
-        rays[..., 0] = columns
-        rays[..., 1] = rows[:, None]
+        if self.distortion is None:
+            rays[..., 0] = (np.arange(self.width) - self.cx) / self.fx
+            rays[..., 1] = ((np.arange(self.height) - self.cy) / self.fy)[:, None]
+            return rays
+        # The inverse of the distortion is an iteration, which takes seconds for all pixels.  It is smooth: between grid
+        # points, interpolation is wrong by some hundredths of a pixel.
+        first_column, column_part = np.divmod(np.arange(self.width), _GRID_STEP)
+        first_row, row_part = np.divmod(np.arange(self.height), _GRID_STEP)
+        rows, columns = np.mgrid[: first_row[-1] + 2, : first_column[-1] + 2] * _GRID_STEP + 0.5
+        grid = self._rays(np.stack([columns.ravel(), rows.ravel()], axis=1)).reshape(*rows.shape, 2)
+        right, down = column_part[:, None] / _GRID_STEP, row_part[:, None, None] / _GRID_STEP
+        grid = grid[:, first_column] * (1 - right) + grid[:, first_column + 1] * right
+        rays[..., :2] = grid[first_row] * (1 - down) + grid[first_row + 1] * down
+        rays[np.isnan(rays[..., 0])] = np.nan
         return rays
+
+    def _rays(self, image_points: Floats) -> Floats:
+        """x and y (N, 2) at z = 1 of image points (N, 2)."""
+        rays = (image_points - [self.cx + 0.5, self.cy + 0.5]) / [self.fx, self.fy]
+        return rays if self.distortion is None else self.distortion.undistort(rays)
 
 
 def box_areas(boxes: Floats) -> Floats:
@@ -147,6 +188,15 @@ def clip_boxes(boxes: Floats, width: float, height: float) -> Floats:
 def box_centres(boxes: Floats) -> Floats:
     """Centres (N, 2) of boxes (N, 4), as image points."""
     return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)
+
+
+def seen_sizes(boxes: Floats, depth: Floats, camera: CameraIntrinsics) -> Floats:
+    """Width and height (N, 2), metres, of what boxes (N, 4) x1 y1 x2 y2 show at depth (N,), metres."""
+    (x, y), (x1, y1, x2, y2) = box_centres(boxes).T, boxes.T
+    left, right, top, bottom = (
+        camera.unproject(np.stack(edge, axis=1), depth) for edge in ((x1, y), (x2, y), (x, y1), (x, y2))
+    )
+    return np.stack([right[:, 0] - left[:, 0], bottom[:, 1] - top[:, 1]], axis=1)
 
 
 def letterbox_size(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[int, int]:

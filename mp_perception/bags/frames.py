@@ -28,7 +28,7 @@ from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.camera_info import intrinsics_of
+from mp_perception.messages.camera_info import intrinsics_of, is_rectified_topic
 from mp_perception.messages.detections import read_detections
 from mp_perception.messages.header import Message
 from mp_perception.messages.images import depth_to_array, image_to_array
@@ -122,7 +122,10 @@ class BagFrames(FrameSet):
             where = f"{bag.source}: {frame.image.topic} at {frame.stamp_ns} ns"
             raise DroppedFrameError("image unusable", f"{where}: {error}") from error
         height, width = image.shape[:2]
-        intrinsics = self._usable(bag, frame.camera_info, lambda message, _: intrinsics_of(message, width, height))
+        rectified = is_rectified_topic(frame.image.topic)
+        intrinsics = self._usable(
+            bag, frame.camera_info, lambda message, _: intrinsics_of(message, width, height, rectified)
+        )
         to_camera = bag.frame_tree.lookup(bag.camera_frame, bag.boxes_3d_frame, frame.stamp_ns)
         label_to_camera = np.eye(4) if to_camera is None or frame.labels is None else to_camera
         self._image = image

@@ -77,6 +77,7 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
     """
     _check_asked(topics, asked, source)
     detections, depth, label_info = _node_outputs(topics)
+    own = {detections, depth, f"{detections}_3d"}
 
     def first(use: str, fits: Callable[[StampedTopic], bool] = lambda topic: True) -> str | None:
         if named := getattr(asked, use):
@@ -84,7 +85,7 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
         fitting = [
             topic.name
             for topic in topics.values()
-            if topic.type in _TYPES[use] and topic.places and topic.name not in (detections, depth) and fits(topic)
+            if topic.type in _TYPES[use] and topic.places and topic.name not in own and fits(topic)
         ]
         return min(fitting, key=lambda name: (not _is_truth(name), name), default=None)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mp_perception.classes import class_color
-from mp_perception.geometry import CameraIntrinsics
+from mp_perception.geometry import CameraIntrinsics, seen_sizes
 from mp_perception.messages.header import Message, NewMessage
 from mp_perception.messages.poses import pose_message
 from mp_perception.prediction import Detections
@@ -28,18 +30,18 @@ def markers_message(
     Objects without a position (without camera info or depth) are left out.
     """
     markers = [new("visualization_msgs/msg/Marker", header=header, action=_DELETEALL)]
-    for i in range(len(detections)):
-        if intrinsics is not None and np.isfinite(detections.position[i]).all():
-            markers += _object_markers(new, detections, i, intrinsics, header)
+    if intrinsics is not None:
+        sizes = seen_sizes(detections.boxes, detections.depth, intrinsics)
+        for i in np.flatnonzero(np.isfinite(detections.position).all(axis=1) & np.isfinite(sizes).all(axis=1)):
+            markers += _object_markers(new, detections, int(i), sizes[i].tolist(), header)
     return new("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
 def _object_markers(
-    new: NewMessage, detections: Detections, i: int, intrinsics: CameraIntrinsics, header: Message
+    new: NewMessage, detections: Detections, i: int, size: Sequence[float], header: Message
 ) -> list[Message]:
     x, y, z = detections.position[i].tolist()
-    x1, y1, x2, y2 = detections.boxes[i].tolist()
-    width, height = (x2 - x1) / intrinsics.fx * z, (y2 - y1) / intrinsics.fy * z
+    width, height = size
     thickness = max(2 * float(detections.depth_std[i]), _MIN_THICKNESS)
     name = detections.name(i)
     red, green, blue = (channel / 255 for channel in class_color(name))

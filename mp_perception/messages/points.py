@@ -76,7 +76,7 @@ def depth_points_message(
 ) -> Message:
     """PointCloud2 of H x W coloured points, row by row like the image, metres in the optical frame.
 
-    Points of unknown depth, and beyond the range, are NaN.
+    Points of unknown depth or beyond the range, and where the lens has no ray, are NaN.
 
     The colour is 0xRRGGBB, its bits read as a float32 (PCL's convention).
 
@@ -86,7 +86,8 @@ def depth_points_message(
         intrinsics: of that size.
     """
     columns, rows = _rays(intrinsics)
-    depth = np.where(np.isfinite(depth), depth, np.float32(np.nan))
+    with np.errstate(invalid="ignore"):  # the sky on the optical axis: +Inf x 0
+        depth = np.where(np.isfinite(depth * columns), depth, np.float32(np.nan))
     colors = image.astype(np.uint32)
     packed = (colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2]).view(np.float32)
     points = np.stack([depth * columns, depth * rows, depth, packed], axis=2, dtype="<f4", casting="same_kind")

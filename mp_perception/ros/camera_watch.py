@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.camera_info import intrinsics_of
+from mp_perception.messages.camera_info import intrinsics_of, pinhole_error
 from mp_perception.ros.node_main import THROTTLED
 
 #: The first images may arrive before the first camera info: until then its absence is no problem.
@@ -52,15 +52,15 @@ class CameraWatch:
         self._size: tuple[int, int] | None = None
         self._intrinsics: CameraIntrinsics | None = None
 
-    def match(self, width: int, height: int, frame_id: str) -> Camera:
-        """The camera of an image; changes are logged."""
+    def match(self, width: int, height: int, frame_id: str, rectified: bool = False) -> Camera:
+        """The camera of an image; changes are logged.  rectified: whether the image is."""
         if self._size not in (None, (width, height)):
             self._logger.info(f"the image size changes to {width}x{height}", **THROTTLED)
         self._size = width, height
         if self.info is None and self._is_early():
             return Camera(None, None)
         try:
-            info, intrinsics = self._usable(width, height, frame_id)
+            info, intrinsics = self._usable(width, height, frame_id, rectified)
         except UserError as error:
             consequence = _NEVER_KNOWN if self._intrinsics is None else _KNOWN_BEFORE
             return Camera(None, None, f"{error}: {consequence}", has_metres=self._intrinsics is None)
@@ -68,6 +68,8 @@ class CameraWatch:
             self._intrinsics = intrinsics
             size, focal = f"{width}x{height}", f"{intrinsics.fx:.1f} x {intrinsics.fy:.1f}"
             self._logger.info(f"camera of {self.topic}: {size}, focal length {focal} pixels", **THROTTLED)
+            if intrinsics.distortion is not None:
+                self._warn_of_distortion(intrinsics.distortion.model, pinhole_error(info, intrinsics))
         return Camera(info, intrinsics)
 
     def _is_early(self) -> bool:
@@ -75,7 +77,17 @@ class CameraWatch:
         self._first_image = self._first_image or now
         return now - self._first_image < EARLY_SECONDS
 
-    def _usable(self, width: int, height: int, frame_id: str) -> tuple[CameraInfo, CameraIntrinsics]:
+    def _warn_of_distortion(self, model: str, error: float) -> None:
+        """error: of depth_image_proc, at a depth of 1."""
+        self._logger.warning(
+            f"the image is not rectified ({self.topic}: {model}): positions, markers and points allow for that, but"
+            f" depth/image is distorted like the image, and depth_image_proc would place points at its edge, 10 m"
+            f" ahead, {10 * error:.1f} m away from where they are; use points, or subscribe to the rectified image"
+            f" (if this image is rectified, set the parameter rectified to true)",
+            **THROTTLED,
+        )
+
+    def _usable(self, width: int, height: int, frame_id: str, rectified: bool) -> tuple[CameraInfo, CameraIntrinsics]:
         info = self.info
         if info is None:
             raise UserError(f"no camera info on {self.topic}")
@@ -85,6 +97,6 @@ class CameraWatch:
                 f"camera info of {self.topic}: frame: expected {frame_id[:80]!r} as the image has, found {found[:80]!r}"
             )
         try:
-            return info, intrinsics_of(info, width, height)
+            return info, intrinsics_of(info, width, height, rectified)
         except UserError as error:
             raise UserError(f"camera info of {self.topic}: {error}") from error

@@ -21,6 +21,7 @@ from mp_perception.errors import UserError, unknown_name
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
+from mp_perception.messages.camera_info import is_rectified_topic
 from mp_perception.model.checkpoint_description import (
     MAX_INPUT_PIXELS,
     MIN_INPUT_PIXELS,
@@ -154,6 +155,12 @@ class NodeParameters:
     image_transport: str = _fixed(
         "raw", _one_of("raw", "compressed"), "Subscribe to `image` (raw) or `image/compressed` (JPEG, PNG)."
     )
+    rectified: str = _run_time(
+        "auto",
+        _one_of("auto", "true", "false"),
+        "Whether images are rectified, so that P of the camera info describes them, and not K with the distortion D;"
+        " `auto`: by the topic's name (`image_rect`).",
+    )
     max_image_pixels: int = _run_time(
         MAX_IMAGE_PIXELS, _between(1, 2**31 - 1), "Images with more pixels than this are refused."
     )
@@ -193,6 +200,10 @@ class NodeParameters:
     def effective_score_threshold(self, description: CheckpointDescription) -> float:
         """The score threshold, with the checkpoint's value for -1."""
         return description.score_threshold if self.score_threshold == -1 else self.score_threshold
+
+    def is_rectified(self, image_topic: str) -> bool:
+        """Whether the images of a topic are rectified.  image_topic: its full name."""
+        return is_rectified_topic(image_topic) if self.rectified == "auto" else self.rectified == "true"
 
     @property
     def selected_classes(self) -> tuple[str, ...] | None:
@@ -323,4 +334,6 @@ def _converted(value: Any, default: Any) -> Any:
         return tuple(value) if all(type(item) is element for item in value) else None
     if isinstance(default, float):
         return float(value) if type(value) in (int, float) else None
+    if isinstance(default, str) and type(value) is bool:
+        return str(value).lower()  # rectified:=true
     return value if type(value) is type(default) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -12,16 +13,16 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.camera_info import scaled_camera_info
-from mp_perception.messages.detections import detections_message, label_info_message
+from mp_perception.messages.detections import detections_3d_message, detections_message, label_info_message
 from mp_perception.messages.header import Message
-from mp_perception.messages.images import depth_message, image_message
+from mp_perception.messages.images import depth_message, image_message, jpeg_message
 from mp_perception.messages.markers import markers_message
 from mp_perception.messages.points import depth_points_message
 from mp_perception.prediction import Prediction
@@ -30,6 +31,9 @@ from mp_perception.ros.parameters import NodeParameters
 from mp_perception.ros.qos import LARGE_OUTPUT, LATCHED, OUTPUT
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_overlay
+
+#: JPEG's, of pictures for people.
+_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,27 @@ class ProcessedFrame:
         network = self.parameters.depth_resolution == "network"
         return self.prediction.network_depth if network else self.prediction.depth
 
+    @cached_property
+    def overlay(self) -> NDArray[np.uint8]:
+        """RGB (H, W, 3): the image with the detections."""
+        return draw_overlay(self.image, self.prediction)
+
+    @cached_property
+    def colored_depth(self) -> NDArray[np.uint8]:
+        """RGB (h, w, 3), of the size of `depth`."""
+        return color_depth(self.depth, *self.depth_range)
+
 
 def _detections(frame: ProcessedFrame) -> Message:
     detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
-    return detections_message(new_message, detections, frame.header, class_id_format)
+    return detections_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
+
+
+def _detections_3d(frame: ProcessedFrame) -> Message | None:
+    if frame.intrinsics is None:
+        return None
+    detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
+    return detections_3d_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
 
 
 def _depth(frame: ProcessedFrame) -> Message:
@@ -73,11 +94,19 @@ def _depth_camera_info(frame: ProcessedFrame) -> Message | None:
 
 
 def _overlay(frame: ProcessedFrame) -> Message:
-    return image_message(new_message, draw_overlay(frame.image, frame.prediction), "rgb8", frame.header)
+    return image_message(new_message, frame.overlay, "rgb8", frame.header)
+
+
+def _compressed_overlay(frame: ProcessedFrame) -> Message:
+    return jpeg_message(new_message, frame.overlay, _JPEG_QUALITY, frame.header)
 
 
 def _colored_depth(frame: ProcessedFrame) -> Message:
-    return image_message(new_message, color_depth(frame.depth, *frame.depth_range), "rgb8", frame.header)
+    return image_message(new_message, frame.colored_depth, "rgb8", frame.header)
+
+
+def _compressed_colored_depth(frame: ProcessedFrame) -> Message:
+    return jpeg_message(new_message, frame.colored_depth, _JPEG_QUALITY, frame.header)
 
 
 def _markers(frame: ProcessedFrame) -> Message:
@@ -108,10 +137,13 @@ class Output:
 #: The outputs that are made from every frame.
 OUTPUTS = (
     Output("detections", Detection2DArray, OUTPUT, _detections),
+    Output("detections_3d", Detection3DArray, OUTPUT, _detections_3d),
     Output("depth/image", Image, LARGE_OUTPUT, _depth),
     Output("depth/camera_info", CameraInfo, LARGE_OUTPUT, _depth_camera_info),
     Output("overlay", Image, LARGE_OUTPUT, _overlay),
+    Output("overlay/compressed", CompressedImage, LARGE_OUTPUT, _compressed_overlay),
     Output("depth/image_colored", Image, LARGE_OUTPUT, _colored_depth),
+    Output("depth/image_colored/compressed", CompressedImage, LARGE_OUTPUT, _compressed_colored_depth),
     Output("markers", MarkerArray, OUTPUT, _markers),
     Output("points", PointCloud2, LARGE_OUTPUT, _points),
 )

@@ -100,7 +100,8 @@ class FrameWorker:
             self.statistics.frame_stale()
             return
         image = camera_image(message, parameters.max_image_pixels)
-        camera = self.camera.match(image.shape[1], image.shape[0], message.header.frame_id)
+        rectified = parameters.is_rectified(self.topic)
+        camera = self.camera.match(image.shape[1], image.shape[0], message.header.frame_id, rectified)
         converted = time.perf_counter()
         prediction = self.predictor.predict(image, camera.intrinsics, parameters.prediction_settings())
         if not camera.has_metres:

@@ -70,7 +70,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             bag.write("/camera/camera_info", stamp, camera_info_message(new_message, CAMERA, header))
             bag.write("/camera/image_raw", stamp, image_message(new_message, image, "rgb8", header))
             if number != 1:
-                message = detections_message(new_message, detections(0.9), header, "name")
+                message = detections_message(new_message, detections(0.9), CAMERA, header, "name")
                 bag.write("/detections", stamp + 5_000_000, message)
                 bag.write("/depth/image", stamp + 6_000_000, image_message(new_message, depth, "32FC1", header))
     return path

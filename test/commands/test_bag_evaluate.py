@@ -185,7 +185,7 @@ def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> li
             header = Header(frame_id="camera_color_left")
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
             later = stamp + 30_000_000
-            detections = detections_message(new_message, prediction.detections, header, "name")
+            detections = detections_message(new_message, prediction.detections, None, header, "name")
             writer.write_serialized("/detections", later, serialization.serialize_message(detections))
             depth = depth_message(new_message, prediction.network_depth, "32FC1", header)
             writer.write_serialized("/depth/image", later, serialization.serialize_message(depth))

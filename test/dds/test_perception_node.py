@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
 from reliability.robot import stop
@@ -78,6 +79,7 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
         robot.subscribe(kind, topic)
     robot.subscribe(PointCloud2, "points")
     robot.subscribe(MarkerArray, "markers")
+    robot.subscribe(Detection3DArray, "detections_3d")
     robot.spin(0.5)
     send_camera_info(robot, CAMERA)
     found = robot.answer(robot.image())
@@ -85,7 +87,7 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
     assert header.frame_id == "camera_optical"
     by_topic = {
         topic: robot.wait(lambda t=topic: [m for m in robot.received[t] if m.header == header], topic)[0]
-        for topic in [*kinds, "points"]
+        for topic in [*kinds, "points", "detections_3d"]
     }
     markers = robot.wait(lambda: [m for m in robot.received["markers"] if m.markers[0].header == header], "markers")[0]
 
@@ -117,8 +119,67 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
     assert sorted(round(box.pose.position.z, 3) for box in boxes) == sorted(
         round(d.results[0].pose.pose.position.z, 3) for d in found.detections
     )
-    for topic in [*kinds, "points", "markers"]:
+    in_space = by_topic["detections_3d"].detections
+    assert len(in_space) == len(found.detections)
+    for flat, solid in zip(found.detections, in_space, strict=True):
+        assert (solid.header, solid.results[0].hypothesis) == (header, flat.results[0].hypothesis)
+        surface, centre = flat.results[0].pose.pose.position, solid.bbox.center.position
+        assert centre.z > surface.z
+        assert centre.x / centre.z == pytest.approx(surface.x / surface.z, abs=1e-5)
+        assert solid.bbox.size.x == pytest.approx(flat.bbox.size_x / FOCAL * surface.z, rel=1e-4)
+    for topic in [*kinds, "points", "markers", "detections_3d"]:
         robot.unsubscribe(topic)
+
+
+def test_positions_follow_the_lens_of_a_raw_image_and_one_warning_says_so(node_and_robot: Any) -> None:
+    process, robot = node_and_robot
+    raw = CameraInfo(width=320, height=96, k=CAMERA.k, p=[150.0, *CAMERA.p[1:]], d=[-0.3, 0.09, 0.0, 0.0, 0.0])
+    raw.distortion_model = "plumb_bob"
+    send_camera_info(robot, raw)
+    found = [robot.answer(robot.image()) for _ in range(3)][-1]
+    matrix = np.reshape(CAMERA.k, (3, 3))
+    for detection in found.detections:
+        position, centre = detection.results[0].pose.pose.position, detection.bbox.center.position
+        point = np.array([[position.x, position.y, position.z]])
+        seen, _ = cv2.projectPoints(point, np.zeros(3), np.zeros(3), matrix, np.array(raw.d))
+        np.testing.assert_allclose(seen.ravel() + 0.5, (centre.x, centre.y), atol=0.1)
+    assert process.text().count("the image is not rectified (/front/camera_info: plumb_bob)") == 1
+
+    assert robot.set(rectified=True)[0].successful  # a bool is accepted for the text
+    detection = robot.answer(robot.image()).detections[0]
+    position, centre = detection.results[0].pose.pose.position, detection.bbox.center.position
+    assert position.x == pytest.approx((centre.x - 0.5 - CENTRE_X) / 150 * position.z, abs=1e-3)
+    assert robot.set(rectified="auto")[0].successful
+
+    raw.d = [0.1, 0.2]
+    send_camera_info(robot, raw)
+    robot.answer(robot.image())
+    position = robot.answer(robot.image()).detections[0].results[0].pose.pose.position
+    assert np.isnan(position.x)
+    assert "camera info of /front/camera_info: D: expected 4 or 5 coefficients of plumb_bob, found 2" in process.text()
+    send_camera_info(robot, CAMERA)
+
+
+def test_pictures_are_compressed_while_somebody_subscribes(robot: Any) -> None:
+    for topic in ("overlay", "depth/image_colored"):
+        robot.subscribe(Image, topic)
+        robot.subscribe(CompressedImage, f"{topic}/compressed")
+        robot.wait_for_publisher(f"{topic}/compressed")
+    robot.spin(0.3)
+    header = robot.answer(robot.image()).header
+    for topic in ("overlay", "depth/image_colored"):
+        raw, small = (
+            robot.wait(lambda t=name: [m for m in robot.received[t] if m.header == header], name)[0]
+            for name in (topic, f"{topic}/compressed")
+        )
+        pixels = cv2.imdecode(np.frombuffer(small.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        expected = np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, 3)
+        assert (small.format, pixels.shape) == ("jpeg", expected.shape)
+        # JPEG does not keep the colours of the noise in the image, but their means.
+        means = [cv2.resize(picture, (20, 6), interpolation=cv2.INTER_AREA) for picture in (pixels, expected)]
+        assert np.abs(means[0].astype(int) - means[1]).mean() < 4
+        robot.unsubscribe(topic)
+        robot.unsubscribe(f"{topic}/compressed")
 
 
 def test_outputs_without_a_subscriber_are_not_computed(robot: Any) -> None:
@@ -288,7 +349,8 @@ def test_depth_encodings_and_resolutions(robot: Any) -> None:
     assert list(info.p[:7]) == pytest.approx([90, 0, (CENTRE_X + 0.5) / 2 - 0.5, 0, 0, 90, (CENTRE_Y + 0.5) / 2 - 0.5])
     robot.set(max_depth=5.0)
     near = floats(robot.answer(robot.image(), "depth/image"))
-    assert not np.nanmax(near, initial=0) > 5.001
+    assert np.isposinf(near).any()
+    assert near[np.isfinite(near)].max(initial=0) <= 5.001
     robot.set(max_depth=-1.0, depth_resolution="input")
     robot.unsubscribe("depth/image")
     robot.unsubscribe("depth/camera_info")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.detections import (
     detection_message,
+    detections_3d_message,
     detections_message,
     hypothesis_message,
     label_info_message,
@@ -29,7 +31,7 @@ NAN = math.nan
 
 
 def detections() -> Detections:
-    """A car at (2, 1, 20) metres, a pedestrian without known x and y, a cyclist without depth."""
+    """A car at about (2, 1, 20) metres, a pedestrian without known x and y, a cyclist without depth."""
     return Detections(
         boxes=np.array([[600, 150, 740, 290], [10, 20, 40, 110], [0, 0, 5, 9]], dtype=np.float32),
         scores=np.array([0.9, 0.5, 0.25], dtype=np.float32),
@@ -47,7 +49,7 @@ def header(new: NewMessage) -> Message:
 
 
 def test_fields_of_the_message(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
-    message = sent(detections_message(new, detections(), header(new), "name"), ARRAY)
+    message = sent(detections_message(new, detections(), CAMERA, header(new), "name"), ARRAY)
     assert message.header == header(new)
     assert [d.header for d in message.detections] == [header(new)] * 3
     car, pedestrian, cyclist = message.detections
@@ -58,10 +60,11 @@ def test_fields_of_the_message(new: NewMessage, sent: Callable[[Any, str], Any])
     pose = car.results[0].pose
     assert (pose.pose.position.x, pose.pose.position.y, pose.pose.position.z) == (2, 1, 20)
     assert (pose.pose.orientation.x, pose.pose.orientation.w) == (0, 1)
-    assert pose.covariance[14] == 0.25
-    assert pose.covariance[0] == pytest.approx(0.05**2)  # x is z / 10, and so is its standard deviation
-    assert pose.covariance[7] == pytest.approx(0.025**2)
-    assert not np.any(np.reshape(pose.covariance, (6, 6))[3:])
+    # 0.5 m along the ray (0.1, 0.057, 1) through the middle of the box; 7 % of 140 pixels across, at 20 m.
+    ray, across = np.array([(670 - 600.5) / 700, (220 - 180.5) / 700, 1]), 0.07 * 140 / 700 * 20
+    expected = np.zeros((6, 6))
+    expected[:3, :3] = 0.25 * np.outer(ray, ray) + np.diag([across**2, across**2, 0])
+    np.testing.assert_allclose(np.reshape(pose.covariance, (6, 6)), expected, rtol=1e-6)
     assert pedestrian.results[0].pose.pose.position.z == 7
     assert math.isnan(pedestrian.results[0].pose.pose.position.x)
     assert (pedestrian.results[0].pose.covariance[0], pedestrian.results[0].pose.covariance[14]) == (-1, 4)
@@ -69,12 +72,46 @@ def test_fields_of_the_message(new: NewMessage, sent: Callable[[Any, str], Any])
     assert cyclist.results[0].pose.covariance[0] == -1
 
 
+def test_without_a_camera_the_depth_alone_is_known(new: NewMessage) -> None:
+    unknown = detections()
+    unknown.position[:, :2] = NAN
+    car = detections_message(new, unknown, None, header(new), "name").detections[0].results[0].pose
+    assert car.covariance[0] == -1
+    assert car.covariance[14] == 0.25
+    assert np.count_nonzero(car.covariance) == 2
+
+
+def test_objects_in_space(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
+    message = sent(detections_3d_message(new, detections(), CAMERA, header(new), "index"), f"{ARRAY[:-7]}3DArray")
+    assert message.header == header(new)
+    (car,) = message.detections  # the others have no position
+    assert (car.header, car.id, car.results[0].hypothesis.class_id) == (header(new), "", "0")
+    assert car.results[0].hypothesis.score == pytest.approx(0.9)
+    # The centre of a car lies 1.3 m behind its surface, on the same ray: (2, 1, 20) * 21.3 / 20.
+    for pose in (car.bbox.center, car.results[0].pose.pose):
+        assert (pose.position.x, pose.position.y, pose.position.z) == pytest.approx((2.13, 1.065, 21.3))
+        assert (pose.orientation.x, pose.orientation.w) == (0, 1)
+    assert (car.bbox.size.x, car.bbox.size.y, car.bbox.size.z) == pytest.approx((4, 4, 3.9), rel=1e-6)
+    covariance = np.reshape(car.results[0].pose.covariance, (6, 6))
+    flat = detections_message(new, detections(), CAMERA, header(new), "name").detections[0].results[0].pose.covariance
+    np.testing.assert_array_equal(covariance[:3, :3], np.reshape(flat, (6, 6))[:3, :3])
+    assert np.diag(covariance)[3:] == pytest.approx(math.pi**2 / 3)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+def test_an_object_of_another_class_is_as_deep_as_wide(new: NewMessage) -> None:
+    tram = replace(detections(), class_names=("Tram", "Van", "Truck", "Pedestrian", "Cyclist"))
+    (found,) = detections_3d_message(new, tram, CAMERA, header(new), "name").detections
+    assert found.bbox.size.z == pytest.approx(found.bbox.size.x)
+    assert found.bbox.center.position.z == pytest.approx(20 + found.bbox.size.x / 2)
+
+
 @pytest.mark.parametrize("class_id_format", ["name", "index"])
 def test_a_published_array_is_read_as_it_was(
     new: NewMessage, sent: Callable[[Any, str], Any], class_id_format: str
 ) -> None:
     before = detections()
-    message = sent(detections_message(new, before, header(new), class_id_format), ARRAY)
+    message = sent(detections_message(new, before, CAMERA, header(new), class_id_format), ARRAY)
     after = read_detections(message, before.class_names, "/detections")
     for name in ("boxes", "scores", "labels", "depth", "depth_std", "position"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name), name)
@@ -82,7 +119,7 @@ def test_a_published_array_is_read_as_it_was(
 
 
 def test_numbers_instead_of_names_agree_with_label_info(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
-    message = detections_message(new, detections(), header(new), "index")
+    message = detections_message(new, detections(), CAMERA, header(new), "index")
     info = sent(label_info_message(new, detections().class_names, 0.25, header(new)), "vision_msgs/msg/LabelInfo")
     names = {entry.class_id: entry.class_name for entry in info.class_map}
     assert [names[int(d.results[0].hypothesis.class_id)] for d in message.detections] == [
@@ -93,8 +130,9 @@ def test_numbers_instead_of_names_agree_with_label_info(new: NewMessage, sent: C
 
 def test_nothing_found(new: NewMessage) -> None:
     nothing = detections()[np.zeros(3, dtype=bool)]
-    message = detections_message(new, nothing, header(new), "name")
+    message = detections_message(new, nothing, CAMERA, header(new), "name")
     assert message.detections == []
+    assert detections_3d_message(new, nothing, CAMERA, header(new), "name").detections == []
     assert len(read_detections(message, ("Car",), "/detections")) == 0
     assert len(markers_message(new, nothing, CAMERA, header(new)).markers) == 1
 

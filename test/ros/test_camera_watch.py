@@ -9,6 +9,7 @@ from rclpy.logging import get_logger
 from sensor_msgs.msg import CameraInfo
 
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.lens_distortion import LensDistortion
 from mp_perception.ros import camera_watch
 from mp_perception.ros.camera_watch import CameraWatch
 
@@ -22,6 +23,24 @@ def info(focal: float = 300.0, width: int = 320, height: int = 96, frame_id: str
     message = CameraInfo(width=width, height=height, k=[focal, 0.0, 159.5, 0.0, focal, 47.5, 0.0, 0.0, 1.0])
     message.header.frame_id = frame_id
     return message
+
+
+def distorted(model: str, *coefficients: float) -> CameraInfo:
+    message = info()
+    message.distortion_model, message.d = model, list(coefficients)
+    return message
+
+
+def test_a_raw_image_is_told_from_a_rectified_one_with_one_warning(watch: CameraWatch, capfd: Any) -> None:
+    watch.info = distorted("plumb_bob", -0.3, 0.1, 0.0, 0.0)
+    for _ in range(3):
+        camera = watch.match(320, 96, "camera")
+        assert camera.intrinsics is not None
+        assert camera.intrinsics.distortion == LensDistortion("plumb_bob", (-0.3, 0.1, 0.0, 0.0))
+    assert watch.match(320, 96, "camera", rectified=True).intrinsics == CameraIntrinsics(300, 300, 159.5, 47.5, 320, 96)
+    text = capfd.readouterr().err
+    # The edge, 159.5 pixels aside at f = 300: 0.532 for the pinhole, 0.585 for the lens, r - 0.3 r^3 + 0.1 r^5 = 0.532.
+    assert text.count("10 m ahead, 0.5 m away from where they are") == 1
 
 
 def test_usable_camera_info_gives_the_intrinsics(watch: CameraWatch) -> None:
@@ -51,6 +70,8 @@ def test_missing_camera_info_is_a_problem_after_the_first_images(
         (info(focal=0.0), "focal length above 0"),
         (info(width=0, height=0), "found 0x0"),
         (CameraInfo(width=320, height=96, k=[float("nan")] * 9), "found NaN"),
+        (distorted("fov", 0.9), "distortion_model: expected one of plumb_bob"),
+        (distorted("plumb_bob", float("nan"), 0.0, 0.0, 0.0), "D: expected finite numbers"),
     ],
 )
 def test_unusable_camera_info_withholds_distances_once_the_camera_was_known(

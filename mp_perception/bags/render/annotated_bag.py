@@ -16,6 +16,7 @@ image's first pixel, as our boxes are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -77,7 +78,7 @@ def _outputs(bag: RenderedBag, frame: RenderedFrame, header: Message) -> Iterato
         return
     detections, depth = prediction.detections, prediction.network_depth
     yield "/annotations", _detection_annotations(detections, frame.image.shape[0], stamp)
-    yield "/detections", detections_message(new_message, detections, header, "name")
+    yield "/detections", detections_message(new_message, detections, frame.intrinsics, header, "name")
     yield "/markers", markers_message(new_message, detections, frame.intrinsics, header)
     yield "/overlay/compressed", jpeg_message(new_message, frame.overlay(), JPEG_QUALITY, header)
     colors = frame.colored_depth(bag.depth_range)
@@ -95,7 +96,8 @@ def _points(frame: RenderedFrame, prediction: Prediction, intrinsics: CameraIntr
     depth = prediction.network_depth[step, step]
     colors = cv2.resize(frame.image, (intrinsics.width, intrinsics.height), interpolation=cv2.INTER_AREA)
     # The camera of the pixels that are kept: a pixel's number is divided by the step, and so is the principal point.
-    camera = CameraIntrinsics(
+    camera = replace(
+        intrinsics,
         fx=intrinsics.fx / _POINT_STEP,
         fy=intrinsics.fy / _POINT_STEP,
         cx=intrinsics.cx / _POINT_STEP,
