@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 from rosbags.rosbag2 import Reader
@@ -20,6 +20,9 @@ from mp_perception.bags.decompression import check_compressed_file, decompress
 from mp_perception.bags.message_types import type_store
 from mp_perception.errors import UserError, one_line
 from mp_perception.messages.header import Message
+
+if TYPE_CHECKING:
+    from rosbags.rosbag2.reader import ReaderProtocol
 
 #: What to do about a bag that cannot be read here.
 ADVICE = "try `mcap recover` (MCAP), `.recover` of the sqlite3 shell, `zstd -d` (.zstd files), then `ros2 bag reindex`"
@@ -92,13 +95,14 @@ class BagReader:
             # rosbags decompresses messages without a limit: `messages` does it instead.
             self._compression = "zstd"
             storage.metadata = storage.metadata._replace(compression_mode=None)
+        files = _read_topics_from_files(storage)
         self.topics = {
             name: BagTopic(name, info.connections[0].msgtype, info.msgcount, _is_transient_local(info.connections))
             for name, info in sorted(self._reader.topics.items())
         }
-        has_messages = self._reader.message_count > 0
-        self.start_ns = self._reader.start_time if has_messages else 0
-        self.end_ns = self._reader.end_time - 1 if has_messages else 0  # rosbags counts to after the last
+        times = [file.metadata for file in files if file.metadata.message_count > 0]
+        self.start_ns = min((time.start_time for time in times), default=0)
+        self.end_ns = max((time.end_time for time in times), default=1) - 1  # rosbags counts to after the last
         return self
 
     def __exit__(
@@ -153,6 +157,36 @@ class BagReader:
 
     def _damage(self, error: Exception) -> str:
         return f"{self.source}: expected a complete rosbag2, found it unreadable ({one_line(error)})"
+
+
+def _read_topics_from_files(storage: ReaderProtocol) -> list[ReaderProtocol]:
+    """Give a bag the topics and counts of its files; returns the readers of the files.
+
+    rosbags takes both from metadata.yaml, and finds no message of a topic whose QoS or type hash is written there in
+    another way than in the files.
+    """
+    files: list[ReaderProtocol] = storage.storages if isinstance(storage, DirectoryReader) else [storage]
+    joined: dict[tuple[str, str], Connection] = {}
+    for reader in (storage, *files):
+        reader.connections = [_with_full_type(connection) for connection in reader.connections]
+    for connection in storage.connections:
+        joined.setdefault((connection.topic, connection.msgtype), connection._replace(msgcount=0))
+    for file in files:
+        for i, connection in enumerate(file.connections):
+            key = connection.topic, connection.msgtype
+            known = joined.setdefault(key, connection._replace(id=len(joined) + 1, msgcount=0))
+            joined[key] = known._replace(msgcount=known.msgcount + connection.msgcount)
+            if file is not storage:
+                file.connections[i] = connection._replace(ext=known.ext, digest=known.digest)
+    if storage not in files:
+        storage.connections = list(joined.values())
+    return files
+
+
+def _with_full_type(connection: Connection) -> Connection:
+    """With its message type as sensor_msgs/msg/Image where a program wrote sensor_msgs/Image."""
+    package, _, name = connection.msgtype.partition("/")
+    return connection if "/" in name else connection._replace(msgtype=f"{package}/msg/{name}")
 
 
 def _is_transient_local(connections: list[Connection]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,35 @@ def test_messages_come_back_equal_and_in_order(tmp_path: Path, storage: Storage)
         assert [(c.class_id, c.class_name) for c in reader.decode(info).class_map] == [(0, "Car"), (1, "Van")]
         assert len(list(reader.messages())) == 61
         assert len(list(reader.messages(["/image"], start_ns=105 * SECOND))) == 10
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_topics_and_counts_are_those_of_the_files(tmp_path: Path, storage: Storage) -> None:
+    """Recorders write the QoS into metadata.yaml in another form than into the files (8 of rosbag2's 21 fixtures)."""
+    write_bag(tmp_path / "bag", storage, num_images=5)
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    text = metadata.read_text()
+    depths, counts = re.subn(r"depth: \d+", "depth: 0", text), re.compile(r"message_count: \d+")
+    assert depths[1] > 0
+    metadata.write_text(counts.sub("message_count: 77", depths[0]))
+    with BagReader(tmp_path / "bag") as reader:
+        assert (reader.topics["/image"].count, reader.topics["/label_info"].count) == (5, 1)
+        assert len(list(reader.messages())) == reader.message_count == 6
+        assert (reader.start_ns, reader.end_ns) == (100 * SECOND, 100_400_000_000)
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_type_without_msg_in_its_name_is_the_same_type(tmp_path: Path, as_folder: bool) -> None:
+    write_bag(tmp_path / "bag", "sqlite3", num_images=3)
+    (file,) = (tmp_path / "bag").glob("*.db3")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE topics SET type = replace(type, '/msg/', '/')")
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("/msg/", "/"))
+    with BagReader(tmp_path / "bag" if as_folder else file) as reader:
+        assert {topic.type for topic in reader.topics.values()} == {IMAGE, "vision_msgs/msg/LabelInfo"}
+        images = [reader.decode(message) for message in reader.messages(["/image"])]
+        assert np.array_equal(images[2].data.reshape(48, 160, 3), noise(2))
 
 
 def test_bytes_are_kept_as_they_came(tmp_path: Path) -> None:
