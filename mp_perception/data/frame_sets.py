@@ -311,7 +311,7 @@ def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> lis
 def _with_sky(
     depth: NDArray[np.float32] | None, sky: NDArray[np.bool_], frame: Frame, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """The depth map with +Inf in the sky where nothing was measured, except near its edge, where masks are not exact."""
+    """The depth map with +Inf in the sky where nothing was measured, but not near its edge: masks are not exact."""
     if sky.shape != size:
         found = f"{sky.shape[1]}x{sky.shape[0]}"
         raise UserError(f"{frame.name}: expected a mask of the sky of {size[1]}x{size[0]} pixels, found {found}")
