@@ -1,7 +1,7 @@
 """People with an alpha channel, pasted into street images where they could stand.
 
-A person of known height is put at a distance: its size and the row of its feet follow from the camera, what is nearer
-hides it, and light, blur and noise follow the image.  So box and depth of the pasted object are as exact as the
+A person of known height is put at a distance: its size and the row of its feet follow from the camera, what is
+nearer hides it, and light, blur and noise follow the image.  So box and depth of the pasted object are as exact as the
 cut-out's height.
 """
 
@@ -26,8 +26,7 @@ CAMERA_HEIGHT = 1.65
 KINDS = {"pedestrian": "Pedestrian", "cyclist": "Cyclist", "motorcyclist": None, "negative": None}
 #: How often each kind is drawn.
 _FREQUENCIES = {"pedestrian": 0.5, "cyclist": 0.38, "negative": 0.08, "motorcyclist": 0.04}
-#: KITTI's boxes enclose the projected 3D box: margins around the mask (left, top, right, bottom), fractions of its
-#: height.
+#: KITTI's boxes enclose the projected 3D box: margins around the mask (left, top, right, bottom), in mask heights.
 _MARGINS = {"Pedestrian": (0.02, 0.035, 0.02, 0.01), "Cyclist": (0.02, 0.02, 0.02, 0.02)}
 #: Minimum and maximum distance of a pasted object, metres.
 _DISTANCES = (5.0, 45.0)
@@ -45,7 +44,7 @@ _TRIALS = 8
 
 @dataclass(frozen=True)
 class Cutout:
-    """One entry of index.csv: the file (RGBA), the kind (one of KINDS), the true height of what it shows, metres."""
+    """One entry of index.csv: the file (RGBA), the kind (one of KINDS), and the true height of what it shows, m."""
 
     path: Path
     kind: str
@@ -66,16 +65,18 @@ class Cutouts:
         try:
             with index.open(newline="") as file:
                 for row in csv.DictReader(file):
+                    if row["class"] not in KINDS:
+                        raise UserError(f"{index}: expected classes {', '.join(KINDS)}, found {row['class']!r}")
                     if row["on_ground"] == "1":
                         cutout = Cutout(folder / row["file"], row["class"], float(row["height_m"]))
                         self._by_source[row["class"]][row["source_set"]].append(cutout)
-        except (OSError, UnicodeDecodeError, KeyError, ValueError, csv.Error) as error:
+        except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
             raise UserError(
                 f"{index}: expected file, class, source_set, height_m, on_ground, found: {error}"
             ) from error
         self._kinds = [kind for kind in KINDS if self._by_source[kind]]
         if not self._kinds:
-            raise UserError(f"{index}: expected cut-outs of {', '.join(KINDS)}, found none")
+            raise UserError(f"{index}: expected cut-outs that stand on the ground, found none")
 
     def draw(self, random: np.random.Generator) -> Cutout:
         """A random cut-out."""
@@ -129,7 +130,7 @@ def feet_row(camera: CameraIntrinsics, distance: float) -> float:
 
 
 def stands_on_ground(sample: Sample, feet_column: float, distance: float) -> bool:
-    """Whether the feet can be on the ground at this distance: in the image, free of objects, and as deep."""
+    """Whether the image point of the feet can be ground at this distance: in the image, not in a box, and as deep."""
     assert sample.intrinsics is not None
     row, column = int(feet_row(sample.intrinsics, distance)), int(feet_column)
     height, width = sample.size
@@ -172,10 +173,13 @@ def paste(
     rows, columns = _within(top, alpha.shape[0], sample.size[0]), _within(left, alpha.shape[1], sample.size[1])
     mask_area = float(alpha.sum())
     part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-    colour, alpha = colour[part], alpha[part].copy()
-    alpha[_hides(sample, rows, columns, distance)] = 0
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    in_front = _hides(sample, rows, columns, distance)
+    # Both: the colours are multiplied by alpha.
+    colour, alpha = np.where(in_front[..., None], 0, colour[part]), np.where(in_front, 0, alpha[part])
     visible = float(alpha.sum()) / max(mask_area, 1e-6)
-    if visible < _MIN_VISIBLE or alpha.size == 0:
+    if visible < _MIN_VISIBLE:
         return None
     image = sample.image.copy()
     image[rows, columns] = _blended(image[rows, columns], colour, alpha, random)
@@ -203,13 +207,15 @@ def _within(start: int, length: int, limit: int) -> slice:
 
 
 def _hides(sample: Sample, rows: slice, columns: slice, distance: float) -> NDArray[np.bool_]:
-    """Mask of a part of the image: what is nearer than an object at a distance, by the depth map or labelled boxes."""
+    """Mask of a part of the image: what is nearer than an object at a distance, by the depth map or by boxes."""
     hides = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     for box in sample.boxes[sample.object_depths < _IN_FRONT * distance]:
         left, top, right, bottom = np.rint(box - np.array([columns.start, rows.start] * 2)).astype(int)
         hides[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
     if sample.depth is not None:
-        hides |= sample.depth[rows, columns] < _IN_FRONT * distance
+        # The median of 5x5 pixels, because single pixels, such as those of lidar, would make holes.
+        nearer = sample.depth[rows, columns] < _IN_FRONT * distance
+        hides |= cv2.medianBlur(nearer.astype(np.uint8), 5) > 0
     return hides
 
 
