@@ -12,6 +12,8 @@ from mp_perception.classes import class_color
 from mp_perception.prediction import Detections, Prediction
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+#: A label's rectangle: left, top, right, bottom, pixels.
+Patch = tuple[int, int, int, int]
 
 
 def draw_overlay(image: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
@@ -22,23 +24,64 @@ def draw_overlay(image: NDArray[np.uint8], prediction: Prediction) -> NDArray[np
 
 
 def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
-    """Draw into an RGB image (H, W, 3): colour by class, one label per box, inside the image."""
-    height = canvas.shape[0]
-    thickness = max(1, round(height / 250))
-    text_scale = max(0.38, height / 900)
-    order = np.argsort(-np.nan_to_num(detections.depth, nan=np.inf))
-    for i in order:
-        color = class_color(detections.name(i))
+    """Draw into an RGB image (H, W, 3): boxes coloured by class, and labels that do not hide each other.
+
+    Where labels have no space beside each other, those of near objects come first; the others show the distance alone,
+    or nothing.
+    """
+    thickness = max(1, round(canvas.shape[0] / 250))
+    text_scale = max(0.38, canvas.shape[0] / 900)
+    near_first = np.argsort(np.nan_to_num(detections.depth, nan=np.inf), kind="stable")
+    for i in near_first[::-1]:
         x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[i])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, thickness)
-        _draw_label(canvas, label_text(detections, i), (x1, y1), color, text_scale)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), class_color(detections.name(i)), thickness)
+    taken: list[Patch] = []
+    for i in near_first:
+        for text in (label_text(detections, i), _metres(detections.depth[i])):
+            # OpenCV's font has only ASCII characters, and a lone surrogate crashes it.
+            text = text.encode("ascii", "replace").decode()
+            (width, height), baseline = cv2.getTextSize(text, _FONT, text_scale, 1)
+            size = (width + 4, height + baseline + 2)
+            patch = free_patch(detections.boxes[i], size, (canvas.shape[1], canvas.shape[0]), taken) if text else None
+            if patch is not None:
+                color = class_color(detections.name(i))
+                cv2.rectangle(canvas, patch[:2], (patch[2] - 1, patch[3] - 1), color, -1)
+                place = (patch[0] + 2, patch[1] + height + 2)
+                cv2.putText(canvas, text, place, _FONT, text_scale, text_color(color), 1, cv2.LINE_AA)
+                taken.append(patch)
+                break
+
+
+def free_patch(
+    box: NDArray[np.float32], size: tuple[int, int], image_size: tuple[int, int], taken: Sequence[Patch]
+) -> Patch | None:
+    """A place for a label of size (width, height) at a box, inside the image and on no taken patch; None if none fits.
+
+    Above the box, below it or inside it, at its left or right edge; then one label further up or down.
+    """
+    width, height = size
+    x1, y1, x2, y2 = (round(float(edge)) for edge in box)
+    for top in (y1 - height, y2, y1, y2 - height, y1 - 2 * height, y2 + height):
+        for left in (x1, x2 - width):
+            left = min(max(left, 0), max(image_size[0] - width, 0))
+            patch = (left, top, left + width, top + height)
+            inside = top >= 0 and patch[3] <= image_size[1]
+            if inside and not any(_overlap(patch, other) for other in taken):
+                return patch
+    return None
+
+
+def _overlap(first: Patch, second: Patch) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def label_text(detections: Detections, index: int) -> str:
     """The text at a detection's box: class, score and, if it is known, distance."""
-    depth = detections.depth[index]
-    metres = f" {depth:.1f} m" if np.isfinite(depth) else ""
-    return f"{detections.name(index)} {detections.scores[index]:.2f}{metres}"
+    return f"{detections.name(index)} {detections.scores[index]:.2f} {_metres(detections.depth[index])}".rstrip()
+
+
+def _metres(depth: float) -> str:
+    return f"{depth:.1f} m" if np.isfinite(depth) else ""
 
 
 def text_color(background: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -52,17 +95,3 @@ def draw_true_boxes(canvas: NDArray[np.uint8], boxes: Sequence[tuple[float, floa
     for x1, y1, x2, y2 in ([round(edge) for edge in box] for box in boxes):
         cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), 3)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), 1)
-
-
-def _draw_label(
-    canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], color: tuple[int, int, int], scale: float
-) -> None:
-    """Text on a filled patch above a box's top-left corner, or inside the box at the image's edge."""
-    # OpenCV's font has only ASCII characters, and a lone surrogate crashes it.
-    text = text.encode("ascii", "replace").decode()
-    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
-    patch_height = height + baseline + 2
-    left = min(max(corner[0], 0), max(canvas.shape[1] - width - 4, 0))
-    top = corner[1] - patch_height if corner[1] >= patch_height else max(corner[1], 0)
-    cv2.rectangle(canvas, (left, top), (left + width + 4, top + patch_height), color, -1)
-    cv2.putText(canvas, text, (left + 2, top + height + 2), _FONT, scale, text_color(color), 1, cv2.LINE_AA)

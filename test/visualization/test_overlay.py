@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mp_perception.classes import class_color
 from mp_perception.prediction import Detections, Prediction
-from mp_perception.visualization.overlay import draw_detections, draw_overlay, draw_true_boxes, text_color
+from mp_perception.visualization.overlay import draw_detections, draw_overlay, draw_true_boxes, free_patch, text_color
 
 
 def prediction(boxes, size=(100, 200), depth=10.0):
@@ -79,3 +81,44 @@ def test_class_names_that_opencv_cannot_draw_become_question_marks():
         draw_detections(canvas, detections)
     # Patch and text are where they were; only the colour is another.
     np.testing.assert_array_equal(canvases[0].any(axis=2), canvases[1].any(axis=2))
+
+
+@given(
+    st.lists(st.tuples(*(st.integers(-5, most) for most in (205, 105)), *(st.integers(1, 80),) * 2), max_size=20),
+    st.tuples(st.integers(4, 60), st.integers(4, 14)),
+)
+def test_labels_are_inside_the_image_and_do_not_overlap(corners, size):
+    taken = []
+    for left, top, width, height in corners:
+        box = np.array([left, top, left + width, top + height], np.float32)
+        patch = free_patch(box, size, (200, 100), taken)
+        if patch is not None:
+            taken.append(patch)
+    pixels = np.zeros((100, 200), int)
+    for left, top, right, bottom in taken:
+        assert (right - left, bottom - top) == size
+        assert 0 <= left < right <= 200
+        assert 0 <= top < bottom <= 100
+        pixels[top:bottom, left:right] += 1
+    assert pixels.max(initial=0) <= 1
+
+
+def test_a_label_is_above_its_box_and_gives_way():
+    box = np.array([50, 40, 120, 80], np.float32)
+    places = []
+    for _ in range(9):
+        places.append(free_patch(box, (40, 10), (200, 100), places))
+    assert places[:3] == [(50, 30, 90, 40), (50, 80, 90, 90), (50, 40, 90, 50)]
+    assert None not in places[:6]
+
+
+def test_of_many_labels_at_one_place_the_nearest_objects_remain():
+    """Thirty equal boxes: there is space for a few labels; the distance alone needs less of it."""
+    boxes = [[50, 40, 120, 80]] * 30
+    one = replace(prediction(boxes).detections, depth=np.arange(30, 0, -1, dtype=np.float32))
+    canvas = np.zeros((100, 200, 3), np.uint8)
+    draw_detections(canvas, one)
+    alone = np.zeros((100, 200, 3), np.uint8)
+    draw_detections(alone, one[np.array([29])])
+    # The label of the nearest object is where it is without the others.
+    np.testing.assert_array_equal(canvas[25:39, 50:150], alone[25:39, 50:150])
