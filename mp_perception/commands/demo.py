@@ -38,8 +38,9 @@ def demo(
     """Play a drive through the node and show the results.
 
     Writes a bag, starts node, recorder and replay as separate processes that communicate over DDS, and leaves in the
-    output folder: overlay.mp4, frames/ (overlays), depth/ (16-bit PNG, metres x 256), recording/ (a rosbag2 of all
-    outputs), logs/ and summary.json (frames sent, processed, overwritten, stale; latency by stage; rate; weights).
+    output folder: overlay.mp4, frames/ (overlays) and depth/ (16-bit PNG, metres x 256), named like the drive's images,
+    recording/ (a rosbag2 of all outputs), logs/ and summary.json (frames sent, processed, overwritten, stale; latency
+    by stage; rate; weights).
 
     The synthetic drive is rendered once and kept in the output folder, in synthetic_drive/, for the next demo.
 
@@ -71,7 +72,8 @@ def demo(
     diagnostics = run_replay_session(session, (sent[-1][0] - sent[0][0]) / 1e9)
     published = read_headers(session.recording, "/detections")
     summary: dict[str, Any] = {"drive": source.folder.name} | summarise(sent, published, diagnostics, STAGES)
-    _write_pictures(out, session.recording, summary)
+    names = {frame.stamp_ns: f"{frame.number:010d}.png" for frame in source.frames}
+    _write_pictures(out, session.recording, summary, names)
     _print_summary(summary)
     console.print(f"look at {out / 'overlay.mp4'}", soft_wrap=True)
     if summary["network"]["weights"] == "untrained":
@@ -139,8 +141,11 @@ def _delete(path: Path) -> None:
         path.unlink()
 
 
-def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None:
-    """overlay.mp4 (overlay above coloured depth), frames/, depth/ and, last, summary.json."""
+def _write_pictures(out: Path, recording: Path, summary: dict[str, Any], names: dict[int, str]) -> None:
+    """overlay.mp4 (overlay above coloured depth), frames/, depth/ and, last, summary.json.
+
+    names: stamp of an input image, nanoseconds -> file name of its pictures.
+    """
     import json
 
     import numpy as np
@@ -156,10 +161,10 @@ def _write_pictures(out: Path, recording: Path, summary: dict[str, Any]) -> None
         (out / name).mkdir()
     with VideoWriter(out / "overlay.mp4") as video:
         frames = track(read_published_frames(recording), "pictures", summary["frames"]["processed"])
-        for number, frame in enumerate(frames):
+        for frame in frames:
             video.write(np.concatenate([frame.overlay, frame.colored_depth]), frame.stamp_ns)
-            write_png(out / "frames" / f"{number:06d}.png", frame.overlay)
-            write_depth_png(out / "depth" / f"{number:06d}.png", frame.depth)
+            write_png(out / "frames" / names[frame.stamp_ns], frame.overlay)
+            write_depth_png(out / "depth" / names[frame.stamp_ns], frame.depth)
     write_atomically(out / "summary.json", json.dumps(summary, indent=1).encode())
 
 

@@ -55,9 +55,13 @@ def test_pictures_and_depth_maps(finished):
     out, _ = finished
     processed = json.loads((out / "summary.json").read_text())["frames"]["processed"]
     assert len(list((out / "frames").iterdir())) == len(list((out / "depth").iterdir())) == processed
-    overlay = cv2.imread(str(out / "frames" / "000000.png"))
+    first = min(path.name for path in (out / "frames").iterdir())
+    images = {path.stem for path in (out / "synthetic_drive").glob("*/*/*_sync/image_02/data/*")}
+    assert {path.stem for path in (out / "depth").iterdir()} <= images
+    assert len(images) == 12
+    overlay = cv2.imread(str(out / "frames" / first))
     assert overlay.shape == (375, 1242, 3)
-    depth = cv2.imread(str(out / "depth" / "000000.png"), cv2.IMREAD_UNCHANGED)
+    depth = cv2.imread(str(out / "depth" / first), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16
     assert 1 <= np.median(depth) / 256 <= 80
     with av.open(str(out / "overlay.mp4")) as video:
