@@ -28,7 +28,7 @@ class _Packed:
     """Layout of an encoding whose pixels are contiguous.
 
     channels: samples per pixel.  to_rgb: OpenCV's conversion code, None if the samples are RGB already.
-    bytes_per_sample: 1, or 2 where only the high byte is used (the network sees 8 bits).
+    bytes_per_sample: 1, or 2 where the 8 highest of the used bits are taken (the network sees 8 bits).
     """
 
     channels: int
@@ -93,15 +93,16 @@ def is_depth_image(message: Message) -> bool:
     return message.encoding in _DEPTH_ENCODINGS
 
 
-def image_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> RgbImage:
+def image_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS, sample_bits: int = 16) -> RgbImage:
     """Camera image of a sensor_msgs/Image or CompressedImage.
 
     Args:
         message: an Image of one of CAMERA_ENCODINGS, or a CompressedImage that holds a JPEG or PNG.
         max_pixels: limit, checked before the image is decoded.
+        sample_bits: used bits of 16-bit samples, 8..16, the lowest ones; larger values are white.
 
     Returns:
-        RGB (H, W, 3).  It may be a view of the message: do not write into it.  16-bit samples keep their high byte.
+        RGB (H, W, 3).  It may be a view of the message: do not write into it.
 
     Raises:
         UserError: unknown encoding or format, size 0 or above the limit, or data that do not fit the size.
@@ -119,7 +120,7 @@ def image_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> RgbI
     check_size(message.width, message.height, max_pixels)
     encoding = message.encoding
     if encoding in _PACKED:
-        return _read_packed(message, _PACKED[encoding])
+        return _read_packed(message, _PACKED[encoding], sample_bits)
     if encoding in _TWO_PLANES:
         return _read_two_planes(message, _TWO_PLANES[encoding])
     if encoding in _DEPTH_ENCODINGS:
@@ -212,22 +213,38 @@ def encode_jpeg(image: RgbImage, quality: int) -> NDArray[np.uint8]:
     return np.asarray(data, dtype=np.uint8).reshape(-1)
 
 
-def _read_packed(message: Message, layout: _Packed) -> RgbImage:
+def used_bits(message: Message) -> int | None:
+    """Bits of the largest sample of a 16-bit camera image that `image_to_array` reads; None for other images."""
+    layout = _PACKED.get("" if is_compressed(message) else message.encoding)
+    if layout is None or layout.bytes_per_sample != 2:
+        return None
+    return int(_samples_16(message, layout).max()).bit_length()
+
+
+def _samples_16(message: Message, layout: _Packed) -> NDArray[np.uint16]:
+    """(H, W, channels), a view of the message."""
+    return np.ndarray(
+        (message.height, message.width, layout.channels),
+        dtype=np.dtype(np.uint16).newbyteorder(">" if message.is_bigendian else "<"),
+        buffer=message.data,
+        strides=(message.step, 2 * layout.channels, 2),
+    )
+
+
+def _read_packed(message: Message, layout: _Packed, sample_bits: int) -> RgbImage:
     height, width, channels = message.height, message.width, layout.channels
     if message.encoding in _PAIRED_COLUMNS and width % 2:
         raise UserError(f"encoding {message.encoding}: expected an even width, found {width}")
-    pixel_bytes = channels * layout.bytes_per_sample
-    check_data(message, width * pixel_bytes, height)
-    high_byte = 1 if layout.bytes_per_sample == 2 and not message.is_bigendian else 0
-    samples: RgbImage = np.ndarray(
-        (height, width, channels),
-        dtype=np.uint8,
-        buffer=message.data,
-        offset=high_byte,
-        strides=(message.step, pixel_bytes, layout.bytes_per_sample),
-    )
+    check_data(message, width * channels * layout.bytes_per_sample, height)
+    samples: RgbImage
     if layout.bytes_per_sample == 2:
-        samples = np.ascontiguousarray(samples)
+        highest = _samples_16(message, layout) >> (sample_bits - 8)
+        if sample_bits < 16:
+            np.minimum(highest, 255, out=highest)
+        samples = highest.astype(np.uint8)
+    else:
+        shape, strides = (height, width, channels), (message.step, channels, 1)
+        samples = np.ndarray(shape, dtype=np.uint8, buffer=message.data, strides=strides)
     if layout.to_rgb is None:
         return samples
     if message.encoding.startswith("bayer_") and (width < 2 or height < 2):

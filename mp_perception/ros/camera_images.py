@@ -15,14 +15,29 @@ from mp_perception.messages.images import (
     image_to_array,
     is_compressed,
     is_depth_image,
+    used_bits,
 )
 
 #: Longest frame_id of an image: every output and every object in it repeats the name.
 _MAX_FRAME_ID = 255
 
 
-def camera_image(message: Any, max_pixels: int) -> RgbImage:
+def describe_unused_bits(message: Any, sample_bits: int, topic: str) -> str:
+    """What to tell the user if a 16-bit image, already read, uses at most a quarter of its range; "" otherwise."""
+    bits = used_bits(message)
+    if bits is None or bits > sample_bits - 2:
+        return ""
+    return (
+        f"{topic} ({message.encoding}) has values below {2**bits} of {2**sample_bits}, so that the network sees a dark"
+        f" image; if its samples have {max(bits, 8)} bits, set the parameter sample_bits"
+    )
+
+
+def camera_image(message: Any, max_pixels: int, sample_bits: int = 16) -> RgbImage:
     """RGB image (H, W, 3) of a sensor_msgs/Image or CompressedImage; it may be a view of the message.
+
+    Args:
+        max_pixels, sample_bits: as for `messages.images.image_to_array`.
 
     Raises:
         UserError: as `messages.images.image_to_array`; also an encoding that cv_bridge does not read either, or a
@@ -31,7 +46,7 @@ def camera_image(message: Any, max_pixels: int) -> RgbImage:
     if (length := len(message.header.frame_id)) > _MAX_FRAME_ID:
         raise UserError(f"frame_id: expected at most {_MAX_FRAME_ID} characters, found {length}")
     if is_compressed(message) or message.encoding in CAMERA_ENCODINGS or is_depth_image(message):
-        return image_to_array(message, max_pixels)
+        return image_to_array(message, max_pixels, sample_bits)
     check_size(message.width, message.height, max_pixels)
     check_data(message, message.width, message.height)  # a pixel has at least one byte in any encoding
     try:

@@ -155,6 +155,11 @@ class NodeParameters:
     image_transport: str = _fixed(
         "raw", _one_of("raw", "compressed"), "Subscribe to `image` (raw) or `image/compressed` (JPEG, PNG)."
     )
+    sample_bits: int = _run_time(
+        16,
+        _between(8, 16),
+        "Used bits of 16-bit images (mono16, rgb16, Bayer); many cameras use 10 or 12, and are dark otherwise.",
+    )
     rectified: str = _run_time(
         "auto",
         _one_of("auto", "true", "false"),

@@ -10,11 +10,12 @@ import numpy as np
 from mp_perception.bags.message_types import bag_header, new_message, type_store
 from mp_perception.bags.truth_messages import read_boxes, read_boxes_3d, read_labels
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.camera_info import intrinsics_of, scaled_camera_info
+from mp_perception.lens_distortion import COEFFICIENTS, LensDistortion
+from mp_perception.messages.camera_info import camera_info_message, intrinsics_of, pinhole_error, scaled_camera_info
 from mp_perception.messages.detections import read_detections
 from mp_perception.messages.images import CAMERA_ENCODINGS, depth_to_array, image_to_array
 from mp_perception.messages.points import read_points
-from reliability.fuzzing.seed_files import encoded, picture
+from reliability.fuzzing.seed_files import encoded, picture, recorded_messages
 from reliability.fuzzing.target import fuzz_bytes, fuzz_message
 
 #: The size limit that is given to the parsers of images.
@@ -45,9 +46,23 @@ def compressed_image(data: bytes) -> None:
     image_to_array(SimpleNamespace(format="", data=data), _MAX_PIXELS)
 
 
-@fuzz_message("sensor_msgs/msg/CameraInfo")
+def _camera_infos() -> list[bytes]:
+    """Camera info of rectified images, and of raw ones by each distortion model, serialised."""
+    header, infos = bag_header("camera", 0), []
+    for model, lengths in COEFFICIENTS.items():
+        lens = LensDistortion(model, tuple(np.linspace(-0.1, 0.1, lengths[-1]).tolist()))
+        camera = CameraIntrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375, lens)
+        infos.append(camera_info_message(new_message, camera, header))
+    raw = [bytes(type_store().serialize_cdr(info, "sensor_msgs/msg/CameraInfo")) for info in infos]
+    return raw + recorded_messages("sensor_msgs/msg/CameraInfo")
+
+
+@fuzz_message("sensor_msgs/msg/CameraInfo", _camera_infos)
 def camera_info(message: Any) -> None:
-    intrinsics_of(message, message.width, message.height)
+    camera = intrinsics_of(message, message.width, message.height)
+    corners = np.array([[0.5, 0.5], [camera.width - 0.5, camera.height - 0.5]])
+    camera.project(camera.unproject(corners, np.ones(2)))
+    pinhole_error(message, camera)
     scaled_camera_info(new_message, message, 160, 48, bag_header("camera", 0))
 
 

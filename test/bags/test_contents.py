@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,11 +16,12 @@ from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.pairing import MAX_POINTS_OFFSET_NS
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
-from mp_perception.bags.truth_messages import boxes_message, labels_message
+from mp_perception.bags.truth_messages import boxes_3d_message, boxes_message, labels_message
 from mp_perception.bags.writing import BagWriter
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.lens_distortion import LensDistortion
 from mp_perception.messages.camera_info import camera_info_message
 from mp_perception.messages.detections import label_info_message
 from mp_perception.messages.header import Message
@@ -251,12 +253,26 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path: Pa
         frames.image(0)
 
 
+@pytest.mark.parametrize(("topic", "rectified"), [("/camera/image_raw", False), ("/camera/image_rect", True)])
+def test_a_raw_image_has_the_rays_of_its_lens_also_for_the_lidar(tmp_path: Path, topic: str, rectified: bool) -> None:
+    lens = LensDistortion("plumb_bob", (-0.4, 0.1, 0.0, 0.0))
+    raw = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32, lens)
+    cloud = "/points", START, points_message(new_message, np.array([[10.0, -5, 0, 0]]), bag_header("scanner", START))
+    entries = [image(START, topic), info(START, camera=raw), scanner_ahead(), cloud]
+    sample = BagFrames([read(write(tmp_path / "bag", entries))])[0]
+    assert sample.intrinsics == (replace(raw, distortion=None) if rectified else raw)
+    # x / z = 0.5, by the lens 0.5 (1 - 0.4 / 4 + 0.1 / 16): columns 56.2 and 53.9.
+    assert sample.depth is not None
+    assert np.argwhere(np.isfinite(sample.depth)).tolist() == [[15, 56 if rectified else 54]]
+
+
 def outputs(stamp: int) -> list[Entry]:
     """What the node publishes for an image."""
     label_info = label_info_message(new_message, ("Car", "Bus"), 0.0, bag_header("", stamp))
     return [
         ("/detections", stamp, boxes_message([], bag_header("camera", stamp))),
         depth(stamp, 9.0, "/depth/image"),
+        ("/detections_3d", stamp, boxes_3d_message([], bag_header("camera", stamp))),
         image(stamp, "/overlay"),
         image(stamp, "/depth/image_colored"),
         ("/label_info", stamp, label_info),

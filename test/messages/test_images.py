@@ -24,6 +24,7 @@ from mp_perception.messages.images import (
     image_to_array,
     is_depth_image,
     jpeg_message,
+    used_bits,
 )
 
 LIMIT = 10**6
@@ -114,6 +115,25 @@ def test_the_same_as_cv_bridge(encoding: str) -> None:
     message = message_of(pixels[..., 0] if channels == 1 else pixels, encoding)
     theirs = cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
     np.testing.assert_array_equal(image_to_array(message, LIMIT), theirs)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_samples_may_use_fewer_bits(bits: int, big_endian: bool) -> None:
+    """The 8 highest of the used bits; a sample above them is white."""
+    pixels = np.array([[0, 1, 2**bits // 2, 2**bits - 1, 2**16 - 1]], dtype=np.uint16)[..., None]
+    order = ">u2" if big_endian else "<u2"
+    message = message_of(pixels.astype(order), "mono16", padding=3, is_bigendian=big_endian)
+    found = image_to_array(message, sample_bits=bits)
+    assert found[0, :, 1].tolist() == [0, int(bits == 8), 128, 255, 255]
+    assert used_bits(message) == 16
+    message = message_of((pixels[:, :4] // 4).astype(order), "bayer_rggb16", padding=3, is_bigendian=big_endian)
+    assert used_bits(message) == bits - 2
+
+
+def test_only_16_bit_images_have_unused_bits() -> None:
+    assert used_bits(message_of(noise(2, 3, 3), "rgb8")) is None
+    assert used_bits(compressed(noise(2, 3, 3), "png")) is None
 
 
 def test_rgb8_is_a_view_of_the_message() -> None:

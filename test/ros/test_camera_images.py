@@ -7,7 +7,7 @@ import pytest
 from sensor_msgs.msg import Image
 
 from mp_perception.errors import UserError
-from mp_perception.ros.camera_images import camera_image
+from mp_perception.ros.camera_images import camera_image, describe_unused_bits
 
 
 def image(encoding: str, channels: int, dtype: type) -> tuple[Image, np.ndarray]:
@@ -29,6 +29,21 @@ def test_an_unknown_encoding_is_named_with_or_without_cv_bridge(missing: bool, m
     message, _ = image("rgb565", 3, np.uint8)
     with pytest.raises(UserError, match=r"expected one of rgb8, bgr8.*found 'rgb565'$"):
         camera_image(message, 1000)
+
+
+def test_a_dark_16_bit_image_is_named_with_the_remedy() -> None:
+    message, pixels = image("bayer_rggb16", 1, np.uint16)
+    message.data[:] = type(message.data)("B", (pixels + 3500).astype("<u2").tobytes())
+    assert describe_unused_bits(message, 16, "/image") == (
+        "/image (bayer_rggb16) has values below 4096 of 65536, so that the network sees a dark image; if its samples"
+        " have 12 bits, set the parameter sample_bits"
+    )
+    assert describe_unused_bits(message, 12, "/image") == ""
+    assert camera_image(message, 1000, 12).min() > 200
+    assert camera_image(message, 1000).max() < 16
+    message.data[:] = type(message.data)("B", bytes(len(message.data)))
+    assert "values below 1 of 65536" in describe_unused_bits(message, 16, "/image")
+    assert describe_unused_bits(image("bgr8", 3, np.uint8)[0], 16, "/image") == ""
 
 
 @pytest.mark.parametrize(("encoding", "channels", "dtype"), [("32FC1", 1, np.float32), ("16UC1", 1, np.uint16)])
