@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -35,6 +35,8 @@ LONGEST_SLEEP = 0.1
 _SHUTDOWN_LIMIT = 1.5
 #: The same limit where the middleware does not return, for example from a lock whose owner was killed.
 _STUCK_LIMIT = 5.0
+#: Threads of a node before it loads a network: of Fast DDS, of rclpy's logging, and its own.
+_NUM_THREADS = 16
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -78,6 +80,7 @@ def run_main(body: Callable[[list[str], StopSignals], object], arguments: Sequen
     given = list(sys.argv if arguments is None else arguments)
     try:
         with start_errors():
+            _check_threads()
             _initialise(given)
             own_arguments = remove_ros_args(given)[1:]
         body(own_arguments, stop)
@@ -91,10 +94,10 @@ def run_main(body: Callable[[list[str], StopSignals], object], arguments: Sequen
 
 @contextmanager
 def start_errors() -> Iterator[None]:
-    """Turns errors of rcl, such as an argument that it cannot parse, into a UserError of one line."""
+    """Turns errors of rcl (an argument that it cannot parse) and of the system (files, threads) into one line."""
     try:
         yield
-    except RuntimeError as error:
+    except (ImportError, OSError, RuntimeError, UnicodeError) as error:
         raise UserError(f"cannot start: {one_line(error)}") from error
 
 
@@ -159,14 +162,29 @@ def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float],
     os._exit(1 if crashed.is_set() else 0)
 
 
+def _check_threads() -> None:
+    """Raises UserError if the system does not permit the threads of a node: the middleware would abort or hang."""
+    end = threading.Event()
+    threads = [threading.Thread(target=end.wait, daemon=True) for _ in range(_NUM_THREADS)]
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError as error:
+        raise UserError(
+            f"{error}: expected room for {_NUM_THREADS} threads (ulimit -u, pids.max of the cgroup)"
+        ) from error
+    finally:
+        end.set()
+
+
 def _initialise(arguments: list[str]) -> None:
     """rclpy.init without signal handlers, and without log files if they cannot be written: the robot must still run."""
-    folder = Path(get_logging_directory())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder: str | Path = "the folder of log files (ROS_LOG_DIR, HOME)"
+    writable = False
+    with suppress(RuntimeError, OSError):  # rcl has no folder where HOME is not set
+        folder = get_logging_directory()
+        Path(folder).mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
     if not writable:
         print(f"{folder}: cannot be written: log files are off", file=sys.stderr)
         arguments = [*arguments, "--ros-args", "--disable-external-lib-logs"]

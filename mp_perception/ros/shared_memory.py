@@ -15,12 +15,30 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = Path("/dev/shm")
 _LOCK = "_el"
+#: Bytes in /dev/shm without which importing rclpy ends the process, doubled.
+_NEEDED = 16384
+
+
+def exit_if_full(folder: Path = _FOLDER) -> None:
+    """End the process with one line and exit code 2 if nothing fits into /dev/shm.
+
+    rclpy loads lttng-ust, which maps files there: with less than 8 kB free, importing it ends the process by SIGBUS.
+    """
+    if not folder.is_dir():
+        return
+    state = os.statvfs(folder)
+    free = state.f_bavail * state.f_frsize
+    if free < _NEEDED:
+        advice = "`fastdds shm clean` removes what killed processes have left"
+        print(f"error: cannot start: {folder}: expected {_NEEDED} bytes free, found {free}; {advice}", file=sys.stderr)
+        raise SystemExit(2)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mp_perception.ros.shared_memory import avoid_stale_ports, remove_stale_segments
+from mp_perception.ros.shared_memory import avoid_stale_ports, exit_if_full, remove_stale_segments
 
 _HOLDER = """
 import mmap, sys
@@ -127,3 +127,29 @@ def test_a_missing_folder_is_not_an_error(tmp_path: Path) -> None:
     assert remove_stale_segments(tmp_path / "absent") == 0
     with avoid_stale_ports(tmp_path / "absent") as avoided:
         assert avoided == []
+
+
+#: Runs a node with a full /dev/shm of its own.
+_FULL = """
+mount -t tmpfs -o size=64k tmpfs /dev/shm
+head -c 65536 /dev/zero > /dev/shm/full
+exec "$@"
+"""
+
+
+def test_a_full_shared_memory_ends_a_node_with_one_line() -> None:
+    private = ["unshare", "--map-root-user", "--mount", "sh", "-ec", _FULL, "sh"]
+    if subprocess.run([*private, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not permitted here")
+    command = [*private, sys.executable, "-m", "mp_perception.ros.perception_node"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: cannot start: /dev/shm: expected 16384 bytes free, found 0; `fastdds shm clean`"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_machine_without_shared_memory_is_accepted(tmp_path: Path) -> None:
+    exit_if_full(tmp_path / "none")
+    exit_if_full(tmp_path)
