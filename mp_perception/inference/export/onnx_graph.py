@@ -10,8 +10,10 @@ import copy
 import warnings
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
 from mp_perception.inference.runtimes.exported_model import INPUT_NAME, OUTPUT_NAMES
@@ -59,8 +61,30 @@ def trace_network(network: MultiTaskNetwork, half: bool = False) -> onnx.ModelPr
             dynamic_shapes={"images": sizes},
         )
     model: onnx.ModelProto = program.model_proto
+    copy_batch_in_reshapes(model)
     _remove_stack_traces(model)
     return model
+
+
+def copy_batch_in_reshapes(model: onnx.ModelProto) -> None:
+    """Make the target of each Reshape a constant: 0 copies the number of images, -1 is what remains.
+
+    The exporter computes it from the shape of the input, which OpenCV, for one, cannot read.
+    """
+    makers = {node.output[0]: node for node in model.graph.node}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    targets: dict[str, onnx.TensorProto] = {}
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and node.input[1] in makers:
+            batch, *others = makers[node.input[1]].input
+            assert makers[batch].op_type == "Shape"
+            sides = [int(onnx.numpy_helper.to_array(constants[name]).item()) for name in others]
+            target = onnx.numpy_helper.from_array(np.array([0, *sides]), f"target_{'_'.join(map(str, sides))}")
+            targets[target.name] = target
+            node.input[1] = target.name
+            del node.attribute[:]  # allowzero, for which 0 is a size
+    model.graph.initializer.extend(targets.values())
+    remove_unused_nodes(model)
 
 
 def _remove_stack_traces(model: onnx.ModelProto) -> None:
