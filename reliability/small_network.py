@@ -10,29 +10,34 @@ import onnx
 from mp_perception.inference.runtimes.exported_model import ExportedModel
 from mp_perception.model.checkpoint_description import CheckpointDescription, DetectionLevel
 
+#: A quarter of the mean of a pixel's channels gives the metres of the depth map (averages of 2x2 pixels), and the
+#: values of the default box in each cell of 32x32 pixels, which therefore covers the whole image.
 _GRAPH = """
 <ir_version: 9, opset_import: ["": 18]>
-network (uint8[batch, 32, 32, 3] images)
-  => (float[batch, 1, 2] class_logits, float[batch, 1, 4] box_offsets, float[batch, 16, 16] depth)
+network (uint8[batch, height, width, 3] images)
+  => (float[batch, cells, 2] class_logits, float[batch, cells, 4] box_offsets, float[batch, rows, columns] depth)
 {
   pixels = Cast <to = 1> (images)
-  axes = Constant <value_ints = [1, 2, 3]> ()
-  mean = ReduceMean <keepdims = 0> (pixels, axes)
-  cell_shape = Constant <value_ints = [-1, 1, 1]> ()
-  cell = Reshape (mean, cell_shape)
-  class_shape = Constant <value_ints = [1, 1, 2]> ()
-  class_logits = Expand (cell, class_shape)
-  box_shape = Constant <value_ints = [1, 1, 4]> ()
-  box_offsets = Expand (cell, box_shape)
-  depth_shape = Constant <value_ints = [1, 16, 16]> ()
-  depth = Expand (cell, depth_shape)
+  channels = Constant <value_ints = [3]> ()
+  grey = ReduceMean <keepdims = 0> (pixels, channels)
+  quarter = Constant <value_float = 0.25> ()
+  values = Mul (grey, quarter)
+  axis = Constant <value_ints = [1]> ()
+  plane = Unsqueeze (values, axis)
+  halved = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (plane)
+  depth = Squeeze (halved, axis)
+  cell_plane = AveragePool <kernel_shape = [32, 32], strides = [32, 32]> (plane)
+  cell_shape = Constant <value_ints = [0, -1, 1]> ()
+  cell = Reshape (cell_plane, cell_shape)
+  class_logits = Concat <axis = 2> (cell, cell)
+  box_offsets = Concat <axis = 2> (cell, cell, cell, cell)
 }
 """
 
 
 @cache
 def small_network() -> bytes:
-    """An ONNX model with the inputs, outputs and metadata of an exported network; its outputs are the image's mean."""
+    """An ONNX model with the inputs, outputs and metadata of an exported network; see _GRAPH."""
     description = CheckpointDescription(
         backbone="mobilenet_v2",
         decoder="bilinear",
