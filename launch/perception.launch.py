@@ -102,7 +102,8 @@ def _parameter_arguments() -> list[DeclareLaunchArgument]:
     arguments = []
     for row in fields(NodeParameters):
         choices = ("true", "false") if isinstance(row.default, bool) else row.metadata["range"].choices
-        description = f"{row.metadata['description']} ({constraint_text(row)}; empty: as in params_file)"
+        allowed = "" if choices else f"{constraint_text(row)}; "
+        description = f"{row.metadata['description']} ({allowed}empty: as in params_file)"
         arguments.append(_argument(row.name, "", description, ("", *choices) if choices else ()))
     return arguments
 

@@ -7,17 +7,14 @@ Declaration, checks, `config/perception.yaml` and `docs/parameters.md` are made 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 import yaml
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.node import Node
 
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS
-from mp_perception.errors import UserError, unknown_name
+from mp_perception.errors import UserError
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
@@ -29,7 +26,6 @@ from mp_perception.model.checkpoint_description import (
     backbone_names,
     check_input_size,
 )
-from mp_perception.ros.qos import override_names
 
 
 @dataclass(frozen=True)
@@ -234,51 +230,6 @@ RUN_TIME_PARAMETERS = frozenset(row.name for row in fields(NodeParameters) if ro
 PARAMETER_NAMES = frozenset(row.name for row in fields(NodeParameters))
 
 
-def declare_parameters(node: Node) -> None:
-    """Declare all parameters on a node.
-
-    They have dynamic types: with a static type `max_age: 1` would be refused for a double, and a wrong value in a YAML
-    file would end the process at start, where now the configuration fails with a reason.
-    """
-    for row in fields(NodeParameters):
-        descriptor = ParameterDescriptor(
-            description=row.metadata["description"],
-            additional_constraints=constraint_text(row),
-            dynamic_typing=True,
-        )
-        node.declare_parameter(row.name, ros_value(row.default), descriptor)
-
-
-def check_names(node: Node, names: Iterable[str], inputs: Sequence[str]) -> None:
-    """Raises UserError for a name that is not a parameter of the node, such as a misspelt one in a YAML file.
-
-    inputs: the resolved topics whose quality of service may be overridden; those parameters are declared later.
-    """
-    overrides = [name for topic in inputs for name in override_names(topic)]
-    for name in names:
-        if not node.has_parameter(name) and name not in overrides:
-            known = overrides if name.startswith("qos_overrides.") else sorted(PARAMETER_NAMES)
-            raise unknown_name("parameter", name, known)
-
-
-def with_limits(name: str, descriptor: ParameterDescriptor) -> ParameterDescriptor:
-    """The descriptor of a parameter with the limits of its number, from which rqt makes a slider.
-
-    They are not declared, because rclpy would then refuse values before we do, for numbers of one type only, and end
-    the process on a value in a YAML file.
-    """
-    row = next((row for row in fields(NodeParameters) if row.name == name), None)
-    if row is None or row.metadata["range"].limits is None:
-        return descriptor
-    low, high = row.metadata["range"].limits
-    limited = copy(descriptor)
-    if isinstance(row.default, float):
-        limited.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
-    else:
-        limited.integer_range = [IntegerRange(from_value=low, to_value=high)]
-    return limited
-
-
 def value_of_argument(name: str, text: str) -> Any:
     """The ROS value of a parameter that is given as text, such as "0.5" or "[Car, Van]".
 
@@ -291,12 +242,6 @@ def value_of_argument(name: str, text: str) -> Any:
     except yaml.YAMLError:
         value = text
     return ros_value(_checked_value(row, value))
-
-
-def read_parameters(node: Node, changes: Mapping[str, Any] | None = None) -> NodeParameters:
-    """The node's parameters with `changes` applied.  Raises UserError as `NodeParameters.checked`."""
-    values = {name: node.get_parameter(name).value for name in PARAMETER_NAMES}
-    return NodeParameters.checked(values | dict(changes or {}))
 
 
 def ros_value(value: Any) -> Any:

@@ -20,12 +20,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -33,6 +30,7 @@ from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
 from mp_perception.ros.camera_watch import CameraWatch
+from mp_perception.ros.declared_parameters import check_names, declare_parameters, read_parameters, with_limits
 from mp_perception.ros.diagnostics import (
     MAX_SILENCE,
     InputWarnings,
@@ -42,6 +40,7 @@ from mp_perception.ros.diagnostics import (
     missing_inputs,
     network_values,
 )
+from mp_perception.ros.inputs import Inputs
 from mp_perception.ros.large_images import keep_memory_of_large_messages
 from mp_perception.ros.mailbox import FrameQueue, Mailbox
 from mp_perception.ros.node_main import (
@@ -52,18 +51,9 @@ from mp_perception.ros.node_main import (
     spin_until_signal,
     start_errors,
 )
-from mp_perception.ros.parameters import (
-    PARAMETER_NAMES,
-    RUN_TIME_PARAMETERS,
-    NodeParameters,
-    check_names,
-    declare_parameters,
-    read_parameters,
-    with_limits,
-)
+from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
-from mp_perception.ros.topic_sources import describe_source
 from mp_perception.ros.worker import FrameWorker, ReceivedImage
 
 #: Number of images that may wait with process_every_frame.
@@ -87,8 +77,7 @@ class PerceptionNode(LifecycleNode):
         self._outputs: OutputPublishers | None = None
         self._worker: FrameWorker | None = None
         self._mailbox: Mailbox[ReceivedImage] = Mailbox()
-        self._inputs: list[Subscription[Any]] = []
-        self._image_type: type[Any] = Image
+        self._inputs = Inputs(self)
         self._image_topic = ""
         self._camera = CameraWatch(self.resolve_topic_name("camera_info"), self.get_logger())
         self._statistics = Statistics()
@@ -191,7 +180,6 @@ class PerceptionNode(LifecycleNode):
         compressed, every_frame = self._settings.image_transport == "compressed", self._settings.process_every_frame
         name = "image/compressed" if compressed else "image"
         self._mailbox = FrameQueue(QUEUE_CAPACITY) if every_frame else Mailbox()
-        self._image_type = CompressedImage if compressed else Image
         self._image_topic = self.resolve_topic_name(name)
         self._worker = FrameWorker(
             self._mailbox,
@@ -205,9 +193,9 @@ class PerceptionNode(LifecycleNode):
             camera=self._camera,
             on_failure=self._report_network_failure,
         )
-        self._subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
-        self._subscribe(
-            self._image_type,
+        self._inputs.subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
+        self._inputs.subscribe(
+            CompressedImage if compressed else Image,
             name,
             self._take_image,
             qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
@@ -221,9 +209,7 @@ class PerceptionNode(LifecycleNode):
 
     def _stop_processing(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
         """Unsubscribe and end the worker; False if it did not end within `limit` seconds."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs.clear()
+        self._inputs.destroy()
         worker, self._worker = self._worker, None
         ended = worker is None or worker.stop(limit)
         self._statistics.count("stale", self._mailbox.clear())
@@ -254,36 +240,6 @@ class PerceptionNode(LifecycleNode):
             self.trigger_activate()
 
     # Inputs
-
-    def _subscribe(
-        self,
-        message_type: type[Any],
-        name: str,
-        callback: Callable[[Any], None],
-        profile: QoSProfile,
-        may_be_overridden: bool = True,
-    ) -> None:
-        topic = self.resolve_topic_name(name)
-        advice = "process_every_frame needs a reliable publisher"
-        if may_be_overridden:
-            advice = f"set the parameter qos_overrides.{topic}.subscription.reliability to best_effort"
-
-        def warn(event: Any) -> None:
-            kind = event.last_policy_kind
-            self.get_logger().warning(f"{qos.describe_incompatible_publisher(self, topic, profile, kind)}; {advice}")
-
-        try:
-            subscription = self.create_subscription(
-                message_type,
-                name,
-                callback,
-                profile,
-                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
-                qos_overriding_options=qos.override_options() if may_be_overridden else None,
-            )
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise UserError(f"qos_overrides of {topic}: {error}") from error
-        self._inputs.append(subscription)
 
     def _take_image(self, message: Image | CompressedImage) -> None:
         if self._worker is None:
@@ -377,16 +333,15 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         snapshot = self._statistics.snapshot()
-        active = self._worker is not None
-        silent = active and snapshot.silence > MAX_SILENCE
-        no_camera_info = active and bool(snapshot.camera_problem) and self._camera.info is None
+        silent = snapshot.silence > MAX_SILENCE
+        no_camera_info = bool(snapshot.camera_problem) and self._camera.info is None
         node = NodeState(
             state=self._state(),
             max_age=self._settings.max_age,
             failure=self._failure,
-            publishers={s.topic_name: self.count_publishers(s.topic_name) for s in self._inputs},
-            image_source=self._source(self._image_topic, self._image_type) if silent else "",
-            camera_info_source=self._source(self._camera.topic, CameraInfo) if no_camera_info else "",
+            publishers=self._inputs.num_publishers(),
+            image_source=self._inputs.describe_source(self._image_topic) if silent else "",
+            camera_info_source=self._inputs.describe_source(self._camera.topic) if no_camera_info else "",
             values={
                 **self._network(),
                 "images waiting": str(len(self._mailbox)),
@@ -405,10 +360,6 @@ class PerceptionNode(LifecycleNode):
         if self._finalized:
             return "finalized"
         return "active" if self._worker else "inactive" if self._predictor else "unconfigured"
-
-    def _source(self, topic: str, message_type: type[Any]) -> str:
-        package = message_type.__module__.partition(".")[0]
-        return describe_source(self, topic, f"{package}/msg/{message_type.__name__}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile
@@ -16,7 +17,7 @@ from vision_msgs.msg import Detection2DArray
 
 from reliability.small_network import write_small_network
 
-pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(300)]
 
 CAMERA = CameraInfo(width=320, height=96, k=[180.0, 0.0, 160.0, 0.0, 180.0, 48.0, 0.0, 0.0, 1.0])
 WARN = "1"
@@ -133,3 +134,9 @@ def test_messages_that_rclpy_does_not_accept_do_not_end_the_node(node: Any, robo
         robot.spin(0.1)
     assert robot.set(use_sim_time=False)[0].successful
     assert robot.answer(robot.image()).detections
+
+
+def test_a_node_that_is_shut_down_is_finalized(robot: Any) -> None:
+    assert robot.change_state(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    after = robot.diagnostics(lambda values: values["state"] != "active")
+    assert (after["state"], after["message"]) == ("finalized", "finalized")

@@ -16,6 +16,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import PredictionSettings
 from mp_perception.network.multitask import describe_network
+from mp_perception.ros.declared_parameters import with_limits
 from mp_perception.ros.parameter_files import DOCUMENTATION_FILE, YAML_FILE, documentation_text, yaml_text
 from mp_perception.ros.parameters import (
     PARAMETER_NAMES,
@@ -23,7 +24,6 @@ from mp_perception.ros.parameters import (
     NodeParameters,
     ros_value,
     value_of_argument,
-    with_limits,
 )
 
 CHECKOUT = Path(__file__).resolve().parents[2]
