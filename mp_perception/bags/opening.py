@@ -51,7 +51,7 @@ def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -
 
 @contextmanager
 def open_bags(paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool = False) -> Iterator[BagFrames]:
-    """Bags with ground truth as one data set, for the time of the block.
+    """Bags as one data set, for the time of the block.
 
     topics: those that the user names.  score_recorded: the outputs of a node that the bags hold are scored, not those
     of a network.  A bag that cannot be used among others that can is reported and left out.
@@ -82,14 +82,14 @@ def _usable_bags(
             bag = open_contents(path, topics, name, workspace)
             if score_recorded and bag.topics.predicted_detections is None:
                 raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
-            if not (bag.has_depth or bag.has_labels):
-                raise UserError(f"{path}: expected truth (depth images, point clouds, detections), found none")
         except UserError as error:
             if len(paths) == 1:
                 raise
             unusable[str(path)] = str(error)
             warn(str(error))
             continue
+        if not (bag.has_depth or bag.has_labels):
+            warn(f"{path}: no ground truth (depth images, point clouds, detections): nothing is scored")
         bags.append(bag)
         for note in bag.notes:
             warn(f"{path}: {note}")

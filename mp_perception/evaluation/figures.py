@@ -6,7 +6,10 @@ frames are sorted by name before anything is summed, so the figures are the same
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +81,7 @@ class Evaluation:
             "detection": self.detection(num_resamples) if labelled else None,
             "detection_protocol": self._detection_protocol(num_resamples),
             "coco": coco_mean_average_precision(images, known) if with_coco and labelled else None,
+            "detected": self._detected_figures(),
             "images": {
                 "evaluated": len(self.frames),
                 "with_depth": sum(depth.mean_relative_error is not None for depth in depths),
@@ -107,6 +111,22 @@ class Evaluation:
             }
             for stage, values in stages.items()
         }
+
+    def _detected_figures(self) -> dict[str, dict[str, Any]]:
+        """Of every detected class, also without labels: detections, images with one, median distance in metres."""
+        distances: dict[str, list[Sequence[float]]] = {}
+        for score in self.frames.values():
+            for name, of_frame in score.detected.items():
+                distances.setdefault(name, []).append(of_frame)
+        figures = {}
+        for name, by_frame in sorted(distances.items()):
+            known = [metres for of_frame in by_frame for metres in of_frame if math.isfinite(metres)]
+            figures[name] = {
+                "objects": sum(map(len, by_frame)),
+                "images": len(by_frame),
+                "median_distance": statistics.median(known) if known else None,
+            }
+        return figures
 
     def problem_figures(self) -> dict[str, dict[str, Any]]:
         """What was wrong -> in how many frames, and the first example."""

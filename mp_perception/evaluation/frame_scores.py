@@ -101,12 +101,14 @@ class FrameScore:
     """What is kept of one frame: its boxes and some numbers, a few kilobytes.
 
     depth: None without a depth map.  objects: None where objects were not labelled.  beyond: see there.
+    detected: class -> distances of its detections (at the score threshold), metres, NaN where unknown.
     timings: milliseconds by stage, as in Prediction.
     """
 
     depth: DepthScores | None
     objects: ObjectScores | None
     beyond: BeyondCounts
+    detected: Mapping[str, Sequence[float]]
     timings: Mapping[str, float]
 
 
@@ -175,4 +177,8 @@ def score_frame(
             measure_objects(labels, truths, prediction, rules.labelled_classes, rules.score_threshold),
         )
     beyond = count_beyond(sky, sample.depth, prediction.network_depth)
-    return FrameScore(depth, objects, beyond, prediction.timings)
+    detected: dict[str, list[float]] = {}
+    found = prediction.detections[prediction.detections.scores >= rules.score_threshold]
+    for i in range(len(found)):
+        detected.setdefault(found.name(i), []).append(float(found.depth[i]))
+    return FrameScore(depth, objects, beyond, detected, prediction.timings)

@@ -12,11 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mp_perception.bags.message_types import bag_header, new_message
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
@@ -25,7 +23,6 @@ from mp_perception.errors import UserError
 from mp_perception.evaluation.frame_scores import LOWEST_SCORE, MAX_DETECTIONS
 from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import PredictionSettings, Predictor
-from mp_perception.messages.images import image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -214,25 +211,42 @@ def test_recorded_outputs_are_scored_as_they_are_and_missing_ones_counted(
     assert again["frames"]["scored"] == 6
 
 
-def no_truth(path: Path) -> Path:
-    with BagWriter(path) as bag:
-        bag.add_topic(IMAGES, "sensor_msgs/msg/Image")
-        bag.write(
-            IMAGES, 5, image_message(new_message, np.zeros((96, 320, 3), np.uint8), "rgb8", bag_header("camera", 5))
-        )
-    return path
+def test_a_bag_without_ground_truth_shows_what_was_detected(
+    street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
+) -> None:
+    """The images of the streets alone: the same detections, pictures, and no figure that needs truth."""
+    with BagReader(street_bag) as whole, BagWriter(tmp_path / "bare") as bare:
+        bare.add_topic(IMAGES, whole.topics[IMAGES].type)
+        for message in whole.messages([IMAGES]):
+            bare.write_serialized(IMAGES, message.time_ns, message.data)
+    options = ("--weights", street_weights, "--num-threads", 1, "--report", tmp_path / "report.html")
+    result = figures("bag", "evaluate", tmp_path / "bare", *options, out=tmp_path / "bare.json")
+    assert (result["depth"], result["objects"], result["detection"]) == (None, None, None)
+    counted = [
+        {name: (row["objects"], row["images"]) for name, row in found["detected"].items()}
+        for found in (result, file_figures)
+    ]
+    assert counted[0] == counted[1] != {}
+    page = (tmp_path / "report.html").read_text()
+    for words in (
+        "it detects",
+        "Detected objects",
+        "Most objects 1",
+        "predicted depth",
+        "Latency",
+        "Neither depth nor",
+    ):
+        assert words in page
 
 
 def test_bad_calls_are_answered_in_one_line_and_leave_nothing(street_bag: Path, tmp_path: Path) -> None:
-    bare = no_truth(tmp_path / "bare")
     out = tmp_path / "out.json"
     for arguments, expected in (
         ((tmp_path / "nowhere",), "nowhere: no such bag"),
-        ((bare,), "bare: expected truth (depth images, point clouds, detections), found none"),
         ((street_bag, "--recorded"), "expected recorded outputs"),
         ((street_bag, "--depth-topic", "/x"), "no topic /x of type sensor_msgs/msg/Image; it has /ground_truth"),
         ((street_bag, "--weights", tmp_path / "none.safetensors"), "none.safetensors: no such"),
-        ((bare, bare), "none of 2 bags can be used; the first: "),
+        ((tmp_path / "nowhere", tmp_path / "nor_here"), "none of 2 bags can be used; the first: "),
         ((street_bag, "--json", tmp_path), "expected a file for the figures, found a folder"),
     ):
         done = run("bag", "evaluate", "--json", out, *arguments)

@@ -7,6 +7,7 @@ import pytest
 
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.average_precision import match_image
+from mp_perception.evaluation.beyond import BeyondCounts
 from mp_perception.evaluation.figures import Evaluation
 from mp_perception.evaluation.frame_scores import FrameScore, ObjectScores, ScoringRules
 from mp_perception.evaluation.object_depth_metrics import measure_objects
@@ -44,7 +45,7 @@ def add_car(evaluation: Evaluation, detections: Detections, true_depth: float) -
     prediction = Prediction(detections, np.full((50, 100), 20.0, np.float32), (100, 200))
     depths = measure_objects(labels, truths, prediction, ("Car",), 0.3)
     matches = match_image(labels, detections, evaluation.rules.criteria)
-    score = FrameScore(None, ObjectScores(labels, detections, matches, depths), {})
+    score = FrameScore(None, ObjectScores(labels, detections, matches, depths), BeyondCounts(0, 0, 0, 0), {}, {})
     evaluation.frames[f"{len(evaluation.frames):03d}"] = score
 
 

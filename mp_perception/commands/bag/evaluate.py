@@ -54,10 +54,11 @@ def evaluate(
     input_size: InputSize = None,
     input_pixels: InputPixels = None,
 ) -> None:
-    """Score a network on bags with ground truth: depth maps, depth of single objects, average precision, latency.
+    """Score a network on bags: depth maps, depth of single objects, average precision, latency.
 
     Ground truth is depth images, point clouds (projected through the bag's transforms and camera info) and detection
-    arrays; `mp_perception bag info` shows what a bag contains. Several bags are joined into one result.
+    arrays; `mp_perception bag info` shows what a bag contains. Without ground truth the result is what was detected,
+    and the latency. Several bags are joined into one result.
 
     Example: mp_perception bag evaluate street --weights mobilenet_v2 --report street.html
     """

@@ -46,7 +46,6 @@ def replay_evaluate(
 
     from mp_perception.bags.opening import open_bags, open_contents
     from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.errors import UserError
     from mp_perception.evaluation.pipeline import EvaluationRequest, run_evaluation
     from mp_perception.evaluation.result_files import ResultPaths
     from mp_perception.files import check_new_folder
@@ -61,8 +60,6 @@ def replay_evaluate(
     parameters["device"] = device
     with tempfile.TemporaryDirectory(prefix="mp_perception_replay_") as workspace:
         contents = open_contents(bag, ChosenTopics(), bag.resolve().name, Path(workspace))
-        if not (contents.has_depth or contents.has_labels):
-            raise UserError(f"{bag}: expected ground truth (depth images, point clouds, detections), found none")
         for note in contents.notes:
             warn(f"{bag}: {note}")
         recording = keep or Path(workspace) / "recording" / contents.name

@@ -64,6 +64,7 @@ class ExampleFrame:
 def example_frames(job: ScoringJob, evaluation: Evaluation, predictor: Predictor | None) -> list[ExampleFrame]:
     """The frames with the worst depth, the worst detections, and the best depth of an evaluated job.
 
+    Without any truth they are those with the most objects.
     predictor: None takes the recorded predictions.
     """
     indices = {frame.name: index for index, frame in enumerate(job.data_set.frames)}
@@ -78,19 +79,26 @@ def example_frames(job: ScoringJob, evaluation: Evaluation, predictor: Predictor
             pictures = [draw_objects(sample, shown, [label.box for label in labels])]
             if kind != WORST_DETECTION:
                 pictures += draw_depth(sample, prediction)
-            caption = f"{_caption(evaluation, kind, name)} Labelled: {_counted(label.class_name for label in labels)}."
+            caption = _caption(evaluation, kind, name)
+            if kind != MOST_OBJECTS:
+                caption += f" Labelled: {_counted(label.class_name for label in labels)}."
             examples.append(ExampleFrame(kind, number, name, caption, tuple(pictures)))
     return examples
 
 
 WORST_DEPTH, WORST_DETECTION, BEST_DEPTH = "worst depth", "worst detection", "best depth"
+MOST_OBJECTS = "most objects"
 
 
 def choose_frames(evaluation: Evaluation) -> dict[str, list[str]]:
     """Kind -> names of frames, the most extreme first; a frame is not both among the worst and the best by depth.
 
-    Depth is ranked by mean relative error, detection by objects missed and false alarms.
+    Depth is ranked by mean relative error, detection by objects missed and false alarms; frames without any truth by
+    the number of detections.
     """
+    if all(score.depth is None and score.objects is None for score in evaluation.frames.values()):
+        ranking = sorted(sorted(evaluation.frames), key=lambda name: -_num_detected(evaluation, name))
+        return {MOST_OBJECTS: _far_apart(ranking, sorted(evaluation.frames), NUM_FRAMES)}
     errors = {
         name: score.depth.mean_relative_error
         for name, score in sorted(evaluation.frames.items())
@@ -134,8 +142,14 @@ def _mistakes(evaluation: Evaluation, objects: ObjectScores) -> tuple[int, int]:
     return missed, false_alarms
 
 
+def _num_detected(evaluation: Evaluation, name: str) -> int:
+    return sum(map(len, evaluation.frames[name].detected.values()))
+
+
 def _caption(evaluation: Evaluation, kind: str, name: str) -> str:
     score = evaluation.frames[name]
+    if kind == MOST_OBJECTS:
+        return f"Objects detected: {_num_detected(evaluation, name)}."
     if kind == WORST_DETECTION and score.objects is not None:
         missed, false_alarms = _mistakes(evaluation, score.objects)
         return f"Objects missed: {missed}, false alarms: {false_alarms} (KITTI's moderate rules)."
@@ -151,19 +165,23 @@ def draw_objects(
     draw_true_boxes(canvas, true_boxes)
     draw_detections(canvas, detections)
     counted = _counted(detections.name(i) for i in range(len(detections)))
-    return Picture(f"detected, in colour: {counted}; labelled, in white", _fitted(canvas))
+    labelled = "; labelled, in white" if true_boxes else ""
+    return Picture(f"detected, in colour: {counted}{labelled}", _fitted(canvas))
 
 
 def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
-    """Predicted depth, true depth and error map of a sample with a depth map."""
+    """Predicted depth; true depth and error map of a sample with a depth map."""
+    height, width = sample.size
+    depth = resize_depth(prediction.network_depth, width, height)
+    title = "predicted depth: red is 1 m, blue is 80 m, in logarithmic steps; grey is beyond"
+    predicted = Picture(title, _fitted(color_depth(depth, scale_bar=False)))
     truth = sample.depth
-    assert truth is not None
-    depth = resize_depth(prediction.network_depth, truth.shape[1], truth.shape[0])
+    if truth is None:
+        return [predicted]
     error = (np.abs(np.minimum(depth, MAX_DEPTH) - truth) / truth).astype(np.float32)
-    predicted, true = (color_depth(values, scale_bar=False) for values in (depth, _thickened(truth)))
     return [
-        Picture("predicted depth: red is 1 m, blue is 80 m, in logarithmic steps; grey is beyond", _fitted(predicted)),
-        Picture("true depth, where it is known", _fitted(true)),
+        predicted,
+        Picture("true depth, where it is known", _fitted(color_depth(_thickened(truth), scale_bar=False))),
         Picture(
             f"error: blue is correct, red is wrong by {_MAX_ERROR:.0%} or more",
             _fitted(_color_error(_thickened(error))),

@@ -138,6 +138,16 @@ def object_tables(result: Mapping[str, Any]) -> list[FigureTable]:
     ]
 
 
+def detected_table(result: Mapping[str, Any]) -> FigureTable:
+    """What was detected, for images without labels."""
+    rows = [
+        (name, str(row["objects"]), str(row["images"]), _number(row["median_distance"], 1))
+        for name, row in result["detected"].items()
+    ]
+    columns = ["class", "objects", "images", "median distance, m"]
+    return FigureTable(f"Detected, score of at least {result['score_threshold']:g}", columns, [rows])
+
+
 def latency_table(latency: Mapping[str, Mapping[str, float]]) -> FigureTable:
     """Milliseconds by stage, the total last."""
     rows = [
@@ -155,6 +165,7 @@ def figure_tables(result: Mapping[str, Any]) -> list[FigureTable]:
         *([beyond_table(result["beyond"])] if result["beyond"] else []),
         *([detection_table(result["detection"], result["coco"])] if result["detection"] else []),
         *(object_tables(result) if result["objects"] else []),
+        *([detected_table(result)] if result["detected"] and not result["objects"] else []),
         *([latency_table(result["latency_ms"])] if result["latency_ms"] else []),
     ]
 

@@ -30,6 +30,9 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
         distance = "" if error is None else f"; their distance differs by {_percent(error)} on average"
         threshold = f"with a score of at least {result['score_threshold']:g}"
         sentences.append(f"Of the labelled objects it finds, {threshold}, {counts or 'none'}{distance}.")
+    else:
+        seen = ", ".join(f"{row['objects']} {name}" for name, row in result["detected"].items())
+        sentences.append(f"With a score of at least {result['score_threshold']:g} it detects {seen or 'nothing'}.")
     frames = result["frames"]
     reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in frames["dropped"].items())
     total = result["latency_ms"].get("total")

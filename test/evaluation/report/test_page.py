@@ -184,6 +184,7 @@ def test_other_protocols_have_their_metrics(make_report: Callable[..., Report], 
 
 def test_sections_without_figures_are_left_out(make_report: Callable[..., Report]) -> None:
     bare = {"depth": None, "objects": None, "detection": None, "coco": None, "detection_protocol": {}, "latency_ms": {}}
+    bare["detected"] = {}
     counts = {
         "frames": {"received": 1, "scored": 1, "dropped": {}},
         "images": dict.fromkeys(("evaluated", "with_depth", "with_labels"), 0),
@@ -191,6 +192,7 @@ def test_sections_without_figures_are_left_out(make_report: Callable[..., Report
     root = parsed(render_report(Report("t", "w", bare | counts | {"score_threshold": 0.3}, [])))
     assert [text(element) for element in all_of(root, "h2")] == ["Summary", "Configuration"]
     assert "Neither depth nor objects were scored" in text(root)
+    assert "With a score of at least 0.3 it detects nothing." in text(root)
 
 
 def test_settings_are_yaml_with_rounded_numbers() -> None:
