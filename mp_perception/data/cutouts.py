@@ -66,16 +66,18 @@ class Cutouts:
         try:
             with index.open(newline="") as file:
                 for row in csv.DictReader(file):
+                    if row["class"] not in KINDS:
+                        raise UserError(f"{index}: expected classes {', '.join(KINDS)}, found {row['class']!r}")
                     if row["on_ground"] == "1":
                         cutout = Cutout(folder / row["file"], row["class"], float(row["height_m"]))
                         self._by_source[row["class"]][row["source_set"]].append(cutout)
-        except (OSError, UnicodeDecodeError, KeyError, ValueError, csv.Error) as error:
+        except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
             raise UserError(
                 f"{index}: expected file, class, source_set, height_m, on_ground, found: {error}"
             ) from error
         self._kinds = [kind for kind in KINDS if self._by_source[kind]]
         if not self._kinds:
-            raise UserError(f"{index}: expected cut-outs of {', '.join(KINDS)}, found none")
+            raise UserError(f"{index}: expected cut-outs that stand on the ground, found none")
 
     def draw(self, random: np.random.Generator) -> Cutout:
         """A random cut-out."""
@@ -172,10 +174,13 @@ def paste(
     rows, columns = _within(top, alpha.shape[0], sample.size[0]), _within(left, alpha.shape[1], sample.size[1])
     mask_area = float(alpha.sum())
     part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-    colour, alpha = colour[part], alpha[part].copy()
-    alpha[_hides(sample, rows, columns, distance)] = 0
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    in_front = _hides(sample, rows, columns, distance)
+    # Both: the colours are multiplied by alpha.
+    colour, alpha = np.where(in_front[..., None], 0, colour[part]), np.where(in_front, 0, alpha[part])
     visible = float(alpha.sum()) / max(mask_area, 1e-6)
-    if visible < _MIN_VISIBLE or alpha.size == 0:
+    if visible < _MIN_VISIBLE:
         return None
     image = sample.image.copy()
     image[rows, columns] = _blended(image[rows, columns], colour, alpha, random)
@@ -209,7 +214,9 @@ def _hides(sample: Sample, rows: slice, columns: slice, distance: float) -> NDAr
         left, top, right, bottom = np.rint(box - np.array([columns.start, rows.start] * 2)).astype(int)
         hides[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
     if sample.depth is not None:
-        hides |= sample.depth[rows, columns] < _IN_FRONT * distance
+        # The median of 5x5 pixels, because single pixels, such as those of lidar, would make holes.
+        nearer = sample.depth[rows, columns] < _IN_FRONT * distance
+        hides |= cv2.medianBlur(nearer.astype(np.uint8), 5) > 0
     return hides
 
 
