@@ -9,6 +9,7 @@ The camera looks along z of its optical frame (REP 103): x right, y down, z forw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,17 +137,37 @@ class CameraIntrinsics:
             rays[..., 0] = (np.arange(self.width) - self.cx) / self.fx
             rays[..., 1] = ((np.arange(self.height) - self.cy) / self.fy)[:, None]
             return rays
-        # The inverse of the distortion is an iteration, which takes seconds for all pixels.  It is smooth: between grid
-        # points, interpolation is wrong by some hundredths of a pixel.
+        rays[..., :2] = self._at_all_pixels(self._rays)
+        rays[np.isnan(rays[..., 0])] = np.nan
+        return rays
+
+    def magnification(self) -> Floats:
+        """How much higher (height, width) the lens shows an object at each pixel than at the principal point.
+
+        1 without distortion; within 0.1..10, and 1 where no ray through the lens reaches the pixel.
+        """
+        if self.distortion is None:
+            return np.ones((self.height, self.width))
+        half_pixel = np.array([0.0, 0.5])
+
+        def at(points: Floats) -> Floats:
+            return np.asarray(1 / self.fy / (self._rays(points + half_pixel) - self._rays(points - half_pixel))[:, 1:])
+
+        return np.nan_to_num(np.clip(self._at_all_pixels(at)[..., 0], 0.1, 10), nan=1.0)
+
+    def _at_all_pixels(self, function: Callable[[Floats], Floats]) -> Floats:
+        """Values (height, width, n) at all pixel centres of a function from image points (N, 2) to values (N, n).
+
+        The inverse of a distortion is an iteration, which takes seconds for all pixels.  It is smooth: between the
+        points of a grid, rays are interpolated with an error of some hundredths of a pixel.
+        """
         first_column, column_part = np.divmod(np.arange(self.width), _GRID_STEP)
         first_row, row_part = np.divmod(np.arange(self.height), _GRID_STEP)
         rows, columns = np.mgrid[: first_row[-1] + 2, : first_column[-1] + 2] * _GRID_STEP + 0.5
-        grid = self._rays(np.stack([columns.ravel(), rows.ravel()], axis=1)).reshape(*rows.shape, 2)
+        grid = function(np.stack([columns.ravel(), rows.ravel()], axis=1)).reshape(*rows.shape, -1)
         right, down = column_part[:, None] / _GRID_STEP, row_part[:, None, None] / _GRID_STEP
         grid = grid[:, first_column] * (1 - right) + grid[:, first_column + 1] * right
-        rays[..., :2] = grid[first_row] * (1 - down) + grid[first_row + 1] * down
-        rays[np.isnan(rays[..., 0])] = np.nan
-        return rays
+        return np.asarray(grid[first_row] * (1 - down) + grid[first_row + 1] * down)
 
     def _rays(self, image_points: Floats) -> Floats:
         """x and y (N, 2) at z = 1 of image points (N, 2)."""

@@ -87,6 +87,18 @@ def test_pixels_without_a_ray_have_none():
     np.testing.assert_array_equal(position, [[np.nan, np.nan, 5], [0, 0, 5]])
 
 
+def test_magnification_is_the_height_of_a_thing_where_the_lens_shows_it():
+    assert (KITTI.magnification() == 1).all()
+    # Equidistant, beside the axis: the ray to (tan(t), y, 1) is seen f * t aside, and y as high as f * t / tan(t) * y,
+    # which is t / tan(t) of its height in the middle.
+    camera = CameraIntrinsics(500, 500, 599.5, 199.5, 1200, 400, LensDistortion("equidistant", (0.0, 0.0, 0.0, 1e-9)))
+    angles = np.abs(np.arange(1200) - 599.5) / 500
+    np.testing.assert_allclose(camera.magnification()[199], angles / np.tan(angles), atol=2e-3)
+    assert camera.magnification().shape == (400, 1200)
+    # Where the lens has no ray, nothing is known.
+    assert replace(camera, fx=300, fy=300).magnification()[0, 0] == 1
+
+
 def test_sizes_that_boxes_show():
     boxes = np.array([[600.0, 100, 700, 300]])
     np.testing.assert_allclose(seen_sizes(boxes, np.array([10.0]), KITTI), [[1000 / 721.5377, 2000 / 721.5377]])

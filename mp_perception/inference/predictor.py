@@ -304,25 +304,34 @@ class Predictor:
         """The network's depth, clipped to the image and scaled to this camera; +Inf beyond the range, NaN below it.
 
         A network that was trained at focal length f0 estimates d * f0 / f for an object at distance d in a camera of
-        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input).  An estimate above
-        the checkpoint's maximum means "beyond" for any camera; the settings limit the depth of this camera.
+        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input); in a distorted
+        image f is that of the place.  An estimate above the checkpoint's maximum means "beyond" for any camera; the
+        settings limit the depth of this camera.
         """
         height, width = placement.content_size
         depth = depth[: height // DEPTH_STRIDE, : width // DEPTH_STRIDE]
         low, high = self.description.valid_depth_range
         training_focal = self.description.training_focal_length
-        factor = 1.0
+        factor: NDArray[np.floating] = np.ones(1)
         if settings.focal_scaling and intrinsics is not None and training_focal is not None:
-            factor = intrinsics.fy * placement.scale_y / training_focal
-        low = max(low * factor, settings.min_depth or 0.0)
-        high = min(high * factor, settings.max_depth or high)
-        scaled = depth * np.float32(factor)
+            factor = factor * (intrinsics.fy * placement.scale_y / training_focal)
+            if intrinsics.distortion is not None:
+                factor = factor * _magnification(intrinsics.scaled(depth.shape[1], depth.shape[0]))
+        lowest = np.maximum(low * factor, settings.min_depth or 0.0)
+        highest = np.minimum(high * factor, settings.max_depth or high)
+        scaled = depth * factor.astype(np.float32)
         # Rounding may move a bounded network slightly beyond its bounds.
         tolerance = 1e-4
-        beyond = scaled > high * (1 + tolerance)
-        scaled[~(scaled >= low * (1 - tolerance))] = np.nan
+        beyond = scaled > highest * (1 + tolerance)
+        scaled[~(scaled >= lowest * (1 - tolerance))] = np.nan
         scaled[beyond] = np.inf
         return scaled
+
+
+@lru_cache(maxsize=4)
+def _magnification(camera: CameraIntrinsics) -> NDArray[np.floating]:
+    """Kept, because a camera seldom changes."""
+    return camera.magnification()
 
 
 def _sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ from mp_perception.geometry import CameraIntrinsics, box_iou
 from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
+from mp_perception.lens_distortion import LensDistortion
 from mp_perception.model.checkpoint_description import DetectionLevel
 from mp_perception.network.checkpoint import build_network, read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
@@ -109,6 +110,17 @@ def test_without_distances_only_the_boxes_remain(predictor, image):
     assert withheld.depth.shape == prediction.depth.shape
     for values in (withheld.depth, withheld.detections.depth, withheld.detections.position):
         assert np.isnan(values).all()
+
+
+def test_depth_in_a_distorted_image_is_scaled_by_the_magnification_of_the_place(predictor, image):
+    """What the lens shows smaller is not as far away as it seems: at the angle t from the axis by t / tan(t)."""
+    lens = LensDistortion("equidistant", (0.0, 0.0, 0.0, 1e-9))
+    plain = predictor.predict(image, replace(CAMERA, fx=250, fy=250), ALL)
+    distorted = predictor.predict(image, replace(CAMERA, fx=250, fy=250, distortion=lens), ALL)
+    ratio = distorted.network_depth / plain.network_depth
+    angles = np.abs((np.arange(64) + 0.5) / 64 * 400 - 200) / 250
+    np.testing.assert_allclose(ratio[24], angles / np.tan(angles), atol=5e-3)
+    assert ratio[24, 0] < 0.85
 
 
 def test_depth_above_the_wanted_range_is_infinite_and_below_unknown(predictor, image):
