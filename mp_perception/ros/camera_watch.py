@@ -63,7 +63,7 @@ class CameraWatch:
             info, intrinsics = self._usable(width, height, frame_id, rectified)
         except UserError as error:
             consequence = _NEVER_KNOWN if self._intrinsics is None else _KNOWN_BEFORE
-            return Camera(None, None, f"{error}: {consequence}", has_metres=self._intrinsics is None)
+            return Camera(None, None, f"{error}; {consequence}", has_metres=self._intrinsics is None)
         if intrinsics != self._intrinsics:
             self._intrinsics = intrinsics
             size, focal = f"{width}x{height}", f"{intrinsics.fx:.1f} x {intrinsics.fy:.1f}"

@@ -198,10 +198,10 @@ class InputWarnings:
 
     def update(self, found: Mapping[str, str]) -> None:
         """found: what `missing_inputs` returns now."""
-        for kind in found.keys() - self._ongoing.keys():
-            self._logger.warning(found[kind])
         for kind in self._ongoing.keys() - found.keys():
             self._logger.info(f"over: {kind}")
+        for kind in found.keys() - self._ongoing.keys():
+            self._logger.warning(found[kind])
         self._ongoing = found
 
 

@@ -89,7 +89,7 @@ def test_camera_info_of_another_size_ends_the_distances_until_it_fits_again(node
     assert np.isfinite(positions(CAMERA)).all()
     half = CameraInfo(width=160, height=48, k=[90.0, 0.0, 80.0, 0.0, 90.0, 24.0, 0.0, 0.0, 1.0])
     assert np.isnan(positions(half)).all()
-    found = until(robot, "size: expected 320x96 as the image has, found 160x48: no distances are published")
+    found = until(robot, "size: expected 320x96 as the image has, found 160x48; no distances are published")
     assert found["level"] == WARN
     assert np.isfinite(positions(CAMERA)).all()
     robot.diagnostics(lambda values: values["last problem"] == "")

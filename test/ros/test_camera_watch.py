@@ -56,7 +56,7 @@ def test_missing_camera_info_is_a_problem_after_the_first_images(
     assert watch.match(320, 96, "camera").problem == ""
     monkeypatch.setattr(camera_watch, "EARLY_SECONDS", 0.0)
     camera = watch.match(320, 96, "camera")
-    assert camera.problem.startswith("no camera info on /camera_info: objects have no x and y")
+    assert camera.problem.startswith("no camera info on /camera_info; objects have no x and y")
     assert camera.has_metres
 
 
