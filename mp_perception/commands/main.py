@@ -15,6 +15,8 @@ from mp_perception.commands import bag, benchmark, data, demo, evaluate, export,
 from mp_perception.errors import UserError
 from mp_perception.progress import error_console
 
+_OLDEST_TYPER = (0, 12)
+
 app = typer.Typer(
     help="Detect objects and estimate their distance from one camera; train, evaluate, export and benchmark networks.",
     no_args_is_help=True,
@@ -39,6 +41,9 @@ def run() -> None:
     SIGTERM ends a command as Ctrl-C does: temporary files are removed and child processes ended; exit code 130.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if tuple(map(int, typer.__version__.split(".")[:2])) < _OLDEST_TYPER:
+        # Ubuntu 24.04 has 0.9, which cannot read `X | None`.
+        _fail(f"expected typer 0.12 or later, found {typer.__version__}: pip install 'typer>=0.12'")
     try:
         app()
     except UserError as error:

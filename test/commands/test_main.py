@@ -36,6 +36,15 @@ def test_a_missing_library_is_one_line_and_exit_code_2(monkeypatch, capsys, libr
     assert re.search(f"^error: this command needs {library}, which is not installed: .*{source}", line)
 
 
+def test_a_typer_that_is_too_old_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("typer.__version__", "0.9.0")
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    expected = "error: expected typer 0.12 or later, found 0.9.0: pip install 'typer>=0.12'\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
