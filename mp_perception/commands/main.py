@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from mp_perception.commands import bag, benchmark, data, demo, evaluate, export, predict, synthetic, train, weights
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.progress import error_console
 
 _OLDEST_TYPER = (0, 12)
@@ -53,6 +53,10 @@ def run() -> None:
         if library in ("", "mp_perception"):
             raise
         _fail(f"this command needs {library}, which is not installed: {_source_of(library)}")
+    except OSError as error:  # a name that is too long, a full disk, too many open files
+        if error.strerror is None:
+            raise
+        _fail(one_line(f"{error.filename or 'input or output'}: {error.strerror}"))
     except KeyboardInterrupt:
         sys.exit(130)
 
