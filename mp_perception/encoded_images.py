@@ -6,6 +6,9 @@ import io
 
 from PIL import Image as PillowImage
 
+#: Maximum number of scans in a JPEG: each is decoded over the whole image; encoders write ten for a progressive one.
+MAX_JPEG_SCANS = 50
+
 #: Default limit of decoded images, pixels (8K video).
 MAX_IMAGE_PIXELS = 33_177_600
 
@@ -18,22 +21,34 @@ def encoded_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | Non
         formats: accepted formats, by Pillow's names.
 
     Returns:
-        (width, height), pixels, or None if the data are in another format or a PNG that is cut off.
+        (width, height), pixels, or None if the data are in another format, a PNG that is cut off or has more data than
+        pixels, or a JPEG with more than MAX_JPEG_SCANS.
     """
     try:
         with PillowImage.open(io.BytesIO(data), formats=formats) as header:
-            return None if header.format == "PNG" and _is_cut_off(data) else header.size
+            if header.format == "PNG" and _is_malformed(data, header.size):
+                return None
+            if header.format in ("JPEG", "MPO") and bytes(data).count(b"\xff\xda") > MAX_JPEG_SCANS:
+                return None
+            return header.size
     # Pillow's readers raise errors of many types for damaged headers.
     except Exception:
         return None
 
 
-def _is_cut_off(png: bytes) -> bool:
-    """Whether a chunk of a PNG is longer than the rest of the data: OpenCV would allocate all of it before it reads."""
-    place = 8
+def _is_malformed(png: bytes, size: tuple[int, int]) -> bool:
+    """Whether a chunk of a PNG is longer than the rest of the data: OpenCV would allocate all of it before it reads.
+
+    Also whether its compressed pixels (IDAT) are larger than its pixels: a reader would inflate all of them.
+    """
+    place, compressed = 8, 0
+    largest = 9 * (size[0] + 1) * size[1] + 65536  # 16-bit RGBA and a filter byte for each row, rounded up
     while place + 8 <= len(png):
         length = int.from_bytes(png[place : place + 4], "big")
         if bytes(png[place + 4 : place + 8]) == b"IEND" and length == 0:  # OpenCV reads on after a longer one
             return False
+        compressed += length if bytes(png[place + 4 : place + 8]) == b"IDAT" else 0
+        if compressed > largest:
+            return True
         place += 12 + length
     return place > len(png)

@@ -12,8 +12,10 @@ from typing import NoReturn
 import typer
 
 from mp_perception.commands import bag, benchmark, data, demo, evaluate, export, predict, synthetic, train, weights
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.progress import error_console
+
+_OLDEST_TYPER = (0, 12)
 
 app = typer.Typer(
     help="Detect objects and estimate their distance from one camera; train, evaluate, export and benchmark networks.",
@@ -39,6 +41,9 @@ def run() -> None:
     SIGTERM ends a command as Ctrl-C does: temporary files are removed and child processes ended; exit code 130.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if tuple(map(int, typer.__version__.split(".")[:2])) < _OLDEST_TYPER:
+        # Ubuntu 24.04 has 0.9, which cannot read `X | None`.
+        _fail(f"expected typer 0.12 or later, found {typer.__version__}: pip install 'typer>=0.12'")
     try:
         app()
     except UserError as error:
@@ -48,6 +53,10 @@ def run() -> None:
         if library in ("", "mp_perception"):
             raise
         _fail(f"this command needs {library}, which is not installed: {_source_of(library)}")
+    except OSError as error:  # a name that is too long, a full disk, too many open files
+        if error.strerror is None:
+            raise
+        _fail(one_line(f"{error.filename or 'input or output'}: {error.strerror}"))
     except KeyboardInterrupt:
         sys.exit(130)
 

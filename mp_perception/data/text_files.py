@@ -7,11 +7,14 @@ from pathlib import Path
 
 from mp_perception.errors import UserError
 
+#: No length, angle or pixel is larger; products of four are finite in float32.
+MAX_NUMBER = 1e9
+
 
 def read_lines(path: Path, content: str) -> list[str]:
     """The lines of a file.  content: what it should hold, for the UserError if it is missing or cannot be read."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
     except FileNotFoundError:
         raise UserError(f"{path}: missing, expected {content}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -19,7 +22,7 @@ def read_lines(path: Path, content: str) -> list[str]:
 
 
 def parse_numbers(text: str, count: int, where: str) -> list[float]:
-    """The `count` finite numbers of a text, separated by spaces.
+    """The `count` numbers of a text, separated by spaces, of at most MAX_NUMBER.
 
     where: file, line and name of the numbers, for the UserError if the text is different.
     """
@@ -29,4 +32,6 @@ def parse_numbers(text: str, count: int, where: str) -> list[float]:
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise UserError(f"{where}: expected {count} finite numbers, found {text.strip()[:80]!r}")
+    if abs(largest := max(numbers, key=abs, default=0.0)) > MAX_NUMBER:
+        raise UserError(f"{where}: expected numbers of at most {MAX_NUMBER:g}, found {largest:g}")
     return numbers

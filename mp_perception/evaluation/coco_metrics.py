@@ -35,7 +35,14 @@ def coco_mean_average_precision(
     import torch
     from torchmetrics.detection import MeanAveragePrecision
 
-    metric = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", class_metrics=True)
+    # torchmetrics' own thresholds are float32: a recall of exactly 0.29 does not reach them.
+    metric = MeanAveragePrecision(
+        box_format="xyxy",
+        iou_type="bbox",
+        class_metrics=True,
+        iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+        rec_thresholds=np.linspace(0, 1, 101).tolist(),
+    )
     number = {name: i for i, name in enumerate(class_names)}
     for labels, detections in images:
         names = [detections.name(i) for i in range(len(detections))]

@@ -32,8 +32,9 @@ def write_checkpoint(path: Path, network: Network, dtype: torch.dtype = torch.fl
     """Write a network to `path`; an old file stays until the new one is complete.
 
     dtype: of the floating-point tensors in the file (float16 halves its size); integer tensors keep theirs.
-    Raises UserError if the file cannot be written.
+    Raises UserError if a tensor is not finite or the file cannot be written.
     """
+    _check_finite(path, network)
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
@@ -65,7 +66,7 @@ def read_description(path: Path) -> CheckpointDescription:
 def read_checkpoint(path: Path) -> Network:
     """The network in a checkpoint, float32, in evaluation mode.
 
-    Raises UserError for a file that `read_description` refuses or whose tensors do not fit.
+    Raises UserError for a file that `read_description` refuses or whose tensors do not fit or are not finite.
     """
     network = build_network(read_description(path))
     wanted = network.state_dict()
@@ -79,4 +80,11 @@ def read_checkpoint(path: Path) -> Network:
         if unknown:
             raise UserError(f"{path}: expected only tensors of a {network.description.backbone}, found '{unknown[0]}'")
         network.load_state_dict({name: file.get_tensor(name).to(value.dtype) for name, value in wanted.items()})
+    _check_finite(path, network)
     return network.eval()
+
+
+def _check_finite(path: Path, network: Network) -> None:
+    for name, value in network.state_dict().items():
+        if not value.isfinite().all():
+            raise UserError(f"{path}: expected finite weights, found NaN or infinity in '{name}'")

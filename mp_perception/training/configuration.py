@@ -160,8 +160,12 @@ def read_configuration(path: Path, overrides: Sequence[str] = ()) -> TrainingCon
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainingConfiguration)
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text()
+        # A few lines of them can stand for billions of values.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UserError(f"{path}: expected a YAML file without aliases (*NAME), found one")
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path}: expected a YAML file, found: {one_line(error)}") from error
     try:
         with contextlib.redirect_stderr(io.StringIO()):

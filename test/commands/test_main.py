@@ -36,6 +36,25 @@ def test_a_missing_library_is_one_line_and_exit_code_2(monkeypatch, capsys, libr
     assert re.search(f"^error: this command needs {library}, which is not installed: .*{source}", line)
 
 
+@pytest.mark.parametrize("arguments", [("predict", "n" * 300 + ".jpg"), ("bag", "info", "n" * 300)])
+def test_a_name_that_is_too_long_is_one_line(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["mp_perception", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("nnn: File name too long") or line.endswith("nnn.jpg: File name too long")
+
+
+def test_a_typer_that_is_too_old_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("typer.__version__", "0.9.0")
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    expected = "error: expected typer 0.12 or later, found 0.9.0: pip install 'typer>=0.12'\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Images, folders and videos, and the names of their results."""
 
+import zlib
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import pytest
 
 from mp_perception.data import image_files
 from mp_perception.data.image_files import count_images, find_images_and_videos, read_image, read_images
+from mp_perception.encoded_images import MAX_JPEG_SCANS
 from mp_perception.errors import UserError
 
 
@@ -39,6 +41,30 @@ def test_pixels_are_rgb(tmp_path, image):
     grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
     np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_a_jpeg_with_too_many_scans_is_refused(tmp_path, image):
+    """A progressive JPEG whose last scan is repeated: each one would be decoded over the whole image."""
+    write(tmp_path / "a.jpg", image)
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    last = encoded.rindex(b"\xff\xda")
+    for repeats, good in ((1, True), (MAX_JPEG_SCANS, False)):
+        (tmp_path / "b.jpg").write_bytes(encoded[:last] + encoded[last:-2] * repeats + encoded[-2:])
+        if good:
+            assert read_image(tmp_path / "b.jpg").shape == image.shape
+            continue
+        with pytest.raises(UserError, match=r"b.jpg: expected an image, found a file that cannot be decoded"):
+            read_image(tmp_path / "b.jpg")
+
+
+def test_a_png_with_more_data_than_pixels_is_refused(tmp_path, image):
+    content = cv2.imencode(".png", image)[1].tobytes()
+    place = content.index(b"IDAT") - 4
+    body = np.random.default_rng(0).bytes(100_000)
+    more = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content[:place] + more + content[place:])
+    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
+        read_image(tmp_path / "a.png")
 
 
 def test_folders_are_searched_and_keep_their_structure(tmp_path, image):

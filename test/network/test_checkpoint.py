@@ -1,5 +1,6 @@
 """Checkpoints: round trip, and refusal of invalid, truncated and foreign files in one line."""
 
+import copy
 import pickle
 from dataclasses import replace
 
@@ -19,6 +20,21 @@ def network():
     torch.manual_seed(5)
     description = replace(describe_network("mobilenet_v2", input_size=(64, 64)), training_focal_length=300.0)
     return MultiTaskNetwork(description).eval()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(network, tmp_path, value):
+    broken = copy.deepcopy(network)
+    with torch.no_grad():
+        broken.decoder.last.weight[0, 0, 0, 0] = value
+    message = "x.safetensors: expected finite weights, found NaN or infinity in 'decoder.last.weight'"
+    with pytest.raises(UserError, match=message):
+        write_checkpoint(tmp_path / "x.safetensors", broken)
+    assert list(tmp_path.iterdir()) == []
+    tensors = {name: tensor.contiguous() for name, tensor in broken.state_dict().items()}
+    save_file(tensors, tmp_path / "x.safetensors", metadata={METADATA_KEY: network.description.to_json()})
+    with pytest.raises(UserError, match=message):
+        read_checkpoint(tmp_path / "x.safetensors")
 
 
 @pytest.fixture

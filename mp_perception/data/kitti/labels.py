@@ -66,7 +66,7 @@ def format_label_line(label: ObjectLabel, format_number: Callable[[float], str] 
         alpha, dimensions = _observation_angle(box), box.dimensions
         location, rotation_y = box.bottom_centre, box.rotation_y
     numbers = map(format_number, (alpha, *label.box, *dimensions, *location, rotation_y))
-    return " ".join([label.class_name, format_number(truncation), str(occlusion), *numbers])
+    return " ".join([_column(label.class_name), format_number(truncation), str(occlusion), *numbers])
 
 
 def write_labels(path: Path, labels: Iterable[ObjectLabel]) -> None:
@@ -87,8 +87,13 @@ def write_results(path: Path, detections: Detections, label_to_camera: NDArray[n
     for i, location in enumerate(locations):
         box, place = (" ".join(f"{value:.2f}" for value in values) for values in (detections.boxes[i], location))
         columns = f"-1.00 -1 -10.00 {box} -1.00 -1.00 -1.00 {place} -10.00 {detections.scores[i]:.6f}"
-        lines.append(f"{detections.name(i)} {columns}\n")
+        lines.append(f"{_column(detections.name(i))} {columns}\n")
     write_atomically(path, "".join(lines).encode())
+
+
+def _column(class_name: str) -> str:
+    """A class name as one column, as in KITTI's Person_sitting."""
+    return "_".join(class_name.split())
 
 
 def _observation_angle(box: Box3D) -> float:

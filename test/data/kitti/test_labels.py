@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,24 @@ def test_unknown_columns_are_none() -> None:
 def test_the_observation_angle_is_written() -> None:
     """KITTI's alpha is the rotation relative to the ray from the camera to the object."""
     assert format_label_line(parse_label_line(CAR, "x:1")) == CAR
+
+
+def test_class_names_with_spaces_are_one_column(tmp_path: Path) -> None:
+    label = replace(parse_label_line(CAR, "x:1"), class_name="traffic  light")
+    write_labels(tmp_path / "0.txt", [label])
+    assert read_labels(tmp_path / "0.txt") == [replace(label, class_name="traffic_light")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_class(tmp_path: Path) -> None:
+    (tmp_path / "0.txt").write_text(CAR, encoding="utf-8-sig")
+    assert read_labels(tmp_path / "0.txt")[0].class_name == "Car"
+
+
+@pytest.mark.parametrize(("number", "shown"), [("1e300", "1e+300"), ("-1e10", "-1e+10")])
+def test_numbers_that_no_length_or_pixel_has_are_refused(number: str, shown: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_label_line(CAR.replace("46.70", number), "x:1")
+    assert str(caught.value) == f"x:1: expected numbers of at most 1e+09, found {shown}"
 
 
 decimals = st.integers(-90000, 90000).map(lambda hundredths: hundredths / 100)
