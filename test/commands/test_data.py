@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -76,3 +77,63 @@ def test_scans_become_maps_and_drives_without_scans_are_refused(shared_data: Pat
     assert [str(path) for path in written] == [
         f"proj_depth/velodyne_raw/image_0{camera}/0000000005.png" for camera in (2, 3)
     ]
+
+
+def write_teacher(path: Path, graph: str) -> Path:
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["": 17]> teacher {graph}'), path)
+    return path
+
+
+def test_a_depth_network_teaches_what_lidar_did_not_see(object_set: Path, tmp_path: Path) -> None:
+    red_of_image = """(float[1, 3, 20, 30] image) => (float[1, 1, 20, 30] map) {
+        first = Constant<value = int64[1] {0}>()
+        second = Constant<value = int64[1] {1}>()
+        map = Slice(image, first, second, second)
+    }"""
+    model = write_teacher(tmp_path / "red.onnx", red_of_image)
+    training, out = object_set / "training", tmp_path / "taught"
+    true_depths = {}
+    for name in ("000000", "000002"):
+        red = cv2.imread(str(training / "image_2" / f"{name}.png"))[..., 2]
+        true_depths[name] = np.rint(256 / (0.3 * red / 255 + 0.05)).astype(np.uint16)
+        lidar = np.where(np.arange(30) % 2, true_depths[name], 0).astype(np.uint16)
+        cv2.imwrite(str(training / "depth_2" / f"{name}.png"), lidar)
+    arguments = [
+        "teach",
+        "depth",
+        str(model),
+        "--dataset",
+        "kitti-object",
+        "--root",
+        str(object_set),
+        "--out",
+        str(out),
+    ]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "2 maps written (2 by lidar), 0 existed already, 1 frames left out" in result.output
+    assert "1 / depth = 0.3 x inverse depth of the model + 0.05" in result.output
+    assert "rel 0.00" in result.output
+    assert "d1 1.000" in result.output
+    for name, true_depth in true_depths.items():
+        taught = cv2.imread(str(out / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_allclose(taught, true_depth, rtol=0.01)
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "0 maps written, 2 existed already, 1 frames left out" in result.output
+    with pytest.raises(UserError, match="expected metric depth"):
+        CliRunner().invoke(app, [*arguments, "--kind", "metric"], catch_exceptions=False)
+
+
+def test_a_detector_labels_a_folder_of_images(object_set: Path, tmp_path: Path) -> None:
+    graph = """(float[1, 3, 20, 30] image) => (float[1, 1, 1, 7] found) {
+        row = Constant<value = float[1, 1, 1, 7] {0, 3, 0.75, 0.5, 0.25, 0.8, 0.75}>()
+        mean = ReduceMean<keepdims = 0>(image)
+        zero = Sub(mean, mean)
+        found = Add(row, zero)
+    }"""
+    model = write_teacher(tmp_path / "detector.onnx", graph)
+    images = object_set / "training" / "image_2"
+    arguments = ["teach", "labels", str(model), "--root", str(images), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, "--class", "3=Cyclist:0,-0.1,0,0.2"], catch_exceptions=False)
+    assert f"{tmp_path / 'out' / 'label'}: 3 files; added 3 Cyclist" in result.output
+    line = (tmp_path / "out" / "label" / "000001.txt").read_text()
+    assert line.startswith("Cyclist -1.00 -1 -10.00 15.00 4.00 24.00 17.00 -1.00")

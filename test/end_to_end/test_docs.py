@@ -65,13 +65,17 @@ def test_every_page_is_in_the_menu() -> None:
 
 
 def test_training_configurations_on_the_pages_are_valid(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "your_data.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
-    for text in blocks:
-        path = tmp_path / "training.yaml"
-        path.write_text(text)
-        configuration = read_configuration(path)
-        assert configuration.network.initial_weights or configuration.network.class_names[0] == "Forklift"
+    configurations = []
+    for page in ("your_data.md", "training.md"):
+        for text in re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+            path = tmp_path / "training.yaml"
+            path.write_text(text)
+            configurations.append(read_configuration(path))
+    adapted, forklift, sources, sizes = configurations
+    assert adapted.network.initial_weights
+    assert forklift.network.class_names[0] == "Forklift"
+    assert [source.weight for source in sources.data.training] == [5, 1]
+    assert (sizes.data.input_sizes[1], sizes.data.cutouts) == ((320, 416), "people/cutouts")
 
 
 def test_launch_files_on_the_pages_use_existing_arguments() -> None:

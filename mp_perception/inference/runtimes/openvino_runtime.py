@@ -46,7 +46,7 @@ class OpenVinoRuntime(Runtime):
         if device not in ("auto", "cpu"):
             raise UserError(f"device '{device}' is not supported with OpenVINO: expected auto or cpu")
         core = openvino.Core()
-        network = _read(core, path)
+        network = read_network(core, path)
         try:
             metadata, inputs, outputs = _metadata(network), _types(network.inputs), _types(network.outputs)
         except UnicodeDecodeError as error:
@@ -104,7 +104,8 @@ def compile_for_latency(
     return core.compile_model(network, "CPU", settings)
 
 
-def _read(core: openvino.Core, path: Path) -> openvino.Model:
+def read_network(core: openvino.Core, path: Path) -> openvino.Model:
+    """An OpenVINO or ONNX model of any kind.  Raises UserError if the file is missing or not a model."""
     if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
         raise UserError(f"{path.with_suffix('.bin')}: missing, expected the weights of {path.name}")
     try:

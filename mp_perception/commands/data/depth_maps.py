@@ -1,4 +1,4 @@
-"""`mp_perception data`: depth maps from lidar scans, and filled depth maps from sparse ones."""
+"""`mp_perception data complete-depth` and `project-lidar`: filled depth maps from sparse ones, and maps from scans."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import typer
 
 from mp_perception.commands.options import Workers
 
-app = typer.Typer(help="Prepare depth maps for training.", no_args_is_help=True)
 
-
-@app.command("complete-depth")
 def complete_depth(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     out: Annotated[Path, typer.Argument(help="Folder for the filled maps; existing files are kept.")],
@@ -47,7 +44,6 @@ def complete_depth(
     console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already", soft_wrap=True)
 
 
-@app.command("project-lidar")
 def project_lidar(
     drives: Annotated[list[Path], typer.Argument(help="Raw drives, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
     out: Annotated[Path, typer.Option(help="Folder for the depth data; existing files are kept.")],
