@@ -27,10 +27,9 @@ def describe_unused_bits(message: Any, sample_bits: int, topic: str) -> str:
     bits = used_bits(message)
     if bits is None or bits > sample_bits - 2:
         return ""
-    return (
-        f"{topic} ({message.encoding}) has values below {2**bits} of {2**sample_bits}, so that the network sees a dark"
-        f" image; if its samples have {max(bits, 8)} bits, set the parameter sample_bits"
-    )
+    values = f"{topic} ({message.encoding}) has values below {2**bits} of {2**sample_bits}"
+    remedy = f"; if its samples have {bits} bits, set the parameter sample_bits" if bits >= 8 else ""
+    return f"{values}, so that the network sees a dark image{remedy}"
 
 
 def camera_image(message: Any, max_pixels: int, sample_bits: int = 16) -> RgbImage:

@@ -42,7 +42,9 @@ def test_a_dark_16_bit_image_is_named_with_the_remedy() -> None:
     assert camera_image(message, 1000, 12).min() > 200
     assert camera_image(message, 1000).max() < 16
     message.data[:] = type(message.data)("B", bytes(len(message.data)))
-    assert "values below 1 of 65536" in describe_unused_bits(message, 16, "/image")
+    assert describe_unused_bits(message, 16, "/image").endswith(
+        "values below 1 of 65536, so that the network sees a dark image"
+    )
     assert describe_unused_bits(image("bgr8", 3, np.uint8)[0], 16, "/image") == ""
 
 
