@@ -70,6 +70,12 @@ def test_commands_run_in_order(document, tmp_path):
             shlex.split(command), cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    if (CHECKOUT / ".git").exists() and shutil.which("git"):
+        written = [f"{path.name}/" if path.is_dir() else path.name for path in tmp_path.iterdir()]
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--no-index", *written], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+        assert set(ignored.stdout.split()) == set(written), "files that git would show as untracked"
 
 
 def test_the_python_of_the_readme_runs(tmp_path):
