@@ -104,7 +104,8 @@ def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray
     """Depth (h, w), metres, resized to (height, width), bilinear with aligned pixel edges.
 
     A pixel is unknown (NaN) or beyond the range (+Inf) where the nearest one of `depth` is.  The others are
-    interpolated between known depths only, so that no surface appears between an object and the sky behind it.
+    interpolated between known depths only, so that no surface appears between an object and the sky behind it; an
+    unknown one counts as the mean of its known neighbours.
     """
     size = (width, height)
     if depth.shape == (height, width):
@@ -112,8 +113,15 @@ def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray
     known = np.isfinite(depth)
     if known.all():
         return np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    total = cv2.resize(np.where(known, depth, np.float32(0)), size, interpolation=cv2.INTER_LINEAR)
-    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    nearest = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    mean = cv2.divide(total, weight)
-    return np.asarray(cv2.copyTo(nearest, (~np.isfinite(nearest)).view(np.uint8), mean), dtype=np.float32)
+    # At the small size, because every array of the large size costs more than all arithmetic here.
+    window = np.ones((3, 3), np.float32)
+    total = cv2.filter2D(np.where(known, depth, np.float32(0)), -1, window, borderType=cv2.BORDER_CONSTANT)
+    count = cv2.filter2D(known.astype(np.float32), -1, window, borderType=cv2.BORDER_CONSTANT)
+    filled = np.where(known, depth, total / np.maximum(count, 1)).astype(np.float32)
+    resized = np.asarray(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    beyond = np.isposinf(depth)
+    for value, cells in ((np.inf, beyond), (np.nan, ~known & ~beyond)):
+        if cells.any():
+            mask = cv2.resize(cells.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+            np.putmask(resized, mask.view(np.bool_), value)
+    return resized
