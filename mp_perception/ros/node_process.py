@@ -27,11 +27,12 @@ class NodeProcess:
     """An executable of this package as a process; leaving the context ends it, by SIGKILL if necessary.
 
     Args:
-        executable: "perception_node", "replay_node" or "record_node".
+        executable: "perception_node", "replay_node" or "record_node", or another module of `package` with a main.
         log_folder: existing folder for its output, <executable>.log.
         arguments: of the executable.
         remappings, parameters: ROS arguments by name.
         parameter_file: YAML file of parameters; `parameters` override it.
+        package: of the executable.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class NodeProcess:
         remappings: Mapping[str, str] | None = None,
         parameters: Mapping[str, object] | None = None,
         parameter_file: Path | None = None,
+        package: str = "mp_perception.ros",
     ) -> None:
         self.executable = executable
         self.log = log_folder / f"{executable}.log"
@@ -50,7 +52,7 @@ class NodeProcess:
         if parameter_file is not None:
             ros_arguments += ["--params-file", str(parameter_file)]
         ros_arguments += [part for name, value in (parameters or {}).items() for part in ("-p", f"{name}:={value}")]
-        command = [sys.executable, "-m", f"mp_perception.ros.{executable}", *arguments, "--ros-args", *ros_arguments]
+        command = [sys.executable, "-m", f"{package}.{executable}", *arguments, "--ros-args", *ros_arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*_WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT

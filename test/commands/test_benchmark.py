@@ -118,3 +118,10 @@ def test_the_node_is_measured_over_dds(mp_perception: Command, small_weights: Pa
         assert rows["inference, ms, median"][phase] <= rows["total, ms, median"][phase] <= rows["total, ms, p99"][phase]
         assert rows["age of the detections on arrival, ms, p99"][phase] > 0
         assert 0 < rows["resident memory at start, MiB"][phase] < 1000
+    bare = {figure: row["bare node"] for figure, row in rows.items()}
+    assert bare["images published"] == 15
+    assert bare["inference, ms, median"] == ""
+    above = rows["age above inference and bare node, ms, medians"]["alone"]
+    age = "age of the detections on arrival, ms, median"
+    inference = rows["inference, ms, median"]["alone"]
+    assert above == pytest.approx(rows[age]["alone"] - inference - bare[age])

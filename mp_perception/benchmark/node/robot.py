@@ -59,6 +59,18 @@ class Robot(NodeProbe):
 
         self.wait_until(active, "perception_node: not active", _START_LIMIT)
 
+    def wait_until_connected(self) -> None:
+        """Wait until a node without diagnostics takes images and publishes detections.
+
+        Raises:
+            UserError: it does not in time.
+        """
+
+        def connected() -> bool:
+            return self.num_subscribers("image") > 0 and self.node.count_publishers("detections") > 0
+
+        self.wait_until(connected, "bare_node: not ready", _START_LIMIT)
+
     def stream(self, title: str, rate: float, seconds: float) -> int:
         """Publish images at `rate`, Hz, for `seconds`; returns their number once the last outputs have arrived.
 
