@@ -21,14 +21,14 @@ def encoded_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | Non
         formats: accepted formats, by Pillow's names.
 
     Returns:
-        (width, height), pixels, or None if the data are in another format, a PNG that is cut off or has more data than
-        pixels, or a JPEG with more than MAX_JPEG_SCANS.
+        (width, height), pixels, or None if the data are in another format or cut off, a PNG has more data than pixels,
+        or a JPEG has more than MAX_JPEG_SCANS.
     """
     try:
         with PillowImage.open(io.BytesIO(data), formats=formats) as header:
-            if header.format == "PNG" and _is_malformed(data, header.size):
+            if header.format == "PNG" and _is_malformed_png(data, header.size):
                 return None
-            if header.format in ("JPEG", "MPO") and bytes(data).count(b"\xff\xda") > MAX_JPEG_SCANS:
+            if header.format in ("JPEG", "MPO") and _is_malformed_jpeg(bytes(data)):
                 return None
             return header.size
     # Pillow's readers raise errors of many types for damaged headers.
@@ -36,7 +36,13 @@ def encoded_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | Non
         return None
 
 
-def _is_malformed(png: bytes, size: tuple[int, int]) -> bool:
+def _is_malformed_jpeg(jpeg: bytes) -> bool:
+    """Whether the end of a JPEG is missing, whose lower rows OpenCV would fill with grey, or it has too many scans."""
+    scan, end = b"\xff\xda", b"\xff\xd9"
+    return jpeg.rfind(end) < jpeg.rfind(scan) or jpeg.count(scan) > MAX_JPEG_SCANS
+
+
+def _is_malformed_png(png: bytes, size: tuple[int, int]) -> bool:
     """Whether a chunk of a PNG is longer than the rest of the data: OpenCV would allocate all of it before it reads.
 
     Also whether its compressed pixels (IDAT) are larger than its pixels: a reader would inflate all of them.

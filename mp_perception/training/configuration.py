@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -174,4 +175,19 @@ def read_configuration(path: Path, overrides: Sequence[str] = ()) -> TrainingCon
             built: Namespace = parser.instantiate(changed)
     except Exception as error:
         raise UserError(f"{path}: {one_line(error)}") from error
-    return TrainingConfiguration(**vars(built))
+    configuration = TrainingConfiguration(**vars(built))
+    for name, value in _numbers("", asdict(configuration)):
+        if not math.isfinite(value):
+            raise UserError(f"{path}: {name}: expected a finite number, found {value}")
+    return configuration
+
+
+def _numbers(name: str, values: Any) -> Iterator[tuple[str, float]]:
+    """(name as on the command line, value) of all numbers in nested settings."""
+    if isinstance(values, float):
+        yield name, values
+    if isinstance(values, list | tuple):
+        values = dict(enumerate(values))
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _numbers(f"{name}.{key}".lstrip("."), value)

@@ -57,6 +57,17 @@ def test_a_jpeg_with_too_many_scans_is_refused(tmp_path, image):
             read_image(tmp_path / "b.jpg")
 
 
+@pytest.mark.parametrize("fraction", [0.5, 0.9, 0.999])
+def test_a_jpeg_that_is_cut_off_is_refused(tmp_path, image, fraction):
+    """OpenCV would fill the missing rows with grey."""
+    content = cv2.imencode(".jpg", image)[1].tobytes()
+    (tmp_path / "a.jpg").write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(UserError, match=r"a.jpg: expected an image, found a file that cannot be decoded"):
+        read_image(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes(content + b"\0" * 100)  # some cameras pad their images
+    assert read_image(tmp_path / "a.jpg").shape == image.shape
+
+
 def test_a_png_with_more_data_than_pixels_is_refused(tmp_path, image):
     content = cv2.imencode(".png", image)[1].tobytes()
     place = content.index(b"IDAT") - 4

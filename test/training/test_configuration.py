@@ -51,6 +51,8 @@ def test_shipped_configurations_are_read(path):
         ("", ["--optimisation.learning_rate=fast"], "optimisation.learning_rate"),
         ("", ["--speed=9"], "unrecognized arguments: --speed=9"),
         ("a: [", [], "expected a YAML file"),
+        ("optimisation: {learning_rate: .inf}", [], "optimisation.learning_rate: expected a finite number, found inf"),
+        ("network: {depth_range: [.nan, 80.0]}", [], "network.depth_range.0: expected a finite number, found nan"),
         ("[" * 5000, [], "expected a YAML file"),
         ("a: &a [1]\nb: [*a, *a]", [], "expected a YAML file without aliases (*NAME), found one"),
         ("just text", [], "train.yaml: "),
