@@ -102,6 +102,10 @@ class BagFrames(FrameSet):
         self._load(index)
         return self._depth
 
+    def sky(self, index: int) -> NDArray[np.bool_] | None:
+        self._load(index)
+        return self._sky
+
     def labels(self, index: int) -> list[ObjectLabel] | None:
         self._load(index)
         return self._labels
@@ -130,7 +134,9 @@ class BagFrames(FrameSet):
         label_to_camera = np.eye(4) if to_camera is None or frame.labels is None else to_camera
         self._image = image
         self._camera = None if intrinsics is None else FrameCamera(intrinsics, label_to_camera)
-        self._depth = self._true_depth(bag, frame, (width, height), intrinsics)
+        self._depth, self._sky = _without_sky(self._true_depth(bag, frame, (width, height), intrinsics))
+        if not bag.depth_description:
+            self._sky = None  # +Inf of a sensor is only what is beyond its range
         self._labels = self._true_labels(bag, frame, to_camera, intrinsics)
         self._loaded = index
 
@@ -196,8 +202,17 @@ def _depth_of_size(message: Message, width: int, height: int) -> NDArray[np.floa
     if depth.shape != (height, width):
         found = f"{depth.shape[1]}x{depth.shape[0]}"
         raise UserError(f"expected {width}x{height} pixels as the image has, found {found}")
-    depth[np.isinf(depth)] = np.nan  # beyond the sensor's range: the true distance is unknown
     return depth
+
+
+def _without_sky(
+    depth: NDArray[np.float32] | None,
+) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
+    """The depth map with NaN for +Inf, None if nothing else is known; and where it was +Inf, None if nowhere."""
+    if depth is None or not (beyond := np.isposinf(depth)).any():
+        return depth, None
+    known = np.where(beyond, np.float32(np.nan), depth)
+    return (known if np.isfinite(known).any() else None), beyond
 
 
 def _projected(

@@ -181,9 +181,12 @@ def _write_frame(bag: BagWriter, data_set: FrameSet, frame: _FrameToWrite) -> No
         bag.write(f"{_TRUTH}/labels", stamp_ns, labels_message(labels, header(0)))
         bag.write(f"{_TRUTH}/detections", stamp_ns, boxes_message(labels, header(2)))
         bag.write(f"{_TRUTH}/detections_3d", stamp_ns, boxes_3d_message(labels, header(0)))
-    if sample.depth is not None:
-        depth = image_message(new_message, sample.depth, "32FC1", header(2))
-        bag.write(f"{_TRUTH}/depth/image", stamp_ns, depth)
+    depth = sample.depth
+    if (sky := data_set.sky(frame.index)) is not None:
+        depth = np.full(sky.shape, np.nan, dtype=np.float32) if depth is None else depth
+        depth = np.where(sky & np.isnan(depth), np.float32(np.inf), depth)
+    if depth is not None:
+        bag.write(f"{_TRUTH}/depth/image", stamp_ns, image_message(new_message, depth, "32FC1", header(2)))
     images = {2: sample.image} | {camera: read_image(image) for camera, image in frame.other_images.items()}
     for camera, image in images.items():
         height, width = image.shape[:2]

@@ -30,10 +30,13 @@ class BeyondCounts:
 def count_beyond(sky: NDArray[np.bool_] | None, truth: DepthMap | None, prediction: DepthMap) -> BeyondCounts:
     """Counts of one image.
 
-    sky: (H, W), or None where the sky is not known.  truth: (H, W) metres, NaN or 0 where unknown, or None.
+    sky: (H, W), or None where the sky is not known; its pixels with a true depth are not counted.
+    truth: (H, W) metres, NaN or 0 where unknown, or None.
     prediction: (h, w) metres, +Inf beyond the range, of any size.
     """
     near = surface = lost = 0
+    if sky is not None and truth is not None:
+        sky = sky & ~(truth > 0)  # a mask is inexact at its edge
     if sky is not None:
         near = int(np.count_nonzero(np.isfinite(_resized(prediction, sky)) & sky))
     if truth is not None:

@@ -138,6 +138,7 @@ def test_infinity_is_unknown_as_a_truth_and_beyond_the_range_as_a_prediction(tmp
     truth = frames.depth(0)
     assert truth is not None
     assert np.isnan(truth[:10]).all()
+    assert frames.sky(0) is None  # a sensor does not tell the sky from a surface beyond its range
     np.testing.assert_array_equal(frames.recorded_prediction(0).network_depth, metres)
 
 

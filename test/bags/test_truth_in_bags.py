@@ -64,6 +64,11 @@ def tracking(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def sky_in_bag(frames: BagFrames, index: int) -> np.ndarray:
+    sky = frames.sky(index)
+    return np.zeros(frames.image(index).shape[:2], bool) if sky is None else sky
+
+
 def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
     with BagReader(bag) as reader:
         frames = BagFrames([read_contents(reader, ChosenTopics(), bag.name)])
@@ -80,6 +85,10 @@ def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
             else:
                 assert first == second, field.name
         assert frames.labels(index) == data_set.labels(index)
+        sky = data_set.sky(index)
+        if sky is not None and before.depth is not None:
+            sky = sky & np.isnan(before.depth)
+        assert np.array_equal(np.zeros((height, width), bool) if sky is None else sky, sky_in_bag(frames, index))
         cameras = [source.camera(index, width, height) for source in (data_set, frames)]
         assert np.array_equal(cameras[0].label_to_camera, cameras[1].label_to_camera)  # type: ignore[union-attr]
     assert frames.problems == []
