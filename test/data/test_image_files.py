@@ -10,7 +10,7 @@ import pytest
 
 from mp_perception.data import image_files
 from mp_perception.data.image_files import count_images, find_images_and_videos, read_image, read_images
-from mp_perception.encoded_images import MAX_JPEG_SCANS
+from mp_perception.encoded_images import MAX_JPEG_SCANS, MAX_PNG_TEXTS
 from mp_perception.errors import UserError
 
 
@@ -74,6 +74,41 @@ def test_a_png_with_more_data_than_pixels_is_refused(tmp_path, image):
     body = np.random.default_rng(0).bytes(100_000)
     more = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
     (tmp_path / "a.png").write_bytes(content[:place] + more + content[place:])
+    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_png_that_inflates_to_2_gb_is_refused(tmp_path):
+    """2 MB of IDAT, of which OpenCV would inflate all and show the first rows."""
+    content = cv2.imencode(".png", np.zeros((1300, 1300, 3), np.uint8))[1].tobytes()
+    place = content.index(b"IDAT") - 4
+    compressor = zlib.compressobj()
+    start, run = (compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    assert read_image(write(tmp_path / "black.png", np.zeros((1300, 1300, 3), np.uint8))).shape == (1300, 1300, 3)
+    body = start + run * 2047
+    assert 2_000_000 < len(body) < 9 * 1300 * 1300
+    chunk = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content[:place] + chunk + content[-12:])
+    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_png_with_many_texts_is_refused(tmp_path, image):
+    """OpenCV would inflate each to 8 MB, Pillow reads none after the pixels."""
+    content = cv2.imencode(".png", image)[1].tobytes()
+    body = b"zTXtkey\0\0" + zlib.compress(b"text")
+    text = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content[:-12] + text * MAX_PNG_TEXTS + content[-12:])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image[..., ::-1])
+    (tmp_path / "a.png").write_bytes(content[:-12] + text * (MAX_PNG_TEXTS + 1) + content[-12:])
+    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_png_with_damaged_pixels_is_refused(tmp_path, image):
+    content = bytearray(cv2.imencode(".png", image)[1].tobytes())
+    content[content.index(b"IDAT") + 20] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
         read_image(tmp_path / "a.png")
 

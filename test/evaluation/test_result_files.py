@@ -29,9 +29,7 @@ def test_detections_are_kitti_results_in_the_label_frame(tmp_path: Path) -> None
     camera = FrameCamera(CameraIntrinsics(50, 50, 31, 15, 64, 32), shift)
     write_detections(tmp_path, "drive/000007", detections([1.0, 2.0, 10.0]), camera)
     line = (tmp_path / "drive" / "000007.txt").read_text()
-    assert line == (
-        "Cyclist -1.00 -1 -10.00 10.50 20.25 30.00 40.00 -1.00 -1.00 -1.00 0.94 2.00 9.50 -10.00 0.750000\n"
-    )
+    assert line == ("Cyclist -1.00 -1 -10.00 10.5 20.25 30 40 -1.00 -1.00 -1.00 0.94 2.00 9.50 -10.00 0.75\n")
     write_detections(tmp_path, "unknown", detections([np.nan, np.nan, 10.0]), camera)
     assert (tmp_path / "unknown.txt").read_text().split()[11:14] == ["-1000.00"] * 3
 

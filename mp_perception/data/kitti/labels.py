@@ -85,8 +85,10 @@ def write_results(path: Path, detections: Detections, label_to_camera: NDArray[n
     locations[~np.isfinite(locations).all(axis=1)] = -1000
     lines = []
     for i, location in enumerate(locations):
-        box, place = (" ".join(f"{value:.2f}" for value in values) for values in (detections.boxes[i], location))
-        columns = f"-1.00 -1 -10.00 {box} -1.00 -1.00 -1.00 {place} -10.00 {detections.scores[i]:.6f}"
+        # Boxes and scores are exact (nine digits of a float32): average precision from the files is ours.
+        box = " ".join(f"{value:.9g}" for value in detections.boxes[i])
+        place = " ".join(f"{value:.2f}" for value in location)
+        columns = f"-1.00 -1 -10.00 {box} -1.00 -1.00 -1.00 {place} -10.00 {detections.scores[i]:.9g}"
         lines.append(f"{_column(detections.name(i))} {columns}\n")
     write_atomically(path, "".join(lines).encode())
 
