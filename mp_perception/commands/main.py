@@ -5,6 +5,7 @@ Commands import what they need inside their functions, so that `predict` starts 
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import NoReturn
@@ -41,6 +42,9 @@ def run() -> None:
     SIGTERM ends a command as Ctrl-C does: temporary files are removed and child processes ended; exit code 130.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe may have no UTF-8
     if tuple(map(int, typer.__version__.split(".")[:2])) < _OLDEST_TYPER:
         # Ubuntu 24.04 has 0.9, which cannot read `X | None`.
         _fail(f"expected typer 0.12 or later, found {typer.__version__}: pip install 'typer>=0.12'")

@@ -20,6 +20,19 @@ from mp_perception.messages.images import (
 
 #: Longest frame_id of an image: every output and every object in it repeats the name.
 _MAX_FRAME_ID = 255
+#: Standard deviation of pixels (0..255) below which an image shows nothing, if it is below in every channel.
+_BLANK_DEVIATION = 2.0
+#: About this many rows, or columns if there are fewer, are looked at for that.
+_LOOKED_AT = 64
+
+
+def describe_blank_image(image: RgbImage, topic: str) -> str:
+    """What to tell the user if all pixels of an image (H, W, 3) are nearly equal; "" otherwise."""
+    step = max(1, min(image.shape[:2]) // _LOOKED_AT)
+    deviation = float(image[::step, ::step].std(axis=(0, 1)).max())
+    if deviation >= _BLANK_DEVIATION:
+        return ""
+    return f"{topic} shows nothing, its pixels are nearly equal (a covered lens, darkness): the outputs mean nothing"
 
 
 def describe_unused_bits(message: Any, sample_bits: int, topic: str) -> str:

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.messages.header import stamp_of
-from mp_perception.ros.camera_images import camera_image, describe_unused_bits
+from mp_perception.ros.camera_images import camera_image, describe_blank_image, describe_unused_bits
 from mp_perception.ros.camera_watch import CameraWatch
 from mp_perception.ros.diagnostics import Statistics
 from mp_perception.ros.image_age import describe_clock_mismatch, image_age
@@ -102,6 +102,9 @@ class FrameWorker:
         image = camera_image(message, parameters.max_image_pixels, parameters.sample_bits)
         if problem := describe_unused_bits(message, parameters.sample_bits, self.topic):
             self.statistics.problem("dark_images", problem)
+            self.logger.warning(problem, **THROTTLED)
+        if problem := describe_blank_image(image, self.topic):
+            self.statistics.problem("blank_images", problem)
             self.logger.warning(problem, **THROTTLED)
         rectified = parameters.is_rectified(self.topic)
         camera = self.camera.match(image.shape[1], image.shape[0], message.header.frame_id, rectified)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,21 @@ from jsonargparse import ArgumentParser, Namespace
 
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.errors import UserError, one_line
-from mp_perception.model.checkpoint_description import DetectionLevel
+from mp_perception.model.checkpoint_description import DetectionLevel, check_input_size
+
+#: Limits of numbers by the last part of their names; those of others are 0 and 1e9.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "focal_length": (1, 1e6),
+    "batch_size": (1, 65_536),
+    "workers": (0, 1024),
+    "weight": (1e-6, 1e6),
+    "samples_per_epoch": (1, 1e9),
+    "learning_rate": (0, 100),
+    "warm_up": (0, 1),
+    "average_decay": (0, 1),
+    "epochs": (1, 1e6),
+    "seed": (0, 2**32 - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +169,7 @@ def read_configuration(path: Path, overrides: Sequence[str] = ()) -> TrainingCon
     """The configuration in a YAML file.
 
     overrides: such as "--optimisation.epochs=10".  Raises UserError for a missing or invalid file, an unknown name or
-    a value of the wrong type.
+    a value of the wrong type or out of its limits.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainingConfiguration)
@@ -177,14 +190,20 @@ def read_configuration(path: Path, overrides: Sequence[str] = ()) -> TrainingCon
         raise UserError(f"{path}: {one_line(error)}") from error
     configuration = TrainingConfiguration(**vars(built))
     for name, value in _numbers("", asdict(configuration)):
-        if not math.isfinite(value):
-            raise UserError(f"{path}: {name}: expected a finite number, found {value}")
+        low, high = _LIMITS.get(name.rpartition(".")[2], (0, 1e9))
+        if not low <= value <= high:
+            raise UserError(f"{path}: {name}: expected a number of {low:g} to {high:g}, found {value:g}")
+    try:
+        for size in (configuration.network.input_size, *configuration.data.input_sizes):
+            check_input_size(size)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     return configuration
 
 
 def _numbers(name: str, values: Any) -> Iterator[tuple[str, float]]:
     """(name as on the command line, value) of all numbers in nested settings."""
-    if isinstance(values, float):
+    if isinstance(values, int | float) and not isinstance(values, bool):
         yield name, values
     if isinstance(values, list | tuple):
         values = dict(enumerate(values))

@@ -59,6 +59,7 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
     training = TwoStageTraining if configuration.network.head == FASTER_RCNN else MultiTaskTraining
     module = training(configuration)
     optimisation = configuration.optimisation
+    callbacks = _callbacks(configuration, out, bool(data.validation_sets))
     if is_first():
         out.mkdir(parents=True, exist_ok=True)
         # By way of JSON, which turns tuples into lists.
@@ -77,7 +78,7 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         log_every_n_steps=10,
         enable_model_summary=False,
         logger=TensorBoardLogger(str(out), name=None, version="tensorboard"),
-        callbacks=_callbacks(configuration, out, bool(data.validation_sets)),
+        callbacks=callbacks,
         plugins=[CompleteCheckpointIO()],
     )
     trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)

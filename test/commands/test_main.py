@@ -1,11 +1,13 @@
 """The entry point of the command line: errors that users can correct are one line, with exit code 2."""
 
+import io
 import re
 import sys
 
 import pytest
 
 from mp_perception.commands.main import run
+from mp_perception.progress import console
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path):
@@ -64,3 +66,12 @@ def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 130
+
+
+def test_output_without_utf_8_shows_question_marks(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr("mp_perception.commands.main.app", lambda: console.print("IoU\N{NO-BREAK SPACE}> 0.5"))
+    run()
+    output.flush()
+    assert output.buffer.getvalue() == b"IoU?> 0.5\n"

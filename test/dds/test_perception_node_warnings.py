@@ -107,6 +107,16 @@ def test_images_that_are_all_too_old(node: Any, robot: Any) -> None:
     assert len(lines(node, "all images are dropped")) == 1
 
 
+def test_a_black_image_is_a_warning_until_there_is_something_to_see(node: Any, robot: Any) -> None:
+    black = robot.image()
+    black.data = bytes(len(black.data))
+    found = until(robot, "images show nothing: their outputs mean nothing", black)
+    assert found["level"] == WARN
+    assert "[WARN]" in lines(node, "/quiet/image shows nothing, its pixels are nearly equal")[0]
+    robot.answer(robot.image())
+    robot.diagnostics(lambda values: "show nothing" not in values["message"])
+
+
 def test_a_stamp_before_1970_is_a_clock_mismatch(node: Any, robot: Any) -> None:
     before = robot.diagnostics()
     image = robot.image()

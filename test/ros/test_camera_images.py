@@ -7,7 +7,7 @@ import pytest
 from sensor_msgs.msg import Image
 
 from mp_perception.errors import UserError
-from mp_perception.ros.camera_images import camera_image, describe_unused_bits
+from mp_perception.ros.camera_images import camera_image, describe_blank_image, describe_unused_bits
 
 
 def image(encoding: str, channels: int, dtype: type) -> tuple[Image, np.ndarray]:
@@ -20,6 +20,17 @@ def image(encoding: str, channels: int, dtype: type) -> tuple[Image, np.ndarray]
 def test_an_encoding_of_the_table_is_read() -> None:
     message, pixels = image("bgr8", 3, np.uint8)
     np.testing.assert_array_equal(camera_image(message, 1000), pixels[..., ::-1])
+
+
+def test_an_image_that_shows_nothing_is_named() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (480, 640, 3))
+    for level in (10, 128, np.array([20, 30, 220])):
+        blank = (level + noise).astype(np.uint8)
+        assert describe_blank_image(blank, "/image").startswith("/image shows nothing, its pixels are nearly equal")
+        road = blank.copy()
+        road[240:, :, 2] += 10  # one channel is enough
+        assert describe_blank_image(road, "/image") == ""
+    assert describe_blank_image(np.zeros((1, 1, 3), np.uint8), "/image")
 
 
 @pytest.mark.parametrize("missing", [True, False])

@@ -88,6 +88,7 @@ def test_a_working_node_is_ok() -> None:
             DiagnosticStatus.WARN,
             "1 images refused: step",
         ),
+        ({"recent": {"blank_images": 2}}, DiagnosticStatus.WARN, "2 images show nothing: their outputs mean nothing"),
         ({"recent": {"errors": 1}, "last_problem": "out of memory"}, DiagnosticStatus.ERROR, "out of memory"),
         ({"recent": {"overflowed": 4}}, DiagnosticStatus.ERROR, "4 images lost"),
         ({"node": replace(ACTIVE, failure="no such file")}, DiagnosticStatus.ERROR, "no such file"),
