@@ -54,7 +54,7 @@ def test_this_checkout_has_one_version(script: ModuleType) -> None:
 )
 def test_another_version_anywhere_is_named(script: ModuleType, versions: Path, name: str) -> None:
     (versions / name).write_text((versions / name).read_text().replace("0.2.0", "0.3.0", 1))
-    with pytest.raises(script.ReleaseError, match=rf"expected one, found .*0\.2\.0 in {name}"):
+    with pytest.raises(script.ReleaseError, match=rf"expected one, found .*0\.3\.0 in {name}"):
         script.check_versions(versions)
 
 
