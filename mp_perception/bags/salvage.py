@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from mp_perception.bags.decompression import MAX_BYTES, decompress
+from mp_perception.bags.decompression import GENERATED_COLUMNS, MAX_BYTES, decompress, usable_disk
 from mp_perception.bags.message_types import type_store
 from mp_perception.bags.writing import BagWriter
 from mp_perception.errors import UserError
@@ -40,7 +40,7 @@ def salvage(path: Path, target: Path) -> int:
         How many messages were written.
 
     Raises:
-        UserError: the copy cannot be written, or the library `mcap` is missing.
+        UserError: the copy cannot be written or would take too much of the disk, or the library `mcap` is missing.
     """
     files = (
         [path]
@@ -48,7 +48,8 @@ def salvage(path: Path, target: Path) -> int:
         else sorted(file for file in path.iterdir() if file.suffix in _READERS and file.is_file())
     )
     topics: dict[str, str] = {}
-    count = 0
+    count = size = 0
+    limit = usable_disk(target.parent)
     with BagWriter(target) as bag:
         for message in (message for file in files for message in _READERS[file.suffix](file)):
             if message.type not in type_store().fielddefs or not message.data.startswith(_CDR):
@@ -56,6 +57,9 @@ def salvage(path: Path, target: Path) -> int:
             if message.topic not in topics:
                 topics[message.topic] = message.type
                 bag.add_topic(message.topic, message.type)
+            size += len(message.data)
+            if size > limit:
+                raise UserError(f"{path}: expected messages of at most {limit / 1e9:.1f} GB, half of the free disk")
             if topics[message.topic] == message.type:
                 bag.write_serialized(message.topic, message.time_ns, message.data)
                 count += 1
@@ -99,7 +103,7 @@ def _read_sqlite3(file: Path) -> Iterator[_Message]:
             database.execute("PRAGMA writable_schema=ON")
             # A view could produce rows without end.
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not {"topics", "messages"} <= tables:
+            if not {"topics", "messages"} <= tables or database.execute(GENERATED_COLUMNS).fetchone():
                 return
             topics = {row[0]: (row[1], row[2]) for row in database.execute("SELECT id, name, type FROM topics")}
         except sqlite3.Error:

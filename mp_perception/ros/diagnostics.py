@@ -273,8 +273,8 @@ def _warnings(snapshot: Snapshot, node: NodeState) -> list[str]:
         found.append(f"outputs are {snapshot.age:.2f} s old (max_age {node.max_age:g})")
     if number := snapshot.recent["malformed"]:
         found.append(f"{number} images refused: {snapshot.last_problem}")
-    if blank := snapshot.recent.get("blank_images"):
-        found.append(f"{blank} images show nothing: their outputs mean nothing")
+    if number := snapshot.recent.get("blank_images", 0):
+        found.append(f"{number} images show nothing: their outputs mean nothing")
     return found
 
 

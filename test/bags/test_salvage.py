@@ -219,6 +219,37 @@ def test_a_view_that_never_ends_is_not_read(tmp_path: Path, table: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["bomb.db3", "folder/bomb.db3"])
+def test_columns_that_are_computed_are_not_read(tmp_path: Path, name: str) -> None:
+    """Each row of a few bytes would become a gigabyte; the folder lacks metadata.yaml."""
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE topics(id INTEGER PRIMARY KEY, name, type, serialization_format)")
+        database.execute("INSERT INTO topics VALUES (1, '/a', 'std_msgs/msg/String', 'cdr')")
+        generated = "data GENERATED ALWAYS AS (zeroblob(100 + id))"
+        database.execute(f"CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, {generated})")
+        database.executemany("INSERT INTO messages VALUES (?, 1, 5)", [(number,) for number in range(1, 9)])
+        database.commit()
+    bag = file if file.parent == tmp_path else file.parent
+    with pytest.raises(UserError, match="no message can be recovered"), open_bag(bag, tmp_path):
+        pass
+
+
+def test_what_is_left_may_take_half_of_the_free_disk(
+    bags: dict[str, Path], storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of a cut file could expand to any size."""
+    bag = Path(shutil.copytree(bags[storage], tmp_path / "bag"))
+    cut(bag, 0.8)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=4_000_000))
+    found = r"bag: expected messages of at most 0\.0 GB, half of the free disk"
+    with pytest.raises(UserError, match=found), open_bag(bag, tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
 def test_a_library_that_is_missing_is_named(
     bags: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
