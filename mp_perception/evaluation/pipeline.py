@@ -70,6 +70,9 @@ def run_evaluation(data_set: FrameSet, request: EvaluationRequest, paths: Result
         sha256 = None if predictor is None else predictor.weights_sha256
         job = ScoringJob(data_set, rules, network, sha256, detections, depth)
         evaluation = _score(job, request, predictor)
+        if evaluation.dropped and not evaluation.frames:
+            name, reason = next(iter(evaluation.dropped.items()))
+            raise UserError(f"none of {len(evaluation.dropped)} frames can be scored; the first, {name}: {reason}")
         result = _result(job, evaluation, request, predictor, time.perf_counter() - start)
         if plots is not None or paths.report is not None:
             _write_pictures(job, evaluation, predictor, result, plots, paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -237,6 +238,20 @@ def test_a_bag_without_ground_truth_shows_what_was_detected(
         "Neither depth nor",
     ):
         assert words in page
+
+
+def test_a_bag_whose_images_are_all_unusable_is_refused(street_bag: Path, street_weights: Path, tmp_path: Path) -> None:
+    with BagReader(street_bag) as whole, BagWriter(tmp_path / "bad") as bad:
+        bad.add_topic(IMAGES, whole.topics[IMAGES].type)
+        for message in whole.messages([IMAGES]):
+            image = whole.decode(message)
+            image.step = 1
+            bad.write(IMAGES, message.time_ns, image)
+    out = tmp_path / "out.json"
+    done = run("bag", "evaluate", tmp_path / "bad", "--weights", street_weights, "--num-threads", 1, "--json", out)
+    assert isinstance(done.exception, UserError), (done.output, done.exception)
+    assert re.fullmatch(r"none of 6 frames can be scored; the first, [^:]+: .+", str(done.exception))
+    assert not out.exists()
 
 
 def test_bad_calls_are_answered_in_one_line_and_leave_nothing(street_bag: Path, tmp_path: Path) -> None:
