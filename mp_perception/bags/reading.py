@@ -6,9 +6,11 @@ turns those of known types into objects.  Any fault of a bag is a UserError of o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
@@ -156,7 +158,9 @@ class BagReader:
         return [connection for connection in self._reader.connections if connection.topic in topics]
 
     def _damage(self, error: Exception) -> str:
-        return f"{self.source}: expected a complete rosbag2, found it unreadable ({one_line(error)})"
+        # rosbags decompresses files to a folder of its own, whose name the user does not know.
+        reason = re.sub(rf"{re.escape(gettempdir())}/tmp[^/]*/", "", one_line(error))
+        return f"{self.source}: expected a complete rosbag2, found it unreadable ({reason})"
 
 
 def _read_topics_from_files(storage: ReaderProtocol) -> list[ReaderProtocol]:

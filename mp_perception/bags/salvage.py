@@ -59,7 +59,7 @@ def salvage(path: Path, target: Path) -> int:
                 bag.add_topic(message.topic, message.type)
             size += len(message.data)
             if size > limit:
-                raise UserError(f"{path}: expected messages of at most {limit / 1e9:.1f} GB, half of the free disk")
+                raise UserError(f"{path}: expected messages of at most {limit / 1e9:.3g} GB, half of the free disk")
             if topics[message.topic] == message.type:
                 bag.write_serialized(message.topic, message.time_ns, message.data)
                 count += 1

@@ -108,3 +108,11 @@ def test_a_file_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch:
         BagReader(path),
     ):
         pass
+
+
+def test_the_folder_of_the_decompressed_file_is_not_named(tmp_path: Path) -> None:
+    path = compressed_bag(tmp_path / "bag", CompressionMode.FILE)
+    (file,) = path.glob("*.zstd")
+    file.write_bytes(zstandard.compress(b"no database"))
+    with pytest.raises(UserError, match=r"bag: .* \(Cannot open database bag\.db3: file is not a database\)"):
+        BagReader(path).__enter__()

@@ -244,7 +244,7 @@ def test_what_is_left_may_take_half_of_the_free_disk(
     cut(bag, 0.8)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=4_000_000))
-    found = r"bag: expected messages of at most 0\.0 GB, half of the free disk"
+    found = r"bag: expected messages of at most 0\.002 GB, half of the free disk"
     with pytest.raises(UserError, match=found), open_bag(bag, tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
