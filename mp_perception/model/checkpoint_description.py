@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mp_perception.errors import UserError
+from mp_perception.errors import UserError, one_line
 from mp_perception.extensions import extension_names
 
 #: Version of the JSON format; other versions are refused.
@@ -27,6 +27,8 @@ MIN_INPUT_PIXELS, MAX_INPUT_PIXELS = INPUT_SIZE_MULTIPLE**2, MAX_INPUT_SIDE**2
 _MAX_CLASSES = 1000
 _MAX_LEVELS = 12
 _MAX_SHAPES = 64
+#: Characters of an error that may quote a file.
+_MAX_REASON = 300
 
 
 def backbone_names() -> tuple[str, ...]:
@@ -131,7 +133,7 @@ class CheckpointDescription:
             _require(version == FORMAT_VERSION, f"format version {FORMAT_VERSION}", version)
             return _from_dictionary(values)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = one_line(f"lacks {error}" if isinstance(error, KeyError) else error)[:_MAX_REASON]
             raise UserError(f"{origin}: not a usable checkpoint description: {reason}") from error
 
 
