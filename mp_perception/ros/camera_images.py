@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mp_perception.errors import UserError
@@ -29,7 +30,8 @@ _LOOKED_AT = 64
 def describe_blank_image(image: RgbImage, topic: str) -> str:
     """What to tell the user if all pixels of an image (H, W, 3) are nearly equal; "" otherwise."""
     step = max(1, min(image.shape[:2]) // _LOOKED_AT)
-    deviation = float(image[::step, ::step].std(axis=(0, 1)).max())
+    _, deviations = cv2.meanStdDev(np.ascontiguousarray(image[::step, ::step]))
+    deviation = float(deviations.max())
     if deviation >= _BLANK_DEVIATION:
         return ""
     return f"{topic} shows nothing, its pixels are nearly equal (a covered lens, darkness): the outputs mean nothing"
