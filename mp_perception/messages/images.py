@@ -285,6 +285,7 @@ def _read_compressed(message: Message, max_pixels: int) -> RgbImage:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raises UserError unless an image of width x height has pixels, and at most `max_pixels`."""
     if width == 0 or height == 0:
         raise UserError(f"size: expected at least 1x1 pixels, found {width}x{height}")
     if width * height > max_pixels:
