@@ -21,12 +21,21 @@ def spare_cores() -> int:
 
 def processor_name() -> str:
     """The processor's model name as the system reports it."""
+    return _processor_property("model name") or platform.processor() or platform.machine() or "unknown processor"
+
+
+def processor_flags() -> frozenset[str]:
+    """Names of the x86 processor's instruction sets as Linux spells them, such as "avx512_vnni"; empty elsewhere."""
+    return frozenset(_processor_property("flags").split())
+
+
+def _processor_property(name: str) -> str:
+    """A property of the first processor that Linux reports; empty if it reports none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine() or "unknown processor"
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:

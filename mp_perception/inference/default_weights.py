@@ -1,7 +1,8 @@
-"""The weights that ship with the package for a backbone: a checkpoint, and a model that was exported from it.
+"""The weights that ship with the package for a backbone: a checkpoint, and models that were exported from it.
 
-Both give the same results (docs/export.md).  On a CPU the model needs half the time and a quarter of the memory, and no
-PyTorch, so it is the default.  The checkpoint is for CUDA devices and PyTorch.
+Checkpoint and model give the same results (docs/export.md).  On a CPU the model needs half the time and a quarter of
+the memory, and no PyTorch, so it is the default.  The quantised model is for processors that multiply eight bits
+faster than bfloat16.  The checkpoint is for CUDA devices and PyTorch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.inference.runtimes.registry import RUNTIMES
+from mp_perception.machine import processor_flags
 
 _MODEL_SUFFIX = ".onnx"
 
@@ -45,16 +47,27 @@ def find_checkpoint(backbone: str | None, weights: Path | None) -> Path:
     return path
 
 
-def default_weights(backbone: str, runtime: str, device: str) -> DefaultWeights | None:
+def default_weights(backbone: str, runtime: str, device: str, precision: str) -> DefaultWeights | None:
     """The file that ships for a backbone and suits the arguments of `Predictor.load`, or None if none ships."""
     checkpoint = default_checkpoint(backbone)
     if checkpoint is None:
         return None
     model = checkpoint.with_suffix(_MODEL_SUFFIX)
     obstacle = _reason_against_model(model, runtime, device)
-    if obstacle is None:
-        return DefaultWeights(model, f"default weights {model.name}, exported from {checkpoint.name}")
-    return DefaultWeights(checkpoint, f"default weights {checkpoint.name}, because {obstacle}")
+    if obstacle is not None:
+        return DefaultWeights(checkpoint, f"default weights {checkpoint.name}, because {obstacle}")
+    origin = f"exported from {checkpoint.name}"
+    quantised = model.with_stem(f"{model.stem}_int8")
+    if quantised.is_file() and (precision == "int8" or (precision == "auto" and _prefers_int8())):
+        model = quantised
+        origin += ", as requested" if precision == "int8" else ", as this processor has VNNI and no AMX"
+    return DefaultWeights(model, f"default weights {model.name}, {origin}")
+
+
+def _prefers_int8() -> bool:
+    """Whether this processor multiplies eight bits faster than bfloat16, which is as fast with AMX."""
+    flags = processor_flags()
+    return bool(flags & {"avx512_vnni", "avx_vnni"}) and "amx_bf16" not in flags
 
 
 def _reason_against_model(model: Path, runtime: str, device: str) -> str | None:

@@ -139,7 +139,7 @@ class Predictor:
                 check_input_pixels(input_pixels)
         except ValueError as error:
             raise UserError(str(error)) from error
-        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device)
+        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device, precision)
         path = Path(weights) if weights else default.path if default is not None else None
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such weights file")

@@ -21,12 +21,13 @@ from mp_perception.inference.runtimes.exported_model import CHECKPOINT_KEY, DESC
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A share folder with a checkpoint and its model, on a machine without CUDA."""
+    """A share folder with a checkpoint and its models, on a machine without CUDA and VNNI."""
     (tmp_path / "weights").mkdir()
-    for suffix in (".safetensors", ".onnx"):
+    for suffix in (".safetensors", ".onnx", "_int8.onnx"):
         (tmp_path / "weights" / f"mobilenet_v2{suffix}").touch()
     monkeypatch.setattr(module, "share_folder", lambda: tmp_path)
     monkeypatch.setattr(module, "_torch_has_cuda", lambda: False)
+    monkeypatch.setattr(module, "processor_flags", frozenset)
     return tmp_path / "weights"
 
 
@@ -42,27 +43,51 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_the_choice_depends_on_the_request(shipped, runtime, device, suffix, reason) -> None:
-    found = default_weights("mobilenet_v2", runtime, device)
+    found = default_weights("mobilenet_v2", runtime, device, "auto")
     assert found is not None
     assert found.path == shipped / f"mobilenet_v2{suffix}"
     assert found.reason == f"default weights mobilenet_v2{suffix}, {reason}"
 
 
+@pytest.mark.parametrize(
+    ("precision", "flags", "name"),
+    [
+        ("auto", {"avx512_vnni", "avx512_bf16"}, "mobilenet_v2_int8.onnx"),
+        ("auto", {"avx_vnni"}, "mobilenet_v2_int8.onnx"),
+        ("auto", {"avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}, "mobilenet_v2.onnx"),
+        ("auto", {"avx2"}, "mobilenet_v2.onnx"),
+        ("fp32", {"avx512_vnni"}, "mobilenet_v2.onnx"),
+        ("bf16", {"avx512_vnni"}, "mobilenet_v2.onnx"),
+        ("int8", {"avx2"}, "mobilenet_v2_int8.onnx"),
+    ],
+)
+def test_the_quantised_model_is_for_processors_where_it_is_faster(shipped, monkeypatch, precision, flags, name) -> None:
+    monkeypatch.setattr(module, "processor_flags", lambda: frozenset(flags))
+    found = default_weights("mobilenet_v2", "auto", "auto", precision)
+    assert found is not None
+    assert found.path == shipped / name
+    quantised = shipped / "mobilenet_v2_int8.onnx"
+    quantised.unlink()
+    without = default_weights("mobilenet_v2", "auto", "auto", precision)
+    assert without is not None
+    assert without.path == shipped / "mobilenet_v2.onnx"
+
+
 def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(module, "_torch_has_cuda", lambda: True)
-        found = default_weights("mobilenet_v2", "auto", "auto")
+        found = default_weights("mobilenet_v2", "auto", "auto", "auto")
         assert found is not None
         assert (found.path.suffix, found.reason.partition("because ")[2]) == (
             ".safetensors",
             "a CUDA device is available",
         )
-        cpu = default_weights("mobilenet_v2", "auto", "cpu")
+        cpu = default_weights("mobilenet_v2", "auto", "cpu", "auto")
         assert cpu is not None
         assert cpu.path.suffix == ".onnx"
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(registry, "find_spec", lambda name: find_spec(name) if name == "torch" else None)
-    found = default_weights("mobilenet_v2", "auto", "auto")
+    found = default_weights("mobilenet_v2", "auto", "auto", "auto")
     assert found is not None
     assert found.path.suffix == ".safetensors"
     assert found.reason.endswith("because neither openvino nor onnxruntime is installed")
@@ -70,10 +95,10 @@ def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped
 
 def test_without_model_or_checkpoint(shipped) -> None:
     (shipped / "mobilenet_v2.onnx").unlink()
-    found = default_weights("mobilenet_v2", "auto", "auto")
+    found = default_weights("mobilenet_v2", "auto", "auto", "auto")
     assert found is not None
     assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
-    assert default_weights("resnet50", "auto", "auto") is None
+    assert default_weights("resnet50", "auto", "auto", "auto") is None
 
 
 def test_without_a_cuda_driver_no_device_is_found_and_torch_is_not_asked(monkeypatch) -> None:
@@ -87,10 +112,13 @@ def test_without_a_cuda_driver_no_device_is_found_and_torch_is_not_asked(monkeyp
 @pytest.mark.parametrize("model", sorted((share_folder() / "weights").glob("*.onnx")), ids=lambda path: path.name)
 def test_a_shipped_model_was_exported_from_the_checkpoint_beside_it(model: Path) -> None:
     metadata = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
-    checkpoint = model.with_suffix(".safetensors")
-    remake = f"remake it: mp_perception export weights/{model.name} --weights weights/{checkpoint.name}"
+    is_quantised = model.stem.endswith("_int8")
+    checkpoint = model.with_name(model.stem.removesuffix("_int8") + ".safetensors")
+    remake = (
+        f"remake it (weights/README.md): mp_perception export weights/{model.name} --weights weights/{checkpoint.name}"
+    )
     assert metadata[CHECKPOINT_KEY] == hashlib.sha256(checkpoint.read_bytes()).hexdigest(), remake
-    assert metadata[PRECISION_KEY] == "fp32"
+    assert metadata[PRECISION_KEY] == ("int8" if is_quantised else "fp32")
     assert metadata[DESCRIPTION_KEY] == _description(checkpoint), remake
 
 
@@ -109,7 +137,7 @@ def test_every_shipped_checkpoint_has_its_model() -> None:
 
 
 def test_the_reason_names_the_file() -> None:
-    predictor = Predictor.load("mobilenet_v2", device="cpu", runtime="onnxruntime")
+    predictor = Predictor.load("mobilenet_v2", device="cpu", runtime="onnxruntime", precision="fp32")
     assert predictor.weights_path is not None
     assert predictor.weights_path.name == "mobilenet_v2.onnx"
     assert predictor.runtime.reason == (
