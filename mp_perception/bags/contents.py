@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from mp_perception.bags.frame_tree import FrameTree, read_frame_tree
+from mp_perception.bags.frame_tree import read_frame_tree
 from mp_perception.bags.message_index import LABEL_INFO_TYPE, StampedTopic, index_messages
 from mp_perception.bags.pairing import MAX_POINTS_OFFSET_NS, BagFrame, pair_messages
 from mp_perception.bags.reading import BagReader
@@ -18,6 +18,7 @@ from mp_perception.bags.topic_choice import ChosenTopics, choose_topics
 from mp_perception.bags.truth_messages import class_name, read_labels
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
+from mp_perception.messages.frame_tree import FrameTree
 from mp_perception.messages.header import Message
 
 #: What frames may have, in words -> its name in ChosenTopics and BagFrame.

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mp_perception.bags.frame_tree import frame_name
 from mp_perception.bags.reading import BagReader
 from mp_perception.errors import UserError
+from mp_perception.messages.frame_tree import frame_name
 from mp_perception.messages.header import read_serialized_header
 from mp_perception.messages.images import IMAGE_TYPES, is_depth_image
 from mp_perception.messages.points import POINT_CLOUD_TYPE

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mp_perception.bags.frame_tree import TRANSFORMS_TYPE
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.messages.frame_tree import TRANSFORMS_TYPE
 
 
 def input_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
