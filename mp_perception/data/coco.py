@@ -32,34 +32,49 @@ class CocoFolder(FrameSet):
 
     def __init__(self, root: Path, split: str | None = None, class_names: Sequence[str] = DEFAULT_CLASSES) -> None:
         path = _annotation_file(root, split)
-        content = _read_json(path)
-        categories = {
-            _value(category, "id", int, where): _value(category, "name", str, where)
-            for where, category in _entries(content, "categories", path)
-        }
+        categories, by_file = read_annotations(path)
         folders = [root / "images", *([root / split] if split else []), path.parent, root]
-        frames: dict[int, Frame] = {}
+        frames: list[Frame] = []
         self._labels: dict[str, list[ObjectLabel]] = {}
-        for where, image in _entries(content, "images", path):
-            frame = _frame(image, folders, where)
-            if frame.name in self._labels:
-                raise UserError(f"{where}: expected every file once, found '{image['file_name']}' again")
-            frames[_value(image, "id", int, where)] = frame
-            self._labels[frame.name] = []
-        if not frames:
-            raise UserError(f"{path}: expected images, found none")
-        for where, annotation in _entries(content, "annotations", path):
-            image_id, category_id = (_value(annotation, key, int, where) for key in ("image_id", "category_id"))
-            if image_id not in frames or category_id not in categories:
-                raise UserError(f"{where}: no image {image_id} or no category {category_id} in this file")
-            # COCO's own files have boxes without width: nothing is seen of those objects.
-            if (box := _box(annotation, where)) is not None:
-                name = IGNORED_REGION if annotation.get("iscrowd") else categories[category_id]
-                self._labels[frames[image_id].name].append(ObjectLabel(name, box))
-        super().__init__("coco", frames.values(), class_names, labelled_in_coco(tuple(categories.values())))
+        for number, (file_name, labels) in enumerate(by_file.items()):
+            frames.append(_frame(file_name, folders, f"{path}: images[{number}]"))
+            if self._labels.setdefault(frames[-1].name, labels) is not labels:
+                raise UserError(f"{path}: images[{number}]: expected every name once, found '{file_name}' again")
+        super().__init__("coco", frames, class_names, labelled_in_coco(categories))
 
     def labels(self, index: int) -> list[ObjectLabel]:
         return from_coco(self._labels[self.frames[index].name], self.class_names)
+
+
+def read_annotations(path: Path) -> tuple[tuple[str, ...], dict[str, list[ObjectLabel]]]:
+    """The categories of a file, and its labels by the file names of its images, at least one.
+
+    Raises UserError naming file and entry.
+    """
+    content = _read_json(path)
+    categories = {
+        _value(category, "id", int, where): _value(category, "name", str, where)
+        for where, category in _entries(content, "categories", path)
+    }
+    images: dict[int, str] = {}
+    labels: dict[str, list[ObjectLabel]] = {}
+    for where, image in _entries(content, "images", path):
+        file_name = _value(image, "file_name", str, where)
+        if file_name in labels:
+            raise UserError(f"{where}: expected every file once, found '{file_name}' again")
+        images[_value(image, "id", int, where)] = file_name
+        labels[file_name] = []
+    if not images:
+        raise UserError(f"{path}: expected images, found none")
+    for where, annotation in _entries(content, "annotations", path):
+        image_id, category_id = (_value(annotation, key, int, where) for key in ("image_id", "category_id"))
+        if image_id not in images or category_id not in categories:
+            raise UserError(f"{where}: no image {image_id} or no category {category_id} in this file")
+        # COCO's own files have boxes without width: nothing is seen of those objects.
+        if (box := _box(annotation, where)) is not None:
+            name = IGNORED_REGION if annotation.get("iscrowd") else categories[category_id]
+            labels[images[image_id]].append(ObjectLabel(name, box))
+    return tuple(categories.values()), labels
 
 
 def _annotation_file(root: Path, split: str | None) -> Path:
@@ -105,14 +120,14 @@ def _value(entry: dict[str, Any], key: str, kind: type[Value], where: str) -> Va
     return value
 
 
-def _frame(image: dict[str, Any], folders: Sequence[Path], where: str) -> Frame:
-    file_name = PurePosixPath(_value(image, "file_name", str, where))
-    if file_name.is_absolute() or ".." in file_name.parts:
+def _frame(file_name: str, folders: Sequence[Path], where: str) -> Frame:
+    file = PurePosixPath(file_name)
+    if file.is_absolute() or ".." in file.parts:
         raise UserError(f"{where}: expected a file within the image folder, found '{file_name}'")
-    path = next((path for folder in folders if (path := folder / file_name).is_file()), None)
+    path = next((path for folder in folders if (path := folder / file).is_file()), None)
     if path is None:
         raise UserError(f"{where}: no file '{file_name}' in {', '.join(map(str, folders))}")
-    return Frame(file_name.with_suffix("").as_posix(), path)
+    return Frame(file.with_suffix("").as_posix(), path)
 
 
 def _box(annotation: dict[str, Any], where: str) -> tuple[float, float, float, float] | None:

@@ -17,6 +17,7 @@ from mp_perception.data.kitti.object import KittiObjects
 from mp_perception.data.kitti.raw_frames import KittiRaw
 from mp_perception.data.kitti.tracking import KittiTracking
 from mp_perception.data.people import PeopleFolder
+from mp_perception.data.recording import Recording
 from mp_perception.errors import UserError, unknown_name
 from mp_perception.extensions import extension_names, load_extension
 
@@ -31,6 +32,7 @@ DATA_SETS: dict[str, Callable[[Path, str | None, Sequence[str]], FrameSet]] = {
     "kitti-odometry": KittiOdometry,
     "people": PeopleFolder,
     "coco": CocoFolder,
+    "recording": Recording,
     "synthetic": partial(KittiObjects, origin="synthetic"),
 }
 

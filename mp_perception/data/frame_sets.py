@@ -182,6 +182,10 @@ class FrameSet(ABC, Sequence[Sample]):
         """The mask (H, W) of the sky in a frame, or None if it is not known."""
         return None
 
+    def seconds(self) -> NDArray[np.float64] | None:
+        """The time stamps (N,) of the frames, or None if they are not known."""
+        return None
+
     def recorded_prediction(self, index: int) -> Prediction:
         """What a node published for a frame; only where `recorded` is not None.
 
