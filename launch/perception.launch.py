@@ -58,7 +58,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         _argument(
             "log_level", "info", "minimum severity of the node's log lines", ("debug", "info", "warn", "error", "fatal")
         ),
-        _switch("rviz", "show image, overlay, depth, markers and point cloud in RViz"),
+        _switch("rviz", "show image, overlay, depth, markers, tracks and point cloud in RViz"),
         _argument("fixed_frame", "camera", "fixed frame in RViz: frame_id of the images, or a frame that tf connects"),
         *_parameter_arguments(),
     ]

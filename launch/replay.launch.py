@@ -39,7 +39,7 @@ from mp_perception.ros.node_process import session_environment
 #: Arguments that are options of `bag replay-evaluate` under the same name; they are passed on unless they are empty.
 EVALUATION_ARGUMENTS = ("rate", "report", "json", "keep", "score_threshold", "device")
 #: Arguments that are passed on to perception.launch.py under the same name.
-PERCEPTION_ARGUMENTS = ("backbone", "weights", "device", "rviz", "fixed_frame")
+PERCEPTION_ARGUMENTS = ("backbone", "weights", "device", "tracking", "odom_frame", "rviz", "fixed_frame")
 #: Seconds from SIGINT to SIGTERM: the evaluation ends the processes that it has started.
 _END_SECONDS = "30"
 
@@ -65,7 +65,11 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         _argument("backbone", "", "network; empty: mobilenet_v2", ("", *backbone_names())),
         _argument("weights", "", "weights file; empty: the backbone's default"),
         _argument("device", "auto", "auto, cpu, cuda or cuda:N"),
-        _argument("rviz", "false", "show image, overlay, depth, markers and point cloud in RViz", ("true", "false")),
+        _argument("tracking", "false", "follow objects; needs evaluate:=false", ("true", "false")),
+        _argument("odom_frame", "", "frame of the bag's transforms that tracks are formed in; empty: the camera's"),
+        _argument(
+            "rviz", "false", "show image, overlay, depth, markers, tracks and point cloud in RViz", ("true", "false")
+        ),
         _argument("fixed_frame", "camera_color_left", "fixed frame in RViz: frame_id of the images"),
     ]
 
@@ -78,6 +82,8 @@ def start(context: LaunchContext) -> list[Action]:
         return [*actions, *replay(values)]
     if values["loop"] == "true":
         raise UserError("loop:=true: expected evaluate:=false, because an evaluation ends with the bag")
+    if values["tracking"] == "true":
+        raise UserError("tracking:=true: expected evaluate:=false, because the evaluation scores single frames")
     return [*actions, *evaluation(values)]
 
 

@@ -4,8 +4,8 @@
   ground truth, then by name; the node's own pictures (overlay, coloured depth) are left out.
 - Ground truth: topics below `ground_truth` before others.  Depth images before point clouds, and labels before
   detections, unless the user names the latter.
-- What the node itself published (`detections` with `label_info` or `depth/image` beside it, and that `depth/image`) is
-  not ground truth, unless the user names it.
+- What the node itself published (`detections` with `label_info` or `depth/image` beside it, that `depth/image`, and
+  `tracks`) is not ground truth, unless the user names it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mp_perception.messages.points import POINT_CLOUD_TYPE
 
 _TRUTH_NAMES = {"ground_truth", "groundtruth", "truth", "gt"}
 _OWN_PICTURES = {"overlay", "image_colored"}
+_OWN_TRACKS = ("/tracks", "/tracks/states")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
             topic.name
             for topic in topics.values()
             if topic.type in _TYPES[use] and topic.places and topic.name not in own and fits(topic)
+            if _is_truth(topic.name) or not topic.name.endswith(_OWN_TRACKS)
         ]
         return min(fitting, key=lambda name: (not _is_truth(name), name), default=None)
 

@@ -276,6 +276,8 @@ def outputs(stamp: int) -> list[Entry]:
         ("/detections_3d", stamp, boxes_3d_message([], bag_header("camera", stamp))),
         image(stamp, "/overlay"),
         image(stamp, "/depth/image_colored"),
+        ("/tracks", stamp, boxes_3d_message([], bag_header("odom", stamp))),
+        ("/tracks/states", stamp, points_message(new_message, np.ones((1, 4)), bag_header("odom", stamp))),
         ("/label_info", stamp, label_info),
     ]
 

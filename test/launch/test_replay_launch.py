@@ -23,7 +23,7 @@ from mp_perception.synthetic.sensors import camera_of_size
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "replay.launch.py"
 ARGUMENTS = {
     "bag", "rate", "loop", "evaluate", "report", "json", "keep", "score_threshold", "backbone", "weights", "device",
-    "rviz", "fixed_frame",
+    "tracking", "odom_frame", "rviz", "fixed_frame",
 }  # fmt: skip
 IMAGE = "/kitti/camera_color_left/image_raw"
 NUM_FRAMES = 3
@@ -80,6 +80,13 @@ def test_an_evaluation_is_the_command_with_the_arguments_that_are_given(launch_f
 def test_an_evaluation_refuses_a_loop(launch_file: ModuleType, bag: Path) -> None:
     with pytest.raises(UserError, match="^loop:=true: expected evaluate:=false"):
         actions(launch_file, bag, loop="true")
+
+
+def test_tracks_are_shown_without_an_evaluation(launch_file: ModuleType, bag: Path) -> None:
+    with pytest.raises(UserError, match="^tracking:=true: expected evaluate:=false"):
+        actions(launch_file, bag, tracking="true")
+    include = actions(launch_file, bag, evaluate="false", tracking="true", odom_frame="odom")[-2]
+    assert {("tracking", "true"), ("odom_frame", "odom")} <= set(include.launch_arguments)
 
 
 def test_without_evaluation_the_replay_waits_for_the_node(launch_file: ModuleType, bag: Path) -> None:
