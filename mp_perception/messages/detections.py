@@ -21,13 +21,18 @@ _XX, _ZZ, _ROTATIONS = 0, 14, (21, 28, 35)
 #: default weights in KITTI's validation images.
 _CENTRE_ERROR = 0.07
 #: Variance of an angle of which nothing is known: uniform over the circle.
-_UNKNOWN_ANGLE = math.pi**2 / 3
+UNKNOWN_ANGLE = math.pi**2 / 3
 #: Limit of pixels and scores that are read; infinity and NaN are above it.
 _MAX_VALUE = 1e9
 
 
 def detections_message(
-    new: NewMessage, detections: Detections, intrinsics: CameraIntrinsics | None, header: Message, class_id_format: str
+    new: NewMessage,
+    detections: Detections,
+    intrinsics: CameraIntrinsics | None,
+    header: Message,
+    class_id_format: str,
+    track_ids: NDArray[np.int64] | None = None,
 ) -> Message:
     """Detection2DArray; `header`, unchanged, is that of the array and of each detection.
 
@@ -39,20 +44,26 @@ def detections_message(
     Args:
         intrinsics: of the image; None if unknown.
         class_id_format: "name", or "index" for the number that `label_info_message` lists.
+        track_ids: (N,) ids, 0 for objects without a track; None: no object has one.
     """
-    covariances = _covariances(detections, intrinsics)
+    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections, track_ids)
     messages = []
     for i in range(len(detections)):
         pose = _pose_with_covariance(new, detections.position[i].tolist(), covariances[i])
         hypothesis = hypothesis_message(
             new, _class_id(detections, i, class_id_format), float(detections.scores[i]), pose
         )
-        messages.append(detection_message(new, header, detections.boxes[i].tolist(), hypothesis))
+        messages.append(detection_message(new, header, detections.boxes[i].tolist(), hypothesis, ids[i]))
     return new("vision_msgs/msg/Detection2DArray", header=header, detections=messages)
 
 
 def detections_3d_message(
-    new: NewMessage, detections: Detections, intrinsics: CameraIntrinsics, header: Message, class_id_format: str
+    new: NewMessage,
+    detections: Detections,
+    intrinsics: CameraIntrinsics,
+    header: Message,
+    class_id_format: str,
+    track_ids: NDArray[np.int64] | None = None,
 ) -> Message:
     """Detection3DArray of the objects with a depth, in the camera's optical frame, metres.
 
@@ -62,25 +73,35 @@ def detections_3d_message(
 
     Args:
         intrinsics: of the image.
-        class_id_format: as for `detections_message`.
+        class_id_format, track_ids: as for `detections_message`.
     """
-    covariances = _covariances(detections, intrinsics)
-    covariances.reshape(-1, 36)[:, _ROTATIONS] = _UNKNOWN_ANGLE
+    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections, track_ids)
+    covariances.reshape(-1, 36)[:, _ROTATIONS] = UNKNOWN_ANGLE
     sizes = seen_sizes(detections.boxes, detections.depth, intrinsics)
     messages = []
     for i in np.flatnonzero(np.isfinite(detections.position).all(axis=1) & np.isfinite(sizes).all(axis=1)):
-        name, (width, height) = detections.name(int(i)), sizes[i].tolist()
-        length, to_centre = typical_extent(name) or (width, width / 2)
-        surface = detections.position[i].astype(np.float64)
-        centre = surface * (1 + to_centre / surface[2])
+        centre, size = object_extent(detections.name(int(i)), detections.position[i].astype(np.float64), sizes[i])
         pose = _pose_with_covariance(new, centre.tolist(), covariances[i])
         hypothesis = hypothesis_message(
             new, _class_id(detections, int(i), class_id_format), float(detections.scores[i]), pose
         )
-        size = new("geometry_msgs/msg/Vector3", x=width, y=height, z=length)
-        box = new("vision_msgs/msg/BoundingBox3D", center=pose.pose, size=size)
-        messages.append(new("vision_msgs/msg/Detection3D", header=header, results=[hypothesis], bbox=box))
+        messages.append(detection_3d_message(new, header, size.tolist(), hypothesis, ids[i]))
     return new("vision_msgs/msg/Detection3DArray", header=header, detections=messages)
+
+
+def object_extent(
+    class_name: str, surface: NDArray[np.float64], seen_size: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre (3,) and size (3,) of an object in the camera's optical frame, metres, as in `detections_3d_message`.
+
+    Args:
+        class_name: of the object.
+        surface: (3,) position of its visible surface, metres.
+        seen_size: (2,) width and height that it shows there, metres.
+    """
+    width, height = seen_size.tolist()
+    length, to_centre = typical_extent(class_name) or (width, width / 2)
+    return surface * (1 + to_centre / surface[2]), np.array([width, height, length])
 
 
 def label_info_message(new: NewMessage, class_names: Sequence[str], threshold: float, header: Message) -> Message:
@@ -118,6 +139,19 @@ def detection_message(
         ),
         id=object_id,
     )
+
+
+def detection_3d_message(
+    new: NewMessage, header: Message, size: Sequence[float], hypothesis: Message, object_id: str
+) -> Message:
+    """Detection3D of a box of this size, metres, whose centre is the pose of its one hypothesis."""
+    x, y, z = size
+    box = new(
+        "vision_msgs/msg/BoundingBox3D",
+        center=hypothesis.pose.pose,
+        size=new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+    )
+    return new("vision_msgs/msg/Detection3D", header=header, results=[hypothesis], bbox=box, id=object_id)
 
 
 def read_detections(message: Message, class_names: Sequence[str], where: str) -> Detections:
@@ -167,6 +201,10 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
 
 def _class_id(detections: Detections, i: int, class_id_format: str) -> str:
     return detections.name(i) if class_id_format == "name" else str(int(detections.labels[i]))
+
+
+def _id_texts(detections: Detections, track_ids: NDArray[np.int64] | None) -> list[str]:
+    return [""] * len(detections) if track_ids is None else [str(number) if number else "" for number in track_ids]
 
 
 def _covariances(detections: Detections, intrinsics: CameraIntrinsics | None) -> NDArray[np.float64]:

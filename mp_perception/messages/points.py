@@ -16,8 +16,9 @@ POINT_CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 
 #: Limit of the size of a point, bytes.
 _MAX_POINT_BYTES = 1 << 16
-_FLOAT32, _FLOAT64 = 7, 8  # sensor_msgs/PointField
-_TYPE_CODES = {_FLOAT32: "f4", _FLOAT64: "f8"}
+#: sensor_msgs/PointField: datatype -> NumPy's name, of coordinates and of other fields.
+_COORDINATES = {7: "f4", 8: "f8"}
+_DATATYPES = {2: "u1", 4: "u2", 6: "u4", **_COORDINATES}
 
 
 def read_points(cloud: Message, where: str) -> NDArray[np.floating]:
@@ -32,10 +33,10 @@ def read_points(cloud: Message, where: str) -> NDArray[np.floating]:
     """
     order = ">" if cloud.is_bigendian else "<"
     fields = {field.name: field for field in cloud.fields if field.name in ("x", "y", "z")}
-    if len(fields) < 3 or any(field.datatype not in _TYPE_CODES for field in fields.values()):
+    if len(fields) < 3 or any(field.datatype not in _COORDINATES for field in fields.values()):
         names = ", ".join(field.name for field in cloud.fields) or "none"
         raise UserError(f"{where}: expected fields x, y, z of floats, found {one_line(names)[:200]}")
-    types = {name: np.dtype(order + _TYPE_CODES[field.datatype]) for name, field in fields.items()}
+    types = {name: np.dtype(order + _COORDINATES[field.datatype]) for name, field in fields.items()}
     if any(field.offset + types[name].itemsize > cloud.point_step for name, field in fields.items()):
         raise UserError(f"{where}: expected fields within {cloud.point_step} bytes of a point, found one beyond")
     if cloud.point_step > _MAX_POINT_BYTES:
@@ -64,7 +65,7 @@ def points_message(new: NewMessage, points: NDArray[np.floating], header: Messag
     if points.ndim != 2 or points.shape[1] != 4:
         raise ValueError(f"expected points (N, 4), found {points.shape}")
     data = np.ascontiguousarray(points, dtype="<f4")
-    return _cloud(new, data[None], "intensity", header, is_dense=bool(np.isfinite(data).all()))
+    return table_message(new, _named(data[None], "intensity"), header, is_dense=bool(np.isfinite(data).all()))
 
 
 def depth_points_message(
@@ -91,27 +92,38 @@ def depth_points_message(
     colors = image.astype(np.uint32)
     packed = (colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2]).view(np.float32)
     points = np.stack([depth * columns, depth * rows, depth, packed], axis=2, dtype="<f4", casting="same_kind")
-    return _cloud(new, points, "rgb", header, is_dense=False)
+    return table_message(new, _named(points, "rgb"), header, is_dense=False)
 
 
-def _cloud(new: NewMessage, points: NDArray[np.floating], fourth: str, header: Message, is_dense: bool) -> Message:
-    """points: (H, W, 4) float32, little endian: x, y, z and the field `fourth`."""
-    height, width = points.shape[:2]
+def table_message(new: NewMessage, points: NDArray[np.void], header: Message, is_dense: bool) -> Message:
+    """PointCloud2 of a structured array (H, W), little endian, whose fields are those of the cloud.
+
+    is_dense: whether all values are finite.
+    """
+    height, width = points.shape
+    codes = {name: code for code, name in _DATATYPES.items()}
+    layout = points.dtype
+    assert layout.fields is not None
     return new(
         POINT_CLOUD_TYPE,
         header=header,
         height=height,
         width=width,
         fields=[
-            new("sensor_msgs/msg/PointField", name=name, offset=4 * position, datatype=_FLOAT32, count=1)
-            for position, name in enumerate(("x", "y", "z", fourth))
+            new("sensor_msgs/msg/PointField", name=name, offset=offset, datatype=codes[kind.str[1:]], count=1)
+            for name, (kind, offset, *_) in layout.fields.items()
         ],
         is_bigendian=False,
-        point_step=16,
-        row_step=16 * width,
-        data=points.view(np.uint8).reshape(-1),
+        point_step=layout.itemsize,
+        row_step=layout.itemsize * width,
+        data=points.reshape(-1).view(np.uint8),
         is_dense=is_dense,
     )
+
+
+def _named(points: NDArray[np.floating], fourth: str) -> NDArray[np.void]:
+    """(H, W, 4) float32, little endian, as fields x, y, z and `fourth`."""
+    return points.view([(name, "<f4") for name in ("x", "y", "z", fourth)])[..., 0]
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ from mp_perception.ros.parameters import NodeParameters
 #: the runtime failed.  overflowed: the queue of process_every_frame was full.
 FRAME_COUNTS = ("received", "processed", "overwritten", "stale", "malformed", "errors", "overflowed")
 #: The stages of an image; total is their sum.
-STAGES = ("wait", "convert", "preprocess", "inference", "postprocess", "publish", "total")
+STAGES = ("wait", "convert", "preprocess", "inference", "postprocess", "track", "publish", "total")
 
 _WINDOW = 100
 #: Fraction of dropped images above which the node warns.
@@ -275,6 +275,8 @@ def _warnings(snapshot: Snapshot, node: NodeState) -> list[str]:
         found.append(f"{number} images refused: {snapshot.last_problem}")
     if number := snapshot.recent.get("blank_images", 0):
         found.append(f"{number} images show nothing: their outputs mean nothing")
+    if number := snapshot.recent.get("images_without_tracks", 0):
+        found.append(f"{number} images without tracks: {snapshot.last_problem}")
     return found
 
 

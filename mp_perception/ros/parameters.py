@@ -60,6 +60,7 @@ _METRES_OR_DEFAULT = Range(
     "-1 or above 0 up to 1000", lambda value: value == -1 or 0 < value <= 1000, limits=(-1, 1000)
 )
 _DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
+_FRAME = Range("a frame of tf, or empty", lambda value: len(value) <= 255 and "\0" not in value)
 _FILE = Range("a file, or empty", lambda value: "\0" not in value)
 _INPUT_PIXELS = Range(
     f"0 or {MIN_INPUT_PIXELS} to {MAX_INPUT_PIXELS}",
@@ -139,6 +140,15 @@ class NodeParameters:
     )
     focal_scaling: bool = _run_time(
         True, _ANY, "Scale depth by the ratio of the camera's focal length to that of the training; needs camera info."
+    )
+    tracking: bool = _run_time(
+        False, _ANY, "Follow objects from image to image: `id` in the detections, and the topics `tracks`."
+    )
+    odom_frame: str = _fixed(
+        "",
+        _FRAME,
+        "Frame of tf that tracks are formed in, so that the robot's own motion is not part of velocities (`odom`);"
+        " empty: the camera's.",
     )
     max_age: float = _run_time(
         0.5,

@@ -25,6 +25,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
@@ -54,12 +55,15 @@ from mp_perception.ros.node_main import (
 from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
+from mp_perception.ros.tracking import ObjectTracking
+from mp_perception.ros.transforms import Transforms
 from mp_perception.ros.worker import FrameWorker, ReceivedImage
+from mp_perception.tracking.tracker import Tracker
 
 #: Number of images that may wait with process_every_frame.
 QUEUE_CAPACITY = 32
 #: The topics that the node may subscribe to, as relative names.
-_INPUTS = ("image", "image/compressed", "camera_info")
+_INPUTS = ("image", "image/compressed", "camera_info", "/tf", "/tf_static")
 #: Maximum time that a deactivation waits for the image in work, seconds.
 _DEACTIVATION_LIMIT = 30.0
 
@@ -80,6 +84,7 @@ class PerceptionNode(LifecycleNode):
         self._inputs = Inputs(self)
         self._image_topic = ""
         self._camera = CameraWatch(self.resolve_topic_name("camera_info"), self.get_logger())
+        self._tracker = Tracker()
         self._statistics = Statistics()
         self._input_warnings = InputWarnings(self.get_logger())
         self._failure = ""
@@ -191,6 +196,7 @@ class PerceptionNode(LifecycleNode):
             logger=self.get_logger(),
             parameters=lambda: self._settings,
             camera=self._camera,
+            tracking=self._tracking(),
             on_failure=self._report_network_failure,
         )
         self._inputs.subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
@@ -206,6 +212,15 @@ class PerceptionNode(LifecycleNode):
         self._publish_label_info()
         self._worker.start()
         self.get_logger().info(f"active: looking at {self._image_topic}")
+
+    def _tracking(self) -> ObjectTracking:
+        """Forms tracks; listens to tf if they are formed in another frame than the camera's."""
+        logger, frame = self.get_logger(), self._settings.odom_frame
+        transforms = Transforms(lambda text: logger.warning(text, **THROTTLED))
+        if frame:
+            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.transforms())
+            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.static_transforms())
+        return ObjectTracking(self._tracker, frame, transforms, self._statistics, logger, self._image_topic)
 
     def _stop_processing(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
         """Unsubscribe and end the worker; False if it did not end within `limit` seconds."""

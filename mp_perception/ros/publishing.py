@@ -25,10 +25,13 @@ from mp_perception.messages.header import Message
 from mp_perception.messages.images import depth_message, image_message, jpeg_message
 from mp_perception.messages.markers import markers_message
 from mp_perception.messages.points import depth_points_message
+from mp_perception.messages.track_markers import track_markers_message
+from mp_perception.messages.tracks import track_states_message, tracks_message
 from mp_perception.prediction import Prediction
 from mp_perception.ros.message_class import new_message
 from mp_perception.ros.parameters import NodeParameters
 from mp_perception.ros.qos import LARGE_OUTPUT, LATCHED, OUTPUT
+from mp_perception.ros.tracking import TrackedObjects
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_overlay
 
@@ -43,6 +46,7 @@ class ProcessedFrame:
     header: of the image; every output has it unchanged.  image: RGB (H, W, 3).
     camera_info, intrinsics: of that image; both None without usable camera info.
     depth_range: effective (minimum, maximum), metres, for the colours.
+    tracked: None without tracking.  track_ids: (N,) for the detections, 0 for those without a track; None likewise.
     """
 
     header: Header
@@ -52,6 +56,13 @@ class ProcessedFrame:
     intrinsics: CameraIntrinsics | None
     parameters: NodeParameters
     depth_range: tuple[float, float]
+    tracked: TrackedObjects | None
+    track_ids: NDArray[np.int64] | None
+
+    @property
+    def tracks_header(self) -> Header:
+        """The image's stamp, and the frame that tracks are formed in."""
+        return Header(stamp=self.header.stamp, frame_id=self.tracked.frame_id if self.tracked else "")
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -72,14 +83,16 @@ class ProcessedFrame:
 
 def _detections(frame: ProcessedFrame) -> Message:
     detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
-    return detections_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
+    return detections_message(new_message, detections, frame.intrinsics, frame.header, class_id_format, frame.track_ids)
 
 
 def _detections_3d(frame: ProcessedFrame) -> Message | None:
     if frame.intrinsics is None:
         return None
     detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
-    return detections_3d_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
+    return detections_3d_message(
+        new_message, detections, frame.intrinsics, frame.header, class_id_format, frame.track_ids
+    )
 
 
 def _depth(frame: ProcessedFrame) -> Message:
@@ -124,6 +137,26 @@ def _points(frame: ProcessedFrame) -> Message | None:
     return depth_points_message(new_message, depth, image, frame.intrinsics.scaled(width, height), frame.header)
 
 
+def _tracks(frame: ProcessedFrame) -> Message | None:
+    if frame.tracked is None or frame.intrinsics is None:
+        return None
+    tracks, class_id_format = frame.tracked.tracks, frame.parameters.class_id_format
+    return tracks_message(new_message, tracks, frame.intrinsics, frame.tracks_header, class_id_format)
+
+
+def _track_states(frame: ProcessedFrame) -> Message | None:
+    if frame.tracked is None or frame.intrinsics is None:
+        return None
+    return track_states_message(new_message, frame.tracked.tracks, frame.tracks_header)
+
+
+def _track_markers(frame: ProcessedFrame) -> Message | None:
+    if frame.tracked is None or frame.intrinsics is None:
+        return None
+    tracked = frame.tracked
+    return track_markers_message(new_message, tracked.tracks, tracked.trails, frame.intrinsics, frame.tracks_header)
+
+
 @dataclass(frozen=True)
 class Output:
     """A topic, its type and quality of service.  make: its message for a frame, or None if it has none."""
@@ -146,6 +179,9 @@ OUTPUTS = (
     Output("depth/image_colored/compressed", CompressedImage, LARGE_OUTPUT, _compressed_colored_depth),
     Output("markers", MarkerArray, OUTPUT, _markers),
     Output("points", PointCloud2, LARGE_OUTPUT, _points),
+    Output("tracks", Detection3DArray, OUTPUT, _tracks),
+    Output("tracks/states", PointCloud2, OUTPUT, _track_states),
+    Output("tracks/markers", MarkerArray, OUTPUT, _track_markers),
 )
 
 

@@ -51,6 +51,16 @@ def camera_info() -> QoSProfile:
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
+def transforms() -> QoSProfile:
+    """Input transforms of /tf, as tf2's listener."""
+    return QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def static_transforms() -> QoSProfile:
+    """Input transforms of /tf_static, as tf2's listener."""
+    return QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
     """The best profile that all publishers of a topic offer, so that messages of all of them are received."""
     reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.clock import Clock
@@ -26,6 +26,7 @@ from mp_perception.ros.mailbox import Mailbox
 from mp_perception.ros.node_main import STEADY_CLOCK, THROTTLED
 from mp_perception.ros.parameters import NodeParameters
 from mp_perception.ros.publishing import OutputPublishers, ProcessedFrame
+from mp_perception.ros.tracking import ObjectTracking
 
 #: The worker ends after so many failures of the network in a row.
 MAX_FAILURES_IN_A_ROW = 3
@@ -58,6 +59,7 @@ class FrameWorker:
     logger: RcutilsLogger
     parameters: Callable[[], NodeParameters]
     camera: CameraWatch
+    tracking: ObjectTracking
     on_failure: Callable[[str], None]
 
     def __post_init__(self) -> None:
@@ -109,10 +111,23 @@ class FrameWorker:
         rectified = parameters.is_rectified(self.topic)
         camera = self.camera.match(image.shape[1], image.shape[0], message.header.frame_id, rectified)
         converted = time.perf_counter()
-        prediction = self.predictor.predict(image, camera.intrinsics, parameters.prediction_settings())
+        threshold = parameters.effective_score_threshold(self.predictor.description)
+        settings = parameters.prediction_settings()
+        if parameters.tracking:  # a low score is credible where an object was a moment ago
+            settings = replace(settings, score_threshold=self.tracking.prediction_threshold(threshold))
+        prediction = self.predictor.predict(image, camera.intrinsics, settings)
         if not camera.has_metres:
             prediction = prediction.without_distances()
         predicted = time.perf_counter()
+        tracked, track_ids = None, None
+        if parameters.tracking:
+            tracked = self.tracking.update(prediction, message.header, camera.intrinsics)
+            reported = prediction.detections.scores >= threshold
+            prediction = replace(prediction, detections=prediction.detections[reported])
+            track_ids = None if tracked is None else tracked.tracks.detection_ids[reported]
+        else:
+            self.tracking.reset()
+        followed = time.perf_counter()
         published = self.publishers.publish(
             ProcessedFrame(
                 header=message.header,
@@ -122,6 +137,8 @@ class FrameWorker:
                 intrinsics=camera.intrinsics,
                 parameters=parameters,
                 depth_range=parameters.depth_range(self.predictor.description),
+                tracked=tracked,
+                track_ids=track_ids,
             )
         )
         end = time.perf_counter()
@@ -131,7 +148,8 @@ class FrameWorker:
             "wait": (taken - frame.received) * 1e3,
             "convert": (converted - taken) * 1e3,
             **prediction.timings,
-            "publish": (end - predicted) * 1e3,
+            "track": (followed - predicted) * 1e3,
+            "publish": (end - followed) * 1e3,
             "total": (end - frame.received) * 1e3,
         }
         age = image_age(stamp_of(message.header), self.clock.now().nanoseconds)

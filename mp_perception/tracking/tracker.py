@@ -308,7 +308,7 @@ def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) ->
     if bounded:
         cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
     depths = found.depth.astype(np.float64)
-    depths[~(depths > 0)] = np.nan
+    depths[~((depths > 0) & np.isfinite(depths) & np.isfinite(found.depth_std))] = np.nan
     return Measurements(centres, sizes, depths, found.depth_std / depths, cut)
 
 

@@ -56,7 +56,7 @@ def test_the_documentation_names_every_parameter_once() -> None:
 def test_run_time_parameters_are_those_of_the_interface() -> None:
     fixed = {
         "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "input_pixels",
-        "process_every_frame", "image_transport", "autostart", "diagnostics_period",
+        "process_every_frame", "image_transport", "autostart", "diagnostics_period", "odom_frame",
     }  # fmt: skip
     assert fixed == PARAMETER_NAMES - RUN_TIME_PARAMETERS
 

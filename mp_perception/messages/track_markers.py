@@ -1,0 +1,117 @@
+"""visualization_msgs: tracks as markers for 3D views, with velocities and trails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.classes import class_color
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.header import Message, NewMessage
+from mp_perception.messages.poses import pose_message, quaternion
+from mp_perception.messages.tracks import track_extents
+from mp_perception.tracking.tracks import Tracks
+
+#: Lifetime, seconds: the tracks of a node that has stopped disappear.
+_LIFETIME = 1
+_TEXT_HEIGHT = 0.6
+#: An arrow shows where the object is after this time, seconds.
+_ARROW_SECONDS = 1.0
+#: Diameters of an arrow's shaft and head, and length of its head, metres.
+_ARROW_SCALE = (0.15, 0.35, 0.4)
+_TRAIL_WIDTH = 0.06
+#: Slower objects have no arrow, metres per second: their direction is noise.
+_MIN_SPEED = 0.5
+#: A longer time to contact is not shown, seconds.
+_MAX_TIME_TO_CONTACT = 20.0
+#: Opacity of the box of an object that was seen, and of one that is predicted.
+_SEEN, _PREDICTED = 0.5, 0.2
+# visualization_msgs/Marker
+_ARROW, _CUBE, _LINE_STRIP, _TEXT_VIEW_FACING, _DELETEALL = 0, 1, 4, 9, 3
+
+
+def track_markers_message(
+    new: NewMessage,
+    tracks: Tracks,
+    trails: Mapping[int, NDArray[np.float64]],
+    intrinsics: CameraIntrinsics | None,
+    header: Message,
+) -> Message:
+    """MarkerArray that replaces all earlier markers: per track a box, a text, an arrow if it moves, and its trail.
+
+    Args:
+        trails: id -> (n, 3) former positions of a track, metres in its frame, oldest first.
+        intrinsics: of the image; without them there are no markers.
+        header: the image's stamp, and the frame that the tracks are formed in.
+    """
+    markers = [new("visualization_msgs/msg/Marker", header=header, action=_DELETEALL)]
+    if intrinsics is not None:
+        orientation = quaternion(tracks.camera_pose[:3, :3]).tolist()
+        for i, (centre, size) in track_extents(tracks, intrinsics).items():
+            markers += _track_markers(new, tracks, i, centre, size, orientation, trails, header)
+    return new("visualization_msgs/msg/MarkerArray", markers=markers)
+
+
+def _track_markers(
+    new: NewMessage,
+    tracks: Tracks,
+    i: int,
+    centre: NDArray[np.float64],
+    size: NDArray[np.float64],
+    orientation: Sequence[float],
+    trails: Mapping[int, NDArray[np.float64]],
+    header: Message,
+) -> list[Message]:
+    red, green, blue = (channel / 255 for channel in class_color(tracks.name(i)))
+    up, lifetime = -tracks.camera_pose[:3, 1], new("builtin_interfaces/msg/Duration", sec=_LIFETIME)
+
+    def marker(namespace: str, kind: int, scale: Sequence[float], opacity: float = 1.0, **fields: Any) -> Message:
+        x, y, z = scale
+        return new(
+            "visualization_msgs/msg/Marker",
+            header=header,
+            ns=namespace,
+            id=int(tracks.ids[i] % 2**31),
+            type=kind,
+            scale=new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+            color=new("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=opacity),
+            lifetime=lifetime,
+            **{"pose": pose_message(new, (0, 0, 0)), **fields},
+        )
+
+    above = centre + up * (size[1] / 2 + 1.5 * _TEXT_HEIGHT)
+    box_pose = pose_message(new, centre.tolist(), orientation)
+    found = [
+        marker("boxes", _CUBE, size.tolist(), _SEEN if tracks.seen[i] else _PREDICTED, pose=box_pose),
+        marker(
+            "texts",
+            _TEXT_VIEW_FACING,
+            (0.0, 0.0, _TEXT_HEIGHT),
+            pose=pose_message(new, above.tolist()),
+            text=track_text(tracks, i),
+        ),
+    ]
+    if np.linalg.norm(tracks.velocities[i]) >= _MIN_SPEED:
+        ends = np.stack([centre, centre + _ARROW_SECONDS * tracks.velocities[i]])
+        found.append(marker("velocities", _ARROW, _ARROW_SCALE, points=_points(new, ends)))
+    trail = trails.get(int(tracks.ids[i]))
+    if trail is not None and len(trail) > 1:
+        found.append(marker("trails", _LINE_STRIP, (_TRAIL_WIDTH, 0.0, 0.0), points=_points(new, trail)))
+    return found
+
+
+def track_text(tracks: Tracks, i: int) -> str:
+    """Class, id, distance, speed and, for an object that approaches, time to contact of track number `i`."""
+    text = f"{tracks.name(i)} {tracks.ids[i]}\n{tracks.distances[i]:.1f} m"
+    if (speed := float(np.linalg.norm(tracks.velocities[i]))) >= _MIN_SPEED:
+        text += f", {speed:.1f} m/s"
+    if (time := tracks.times_to_contact[i]) <= _MAX_TIME_TO_CONTACT:
+        text += f", contact in {time:.1f} s"
+    return text
+
+
+def _points(new: NewMessage, points: NDArray[np.float64]) -> list[Message]:
+    return [new("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in points.tolist()]

@@ -1,0 +1,40 @@
+"""Where tracks have been in the last seconds, for pictures."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from mp_perception.tracking.tracks import Array, Tracks
+
+#: Length of a trail, seconds, and its maximum number of positions.
+_SECONDS, _MAX_POSITIONS = 3.0, 100
+
+
+class Trails:
+    """The former positions of the tracks that exist now."""
+
+    def __init__(self) -> None:
+        self._trails: dict[int, deque[tuple[float, Array]]] = {}
+
+    def update(self, tracks: Tracks, stamp: float) -> dict[int, Array]:
+        """id -> (n, 3) positions in the frame of the tracks, metres, oldest first, the present one last.
+
+        Args:
+            tracks: after an image.
+            stamp: of the image, seconds.
+        """
+        before = {} if tracks.restart else self._trails
+        self._trails = {}
+        for track_id, position in zip(tracks.ids.tolist(), tracks.positions, strict=True):
+            trail = before.get(track_id, deque(maxlen=_MAX_POSITIONS))
+            while trail and stamp - trail[0][0] > _SECONDS:
+                trail.popleft()
+            if np.isfinite(position).all():
+                trail.append((stamp, position))
+            self._trails[track_id] = trail
+        return {
+            track_id: np.array([position for _, position in trail]).reshape(-1, 3)
+            for track_id, trail in self._trails.items()
+        }
