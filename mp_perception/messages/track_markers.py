@@ -97,8 +97,9 @@ def _track_markers(
     if np.linalg.norm(tracks.velocities[i]) >= _MIN_SPEED:
         ends = np.stack([centre, centre + _ARROW_SECONDS * tracks.velocities[i]])
         found.append(marker("velocities", _ARROW, _ARROW_SCALE, points=_points(new, ends)))
-    trail = trails.get(int(tracks.ids[i]))
-    if trail is not None and len(trail) > 1:
+    trail = trails.get(int(tracks.ids[i]), np.zeros((0, 3)))
+    trail = trail[np.isfinite(trail).all(axis=1)]
+    if len(trail) > 1:
         found.append(marker("trails", _LINE_STRIP, (_TRAIL_WIDTH, 0.0, 0.0), points=_points(new, trail)))
     return found
 

@@ -154,7 +154,8 @@ def _track_markers(frame: ProcessedFrame) -> Message | None:
     if frame.tracked is None or frame.intrinsics is None:
         return None
     tracked = frame.tracked
-    return track_markers_message(new_message, tracked.tracks, tracked.trails, frame.intrinsics, frame.tracks_header)
+    trails, header = tracked.trails.positions(), frame.tracks_header
+    return track_markers_message(new_message, tracked.tracks, trails, frame.intrinsics, header)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
@@ -30,12 +28,12 @@ _MAX_CAMERA_SPEED = 100.0
 class TrackedObjects:
     """The tracks after an image.
 
-    frame_id: the frame that they are formed in.  trails: id -> (n, 3) former positions there, oldest first.
+    frame_id: the frame that they are formed in.  trails: where they have been there.
     """
 
     tracks: Tracks
     frame_id: str
-    trails: Mapping[int, NDArray[np.float64]]
+    trails: Trails
 
 
 class ObjectTracking:
@@ -114,7 +112,8 @@ class ObjectTracking:
             tracks = replace(tracks, restart=reason)
             self._statistics.count("tracks_restarted")
             self._logger.warning(f"{self._topic}: tracks start anew: {reason}", **THROTTLED)
-        return TrackedObjects(tracks, frame_id, self._trails.update(tracks, stamp))
+        self._trails.update(tracks, stamp)
+        return TrackedObjects(tracks, frame_id, self._trails)
 
     def _announce(self, frame_id: str) -> None:
         """Say once what velocities are relative to."""

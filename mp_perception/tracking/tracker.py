@@ -24,6 +24,8 @@ _NOMINAL_CAMERA = CameraIntrinsics(fx=1000, fy=1000, cx=-0.5, cy=-0.5, width=1, 
 MAX_TRACKS = 300
 #: A box closer to the image's edge than this, pixels, is cut by it.
 _EDGE = 2.0
+#: Minimum relative error of a depth: networks that do not state theirs have none.
+_MIN_DEPTH_ERROR = 0.02
 #: Depth of an object whose distance has never been measured, metres.
 _NOMINAL_DEPTH = 20.0
 
@@ -309,7 +311,7 @@ def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) ->
         cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
     depths = found.depth.astype(np.float64)
     depths[~((depths > 0) & np.isfinite(depths) & np.isfinite(found.depth_std))] = np.nan
-    return Measurements(centres, sizes, depths, found.depth_std / depths, cut)
+    return Measurements(centres, sizes, depths, np.maximum(found.depth_std / depths, _MIN_DEPTH_ERROR), cut)
 
 
 def _boxes(expectation: motion_filter.Expectation, aspects: Array, camera: CameraIntrinsics) -> Array:

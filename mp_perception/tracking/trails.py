@@ -18,23 +18,19 @@ class Trails:
     def __init__(self) -> None:
         self._trails: dict[int, deque[tuple[float, Array]]] = {}
 
-    def update(self, tracks: Tracks, stamp: float) -> dict[int, Array]:
-        """id -> (n, 3) positions in the frame of the tracks, metres, oldest first, the present one last.
-
-        Args:
-            tracks: after an image.
-            stamp: of the image, seconds.
-        """
+    def update(self, tracks: Tracks, stamp: float) -> None:
+        """Take in the tracks after an image; those that have ended are forgotten.  stamp: of the image, seconds."""
         before = {} if tracks.restart else self._trails
         self._trails = {}
-        for track_id, position in zip(tracks.ids.tolist(), tracks.positions, strict=True):
-            trail = before.get(track_id, deque(maxlen=_MAX_POSITIONS))
+        for i, track_id in enumerate(tracks.ids.tolist()):
+            trail = self._trails[track_id] = before.get(track_id, deque(maxlen=_MAX_POSITIONS))
             while trail and stamp - trail[0][0] > _SECONDS:
                 trail.popleft()
-            if np.isfinite(position).all():
-                trail.append((stamp, position))
-            self._trails[track_id] = trail
-        return {
-            track_id: np.array([position for _, position in trail]).reshape(-1, 3)
-            for track_id, trail in self._trails.items()
-        }
+            trail.append((stamp, tracks.positions[i]))
+
+    def positions(self) -> dict[int, Array]:
+        """id -> (n, 3) positions in the frame of the tracks, metres, oldest first, the present one last.
+
+        NaN where the position was not known.
+        """
+        return {track_id: np.array([position for _, position in trail]) for track_id, trail in self._trails.items()}

@@ -12,7 +12,7 @@ from reliability.small_network import write_small_network
 
 NODE = "perception"
 #: Namespaces of nodes that together use every name, and their parameters.
-NODES = {"/raw": {}, "/compressed": {"image_transport": "compressed", "use_sim_time": "true"}}
+NODES = {"/raw": {}, "/compressed": {"image_transport": "compressed", "use_sim_time": "true", "odom_frame": "odom"}}
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 #: How sros2 turns a permission into names of DDS topics that are written and read (its permissions.xsl).
 WRITTEN = {"publish": "rt{}", "reply": "rr{}Reply", "request": "rq{}Request"}
@@ -76,6 +76,6 @@ def test_nothing_is_missing_and_nothing_superfluous(
         allowed = dds_topics(policy, READ, namespace)
         assert read <= allowed
         unused_reads.append({name.replace(namespace, "", 1) for name in allowed - read})
-    # Each node subscribes to one kind of image, and one of them to the time.
+    # Each node subscribes to one kind of image, and one of them to the time and to tf.
     assert set.intersection(*unused_reads) == set()
-    assert set.union(*unused_reads) == {"rt/image", "rt/image/compressed", "rt/clock"}
+    assert set.union(*unused_reads) == {"rt/image", "rt/image/compressed", "rt/clock", "rt/tf", "rt/tf_static"}

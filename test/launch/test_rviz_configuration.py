@@ -40,6 +40,6 @@ def test_every_display_exists_and_shows_a_topic_of_its_type(displays: list[dict[
             }  # fmt: skip
 
 
-def test_image_overlay_depth_objects_and_points_are_shown(displays: list[dict[str, Any]]) -> None:
+def test_image_overlay_depth_objects_tracks_and_points_are_shown(displays: list[dict[str, Any]]) -> None:
     shown = {display["Topic"]["Value"] for display in displays if display["Enabled"] and "Topic" in display}
-    assert shown == {"image", "overlay", "depth/image_colored", "markers", "points"}
+    assert shown == {"image", "overlay", "depth/image_colored", "markers", "tracks/markers", "points"}

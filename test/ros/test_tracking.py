@@ -86,8 +86,8 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     assert tracked is not None
     assert tracked.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
-    assert tracked.trails[1][-1] == pytest.approx(tracked.tracks.positions[0])
-    assert len(tracked.trails[1]) == 29  # from its second image on
+    assert tracked.trails.positions()[1][-1] == pytest.approx(tracked.tracks.positions[0])
+    assert len(tracked.trails.positions()[1]) == 29  # from its second image on
     assert node.log().count("so that its own motion is part of velocities (odom_frame is not set)") == 1
 
 
@@ -130,7 +130,7 @@ def test_a_correction_of_the_robots_place_starts_tracks_anew(capfd: Any) -> None
     assert ids(tracked) == [2]
     assert tracked is not None
     assert np.abs(tracked.tracks.velocities).max() < 1
-    assert len(tracked.trails[2]) == 2
+    assert len(tracked.trails.positions()[2]) == 2
     assert "tracks start anew: the camera has moved 500 m in 0.1 s by tf" in node.log()
 
 
@@ -185,6 +185,17 @@ def test_values_that_are_not_numbers_do_no_harm(capfd: Any) -> None:
     assert ids(tracked) == [1, 2]
     assert np.isfinite(tracked.tracks.positions).all()
     assert np.isfinite(tracked.tracks.covariances).all()
+
+
+def test_a_network_that_states_no_error_of_its_depth_has_tracks(capfd: Any) -> None:
+    node = Node("", capfd)
+    for image in range(10):
+        exact = prediction((2, 1, 50 - image))
+        exact.detections.depth_std[:] = 0
+        tracked = node.tracking.update(exact, node.header(image / 10), CAMERA)
+    assert ids(tracked) == [1]
+    assert tracked is not None
+    assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
 
 
 def test_ids_are_not_used_again_after_a_deactivation(capfd: Any) -> None:
