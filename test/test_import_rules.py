@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "tracking", "visualization"},
     "training": {"network", "model", "losses", "data", "inference", "evaluation", "visualization"},
+    "adaptation": {"model", "data", "bags", "inference", "training", "evaluation", "visualization"},
     "bags": {"messages", "data"},
     "bags/render": {"messages", "data", "model", "inference", "tracking", "visualization"},
     "messages": {"tracking"},

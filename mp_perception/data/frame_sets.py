@@ -101,6 +101,7 @@ class FrameSet(ABC, Sequence[Sample]):
         ground_truth: what its depth maps are, in words, as far as their folders identify it.
         recorded: what a node published for its frames, or None.
         problems: (what was wrong, an example) where something of the frame that was read last could not be used.
+        mended: what is corrected in its frames when they are read, one line each.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class FrameSet(ABC, Sequence[Sample]):
         self.description: dict[str, Any] = {"name": origin}
         self.recorded: RecordedOutputs | None = None
         self.problems: list[tuple[str, str]] = []
+        self.mended: list[str] = []
         self.ground_truth = _ground_truth(origin, self.frames)
 
     def use_depth_from(self, folder: Path) -> None:

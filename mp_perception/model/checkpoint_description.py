@@ -18,7 +18,7 @@ from mp_perception.extensions import extension_names
 #: Version of the JSON format; other versions are refused.
 FORMAT_VERSION = 1
 #: The backbones of this package, available without importing torch; `network.backbones` registers their classes.
-BACKBONE_NAMES = ("mobilenet_v2", "resnet50")
+BACKBONE_NAMES = ("mobilenet_v2", "resnet50", "resnet50_to_layer3")
 
 #: The network input's height and width are multiples of this, the stride of a backbone's last feature map.
 INPUT_SIZE_MULTIPLE = 32

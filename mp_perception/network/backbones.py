@@ -11,6 +11,7 @@ import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
 
 from mp_perception.errors import UserError, unknown_name
 from mp_perception.extensions import extension_names, load_extension
@@ -47,6 +48,10 @@ class BackboneFeatures(nn.Module, ABC):
                 image = layer(image)
             maps.append(image)
         return maps
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors with which to start, by our names, from those of a file of pretrained weights."""
+        return state
 
     def layers(self, stride: int) -> list[nn.Module]:
         """All layers that the map of a stride (one of STRIDES) depends on, first to last."""
@@ -122,7 +127,38 @@ class ResNet50Features(BackboneFeatures):
         return [[self.stem], [self.maxpool, self.layer1], [self.layer2], [self.layer3], [self.layer4]]
 
 
-def load_backbone_weights(name: str, module: nn.Module, source: str) -> Normalisation:
+@register_backbone("resnet50_to_layer3", channels=(64, 256, 512, 1024, 1024), normalisation=IMAGENET_NORMALISATION)
+class ResNet50ToLayer3Features(BackboneFeatures):
+    """ResNet-50 as its authors published it (Caffe), to layer3, and one more block at stride 32: 9,660,480 parameters.
+
+    In Caffe the first 1x1 convolution of layer2 and layer3 has the stride of 2, in torchvision the 3x3 convolution, and
+    the maximum pooling has no padding and rounds up.  The last block replaces the three blocks of layer4, which have
+    two thirds of ResNet-50's parameters; it starts as a copy of layer3's last block.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = torchvision.models.resnet50(weights=None)
+        self.stem = nn.Sequential(network.conv1, network.bn1, network.relu)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+        self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
+        for layer in (self.layer2, self.layer3):
+            layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+        self.halve = nn.MaxPool2d(kernel_size=2)
+        self.last_block = Bottleneck(1024, 256)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """See BackboneFeatures."""
+        return [[self.stem], [self.maxpool, self.layer1], [self.layer2], [self.layer3], [self.halve, self.last_block]]
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See BackboneFeatures."""
+        source = "layer3.5."
+        copied = {f"last_block.{key.removeprefix(source)}": state[key] for key in state if key.startswith(source)}
+        return state | copied
+
+
+def load_backbone_weights(name: str, module: BackboneFeatures, source: str) -> Normalisation:
     """Load ImageNet weights into a backbone; returns the input normalisation that they expect.
 
     source: "torchvision" (downloads once; for training only) or a safetensors file with the tensor names of
@@ -131,17 +167,22 @@ def load_backbone_weights(name: str, module: nn.Module, source: str) -> Normalis
     Raises UserError if the file is missing, unreadable or of another network.
     """
     if source == "torchvision":
-        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        try:
+            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        except ValueError:
+            raise UserError(f"torchvision has no weights of '{name}': expected a safetensors file") from None
         state = weights.get_state_dict(progress=True, check_hash=True)
         normalisation = IMAGENET_NORMALISATION
     else:
         state, normalisation = _read_weights_file(Path(source), find_backbone(name).normalisation)
-    renamed = {_our_name(name, key): value.float() for key, value in state.items()}
+    renamed = module.pretrained_state({_our_name(name, key): value.float() for key, value in state.items()})
     wanted = module.state_dict()
-    missing = [key for key in wanted if key not in renamed or renamed[key].shape != wanted[key].shape]
+    # Caffe does not count the batches of a norm, and nothing here uses the counts.
+    weights = [key for key in wanted if not key.endswith(".num_batches_tracked")]
+    missing = [key for key in weights if key not in renamed or renamed[key].shape != wanted[key].shape]
     if missing:
         raise UserError(f"{source}: not weights of {name}: expected a tensor '{missing[0]}' of the right shape")
-    module.load_state_dict({key: renamed[key] for key in wanted})
+    module.load_state_dict(wanted | {key: renamed[key] for key in weights})
     return normalisation
 
 
@@ -159,6 +200,6 @@ def _our_name(backbone: str, key: str) -> str:
     if backbone == "mobilenet_v2":
         return key if key.startswith("features.") else f"features.{key}"
     for old, new in (("conv1.", "stem.0."), ("bn1.", "stem.1.")):
-        if backbone == "resnet50" and key.startswith(old):
+        if backbone.startswith("resnet50") and key.startswith(old):
             return new + key.removeprefix(old)
     return key

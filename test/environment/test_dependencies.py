@@ -56,7 +56,7 @@ def imported_libraries(folder: Path) -> set[str]:
         if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
         if name
-    } - {*sys.stdlib_module_names, "mp_perception", "vision_msgs"}
+    } - {*sys.stdlib_module_names, "mp_perception", "vision_msgs", "tf2_msgs"}
 
 
 #: Top-level module -> distributions; it reads every file list of the environment, which takes seconds.

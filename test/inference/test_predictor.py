@@ -226,7 +226,7 @@ def test_weights_are_identified_by_their_hash(predictor, checkpoint):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50"),
+        ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50, resnet50_to_layer3"),
         ({"backbone": "resnet50"}, "expected weights of backbone 'resnet50', found 'mobilenet_v2'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
         ({"runtime": "abacus"}, "unknown runtime 'abacus': expected one of auto, openvino, onnxruntime, torch"),

@@ -10,7 +10,12 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from mp_perception.errors import UserError
-from mp_perception.network.backbones import BACKBONES, CENTRED_NORMALISATION, load_backbone_weights
+from mp_perception.network.backbones import (
+    BACKBONES,
+    CENTRED_NORMALISATION,
+    IMAGENET_NORMALISATION,
+    load_backbone_weights,
+)
 from mp_perception.network.checkpoint import METADATA_KEY, read_checkpoint, read_description, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
@@ -159,6 +164,27 @@ def test_backbone_weights_by_torchvisions_names(tmp_path):
     with torch.inference_mode():
         pooled = module(image)[-1].mean(dim=(2, 3))
         torch.testing.assert_close(reference.fc(pooled), reference(image))
+
+
+def test_a_backbone_that_ends_early_takes_what_it_has_and_copies_the_rest(tmp_path):
+    """layer4 is not in the file, and no counts of batches; the last block starts as layer3's."""
+    reference = torchvision.models.resnet50(weights=None).state_dict()
+    kept = {
+        key: value
+        for key, value in reference.items()
+        if not key.startswith(("layer4.", "fc.")) and not key.endswith("num_batches_tracked")
+    }
+    path = tmp_path / "resnet_to_layer3.safetensors"
+    save_file(kept, path)
+    module = BACKBONES["resnet50_to_layer3"].build()
+    assert load_backbone_weights("resnet50_to_layer3", module, str(path)) == IMAGENET_NORMALISATION
+    loaded = module.state_dict()
+    torch.testing.assert_close(loaded["stem.0.weight"], kept["conv1.weight"])
+    torch.testing.assert_close(loaded["layer2.0.conv1.weight"], kept["layer2.0.conv1.weight"])
+    torch.testing.assert_close(loaded["last_block.bn3.running_var"], kept["layer3.5.bn3.running_var"])
+    torch.testing.assert_close(loaded["last_block.conv2.weight"], kept["layer3.5.conv2.weight"])
+    with pytest.raises(UserError, match="torchvision has no weights of 'resnet50_to_layer3'"):
+        load_backbone_weights("resnet50_to_layer3", module, "torchvision")
 
 
 def test_backbone_weights_of_another_network(tmp_path):

@@ -155,7 +155,7 @@ def test_the_forward_pass_is_exportable():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50"),
+        ({"backbone": "vgg"}, "unknown backbone 'vgg': expected one of mobilenet_v2, resnet50, resnet50_to_layer3"),
         ({"decoder": "magic"}, "unknown decoder 'magic': expected one of bilinear, deconvolution, pyramid, unet"),
         ({"head": "two"}, "unknown head 'two': expected one of depthwise, plain"),
         ({"levels": (DetectionLevel(32, "decoder", ((9, 9),)),)}, "no decoder feature map of stride 32"),
