@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from sensor_msgs.msg import PointCloud2
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
 
 from reliability.robot import Robot
 from reliability.soak.stage import Stage, check_counts, outputs_go_on, stop_camera, without_zeros
@@ -19,16 +22,20 @@ _MAX_GROWTH = {"MB": 60, "threads": 2, "files": 4, "segments": 0}
 
 @dataclass(frozen=True)
 class Load:
-    """Cameras that publish at the same time, each to a node of its own.  rate: of each camera, Hz."""
+    """Cameras that publish at the same time, each to a node of its own.
+
+    rate: of each camera, Hz.  tracking: whether the nodes follow objects and publish all topics with tracks.
+    """
 
     rate: int
     width: int
     height: int
     cameras: int = 1
+    tracking: bool = False
 
     def __str__(self) -> str:
         cameras = f"{self.cameras} cameras" if self.cameras > 1 else "1 camera"
-        return f"{cameras}, {self.width}x{self.height}, {self.rate} Hz"
+        return f"{cameras}, {self.width}x{self.height}, {self.rate} Hz" + (", tracking" if self.tracking else "")
 
 
 #: Small images at every rate, and larger ones as far as a Python camera can send them.
@@ -40,7 +47,9 @@ LOADS = (
     Load(5, 3840, 2160),
     Load(10, 640, 480, cameras=2),
     Load(10, 640, 480, cameras=4),
+    Load(10, 640, 480, tracking=True),
 )
+_TRACKS = {"tracks": Detection3DArray, "tracks/states": PointCloud2, "tracks/markers": MarkerArray}
 
 
 def resources_of(process: psutil.Process) -> dict[str, int]:
@@ -58,10 +67,13 @@ def resources_of(process: psutil.Process) -> dict[str, int]:
 def run_load(stage: Stage, load: Load, seconds: float) -> str:
     """What became of the images of so many seconds; raises AssertionError for a lost image and for growth."""
     namespaces = [f"/load{number}" for number in range(load.cameras)]
-    pairs = [stage.active_node(namespace) for namespace in namespaces]
+    pairs = [stage.active_node(namespace, tracking=load.tracking) for namespace in namespaces]
     options = ("--rate", str(load.rate), "--size", str(load.width), str(load.height))
     cameras = [stage.camera(namespace, *options) for namespace in namespaces]
     robots = [robot for _, robot in pairs]
+    for robot in robots if load.tracking else ():
+        for topic, kind in _TRACKS.items():
+            robot.subscribe(kind, topic)
     for robot in robots:
         outputs_go_on(robot, limit=60)
     _receive(robots, min(max(2.0, seconds / 10), 60))  # buffers reach their size
@@ -90,4 +102,5 @@ def _receive(robots: Sequence[Robot], seconds: float) -> None:
     while time.monotonic() < end:
         for robot in robots:
             robot.spin(0.5 / len(robots))
-            robot.received["detections"].clear()
+            for messages in robot.received.values():
+                messages.clear()
