@@ -45,6 +45,16 @@ def typical_extent(name: str) -> tuple[float, float] | None:
     return _EXTENTS.get(name)
 
 
+#: Class -> geometric mean of height, metres, of the default weights' boxes at the labelled distance, in KITTI's
+#: training frames: 903 Car, 45 Van, 19 Truck, 335 Pedestrian and 208 Cyclist.
+_HEIGHTS = {"Car": 1.58, "Van": 2.55, "Truck": 3.05, "Pedestrian": 1.78, "Cyclist": 1.78}
+
+
+def typical_height(name: str) -> float | None:
+    """Height, metres, of a class as its boxes show it; None for other classes."""
+    return _HEIGHTS.get(name)
+
+
 def class_color(name: str) -> tuple[int, int, int]:
     """RGB colour 0..255 of a class; for other classes a colour computed from the name.
 

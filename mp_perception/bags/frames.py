@@ -71,6 +71,9 @@ class BagFrames(FrameSet):
         """The bag of a frame, and where its messages are."""
         return self._places[self.frames[index].name]
 
+    def stamp(self, index: int) -> float:
+        return self.place(index)[1].stamp_ns / 1e9
+
     def close(self) -> None:
         """Close the bag that is open."""
         if self._reader is not None:

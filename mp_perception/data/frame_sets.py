@@ -171,6 +171,14 @@ class FrameSet(ABC, Sequence[Sample]):
         """The camera of a frame whose image has width x height pixels, or None if it is not known."""
         return None
 
+    def stamp(self, index: int) -> float | None:
+        """When the image of a frame was taken, seconds from any start, or None if it is not known."""
+        return None
+
+    def pose(self, index: int) -> NDArray[np.float64] | None:
+        """(4, 4) from the camera's optical frame to a frame that does not move in a sequence; None if not known."""
+        return None
+
     def image(self, index: int) -> NDArray[np.uint8]:
         """The image of a frame, RGB (H, W, 3)."""
         return read_image(self.frames[index].image)

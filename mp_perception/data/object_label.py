@@ -36,6 +36,7 @@ class ObjectLabel:
         truncation: fraction of the object outside the image, 0..1.
         occlusion: 0 fully visible, 1 partly occluded, 2 largely occluded, 3 if the annotator could not tell.
         box_3d: its 3D box.
+        identity: number of the object, the same in all frames of a sequence in which it is labelled.
     """
 
     class_name: str
@@ -43,3 +44,4 @@ class ObjectLabel:
     truncation: float | None = None
     occlusion: int | None = None
     box_3d: Box3D | None = None
+    identity: int | None = None

@@ -84,8 +84,8 @@ class ImageOverlaps:
         self._heights = np.trunc(np.abs(boxes[:, 3] - boxes[:, 1]))
         areas = [label for label in labels if label.class_name == IGNORED_REGION]
         self._labels = [label for label in labels if label.class_name != IGNORED_REGION]
-        self._iou: Floats = box_iou(_label_boxes(self._labels), boxes).astype(np.float64)
-        self._dont_care = _largest_covered_fraction(boxes, _label_boxes(areas))
+        self._iou: Floats = box_iou(label_boxes(self._labels), boxes).astype(np.float64)
+        self._dont_care = largest_covered_fraction(boxes, label_boxes(areas))
 
     def match(self, class_name: str, min_iou: float, difficulty: Difficulty) -> ImageMatches:
         """Match the objects and detections of one class; an overlap must be greater than min_iou (0 or more)."""
@@ -163,11 +163,12 @@ def _hits_by_score(
     return hits, taken
 
 
-def _label_boxes(labels: Sequence[ObjectLabel]) -> Floats:
+def label_boxes(labels: Sequence[ObjectLabel]) -> Floats:
+    """Boxes (N, 4) of labels, pixels."""
     return np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 4)
 
 
-def _largest_covered_fraction(boxes: Floats, areas: Floats) -> Floats:
+def largest_covered_fraction(boxes: Floats, areas: Floats) -> Floats:
     """(N,) the largest fraction of each box that one of the areas covers."""
     covered = box_intersections(boxes, areas).max(axis=1, initial=0.0)
     own = box_areas(boxes)

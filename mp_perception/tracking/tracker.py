@@ -1,33 +1,35 @@
-"""From the detections of each image to tracks: association, filtering, birth, confirmation and death.
-
-Detections are associated in two passes (ByteTrack, Zhang et al. 2022): first those that would be reported by
-themselves, then those with a low score, which are credible where an object was predicted.
-"""
+"""From the detections of each image to tracks: association, filtering, birth, confirmation and death."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.geometry import CameraIntrinsics, box_iou, seen_sizes
+from mp_perception.classes import typical_height
+from mp_perception.geometry import CameraIntrinsics, box_areas, box_centres, box_iou, clip_boxes, seen_sizes
 from mp_perception.prediction import Detections
 from mp_perception.tracking import motion_filter
-from mp_perception.tracking.association import IMPOSSIBLE, assign
-from mp_perception.tracking.motion_filter import Measurements, NoiseModel, States
+from mp_perception.tracking.association import associate, pair_costs
+from mp_perception.tracking.motion_filter import Expectation, Measurements, NoiseModel
+from mp_perception.tracking.objects import FollowedObjects, new_objects
 from mp_perception.tracking.tracks import Array, Tracks
+
+Indices = NDArray[np.int64]
 
 #: Stands for an unknown camera: x and y are in units that do not matter, and are not reported.
 _NOMINAL_CAMERA = CameraIntrinsics(fx=1000, fy=1000, cx=-0.5, cy=-0.5, width=1, height=1)
-#: At most so many objects are followed; it bounds the time.
-MAX_TRACKS = 300
-#: A box closer to the image's edge than this, pixels, is cut by it.
+#: At most so many objects are followed, which bounds the time.
+MAX_OBJECTS = 300
+#: A box nearer to the image's edge than this, pixels, is cut by it.
 _EDGE = 2.0
 #: Minimum relative error of a depth: networks that do not state theirs have none.
 _MIN_DEPTH_ERROR = 0.02
-#: Depth of an object whose distance has never been measured, metres.
-_NOMINAL_DEPTH = 20.0
+#: A detection that overlaps the box of a followed one more than this shows the same object in another class.
+_SAME_OBJECT_IOU = 0.7
+#: An object begins anew when its detection differs from what was expected by more than this (chi-squared, four values).
+_CONTRADICTION = 30.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,17 @@ class TrackerSettings:
     Attributes:
         score_threshold: minimum score of a detection that begins a track, 0..1.
         low_score_factor: detections of at least this fraction of it continue tracks.
-        confirmation_images: images in a row that an object must be seen in before it is reported.
-        coasting_seconds: how long an object that is not seen is predicted.
+        confirmation_score: sum of the scores of an object's detections in successive images from which it is reported.
+        fading_seconds: time in which the score of an object that is not seen falls by a factor of e; below the lowest
+            score of detections it is dropped.
         max_gap_seconds: after a longer pause between images tracks restart.
         noise: of motion and measurements.
     """
 
     score_threshold: float = 0.3
     low_score_factor: float = 0.4
-    confirmation_images: int = 2
-    coasting_seconds: float = 1.0
+    confirmation_score: float = 1.5
+    fading_seconds: float = 0.5
     max_gap_seconds: float = 2.0
     noise: NoiseModel = field(default_factory=NoiseModel)
 
@@ -56,38 +59,16 @@ class TrackerSettings:
         return self.score_threshold * self.low_score_factor
 
 
-@dataclass(frozen=True)
-class _Objects:
-    """What is kept of N objects, confirmed or not."""
-
-    states: States
-    aspects: Array  # width / height of the box
-    votes: Array  # (N, classes) sums of scores
-    scores: Array
-    ids: NDArray[np.int64]  # 0 until confirmed
-    hits: NDArray[np.int64]
-    born: Array  # stamps
-    seen: Array  # stamps
-    ranged: NDArray[np.bool_]  # whether the distance was ever measured
-
-    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> _Objects:
-        return _Objects(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def _joined(first: _Objects, second: _Objects) -> _Objects:
-    arrays = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)])
-        for name in first.__dataclass_fields__
-        if name != "states"
-    }
-    return _Objects(motion_filter.joined(first.states, second.states), **arrays)
-
-
 class Tracker:
-    """Follows the objects of one camera from image to image.  Deterministic; not thread-safe."""
+    """Follows the objects of one camera from image to image.  Deterministic; not thread-safe.
+
+    Examples:
+        >>> tracker = Tracker()
+        >>> nothing = Detections(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0)), np.zeros(0, np.int64),
+        ...     *(np.zeros(shape, np.float32) for shape in (0, 0, 0, (0, 3))), class_names=("Car",))
+        >>> len(tracker.update(nothing, stamp=0.0, intrinsics=None))
+        0
+    """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
@@ -96,10 +77,10 @@ class Tracker:
 
     def reset(self) -> None:
         """Drop all tracks.  Their ids are not used again."""
-        self._objects: _Objects | None = None
-        self._stamp = self._previous_stamp = np.nan
+        self._objects: FollowedObjects | None = None
+        self._stamp = np.nan
         self._setting: tuple[object, ...] = ()
-        self._pose = np.eye(4)
+        self._pose: Array = np.eye(4)
         self._camera_velocity: Array = np.zeros(3)
 
     def update(
@@ -114,179 +95,148 @@ class Tracker:
         Args:
             detections: of the image, predicted with the settings' `lowest_score`; in any order.
             stamp: when the image was taken, seconds from any start.
-            intrinsics: of the image; without them tracks have no x and y.
+            intrinsics: of the image; without them tracks have no x and y, and `pose` is not used.
             pose: (4, 4) from the camera's optical frame to a fixed frame, in which tracks are then formed; None forms
-                them in the camera's frame.
+                them in the camera's frame.  One that is not a rigid transform is taken as None.
         """
-        reason = self._restart_reason(detections, stamp, intrinsics, pose)
+        fixed = None if pose is None or intrinsics is None or not _is_rigid(pose) else np.asarray(pose, np.float64)
+        setting = (intrinsics and (intrinsics.width, intrinsics.height), fixed is None, detections.class_names)
+        reason = "" if self._objects is None else self._restart_reason(stamp, setting, fixed)
         if reason:
             self.reset()
-        camera = intrinsics or _NOMINAL_CAMERA
-        fixed = np.eye(4) if pose is None or intrinsics is None else np.asarray(pose, dtype=np.float64)
         seconds = 0.0 if np.isnan(self._stamp) else stamp - self._stamp
-        if seconds > 0:
-            self._camera_velocity = (fixed[:3, 3] - self._pose[:3, 3]) / seconds
-        self._stamp, self._pose = stamp, fixed
-        self._setting = _setting(detections, intrinsics, pose)
-        order = np.lexsort((*detections.boxes.T, -detections.scores))
-        usable = order[detections.scores[order] >= self.settings.lowest_score]
-        found = detections[usable]
-        measured = _measurements(found, camera, bounded=intrinsics is not None)
-        good = np.flatnonzero((measured.sizes > 0).all(axis=1) & np.isfinite(measured.directions).all(axis=1))
-        usable, found, measured = usable[good], found[good], measured[good]
-        ids = self._follow(found, measured, camera, stamp, seconds)
+        if self._setting != setting:
+            # Without intrinsics heights are not known in metres.
+            heights = [typical_height(name) if intrinsics else None for name in detections.class_names]
+            self._typical_heights = np.array([np.nan if height is None else height for height in heights])
+        self._setting = setting
+        self._move_camera(np.eye(4) if fixed is None else fixed, seconds)
+        camera = intrinsics or _NOMINAL_CAMERA
+        # In an order of their own, so that the order of the detections does not matter.
+        order = np.lexsort((*detections.boxes.T, detections.labels, -detections.scores))
+        order = order[detections.scores[order] >= self.settings.lowest_score]
+        seen = _measurements(detections[order], camera, bounded=intrinsics is not None)
+        valid = np.flatnonzero((seen.sizes > 0).all(axis=1) & np.isfinite(seen.directions).all(axis=1))
+        order, seen = order[valid], seen[valid]
+        found = detections[order]
+        objects, boxes, of_object = self._follow(found, seen, camera, stamp, seconds)
+        objects = self._add_new(objects, found, seen, of_object, stamp)
+        new_boxes = found.boxes[of_object >= len(boxes)].astype(np.float64)
+        boxes = np.concatenate([boxes, new_boxes])
+        if intrinsics is not None:
+            boxes = clip_boxes(boxes, camera.width, camera.height).astype(np.float64)
+        kept = self._kept(objects, boxes, stamp)
+        self._objects, self._stamp = objects if len(kept) == len(objects) else objects[kept], stamp
+        place = np.full(len(objects) + 1, -1)
+        place[kept] = np.arange(len(kept))
+        of_object = place[of_object]
         detection_ids = np.zeros(len(detections), dtype=np.int64)
-        detection_ids[usable] = ids
-        return self._tracks(detection_ids, detections.class_names, camera, intrinsics is not None, stamp, reason)
+        detection_ids[order[of_object >= 0]] = self._objects.ids[of_object[of_object >= 0]]
+        return self._tracks(boxes[kept], detection_ids, detections.class_names, intrinsics is not None, reason)
 
-    def _restart_reason(
-        self,
-        detections: Detections,
-        stamp: float,
-        intrinsics: CameraIntrinsics | None,
-        pose: NDArray[np.floating] | None,
-    ) -> str:
-        if self._objects is None:
-            return ""
+    def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Array | None) -> str:
+        """Why the earlier tracks are of no use for this image; empty if they are."""
         seconds = stamp - self._stamp
         if not seconds >= 0:
             return f"the stamp jumped back by {-seconds:.3g} s"
         if seconds > self.settings.max_gap_seconds:
             return f"no image for {seconds:.3g} s"
-        if self._setting != _setting(detections, intrinsics, pose):
-            return "another image size, camera, frame or network"
+        if self._setting[1:2] != setting[1:2]:
+            return "the camera's pose is no longer known" if pose is None else "the camera's pose is known now"
+        if self._setting != setting:
+            return "another image size or network"
         return ""
 
+    def _move_camera(self, pose: Array, seconds: float) -> None:
+        if seconds > 0:
+            self._camera_velocity = (pose[:3, 3] - self._pose[:3, 3]) / seconds
+        self._pose = pose
+
     def _follow(
-        self, found: Detections, measured: Measurements, camera: CameraIntrinsics, stamp: float, seconds: float
-    ) -> NDArray[np.int64]:
-        """Take in the detections; returns the ids (M,) of their confirmed tracks."""
-        noise, settings = self.settings.noise, self.settings
-        of_track = np.full(len(found), -1)
-        old = self._objects
-        if old is not None and len(old):
-            states = motion_filter.predicted(old.states, seconds, noise)
-            expectation = motion_filter.expected(states, self._pose)
-            boxes = _boxes(expectation, old.aspects, camera)
-            costs = _costs(boxes, old, expectation, found, measured)
-            high = found.scores >= settings.score_threshold
-            tracks, chosen = _two_passes(costs, high, old.seen >= self._previous_stamp)
-            of_track[chosen] = tracks
-            new_states = motion_filter.updated(
-                states[tracks],
-                motion_filter.Expectation(
-                    expectation.directions[tracks],
-                    expectation.heights[tracks],
-                    expectation.depths[tracks],
-                    expectation.jacobians[tracks],
-                ),
-                measured[chosen],
-                noise,
-            )
-            old = self._matched(replace(old, states=states), tracks, chosen, new_states, found, measured, stamp)
-        newborn = self._newborn(found, measured, of_track, stamp)
-        if old is None:
-            objects, kept = newborn, np.flatnonzero(np.ones(len(newborn)))
-        else:
-            objects = _joined(old, newborn)
-            tentative_missed = (objects.ids == 0) & (objects.seen < stamp) & (seconds > 0)
-            expired = stamp - objects.seen > settings.coasting_seconds
-            kept = np.flatnonzero(~tentative_missed & ~expired)[:MAX_TRACKS]
-        old_index = np.full(len(objects) + 1, -1)
-        old_index[kept] = np.arange(len(kept))
-        objects = objects[kept]
-        confirmed = (objects.ids == 0) & (objects.hits >= settings.confirmation_images)
-        objects.ids[confirmed] = self._last_id + 1 + np.arange(confirmed.sum())
-        self._last_id += int(confirmed.sum())
-        self._objects, self._previous_stamp = objects, stamp
-        ids = np.zeros(len(found), dtype=np.int64)
-        place = old_index[of_track]
-        ids[place >= 0] = objects.ids[place[place >= 0]]
-        return ids
-
-    def _matched(
-        self,
-        old: _Objects,
-        tracks: NDArray[np.int64],
-        chosen: NDArray[np.int64],
-        states: States,
-        found: Detections,
-        measured: Measurements,
-        stamp: float,
-    ) -> _Objects:
-        """The objects with what is known of them after their detections; scores of unseen ones fall."""
-        missed = np.ones(len(old), dtype=bool)
-        missed[tracks] = False
-        scores = np.where(missed, old.scores * 0.9, old.scores)
-        scores[tracks] += 0.4 * (found.scores[chosen] - scores[tracks])
-        votes = old.votes.copy()
-        votes[tracks] *= 0.9
-        votes[tracks, found.labels[chosen]] += found.scores[chosen]
-        aspects, new_aspects = old.aspects.copy(), measured.sizes[chosen, 0] / measured.sizes[chosen, 1]
-        whole = ~measured.cut[chosen].any(axis=1)
-        aspects[tracks] *= np.where(whole, (new_aspects / aspects[tracks]) ** 0.3, 1.0)
-        hits, seen, ranged = old.hits.copy(), old.seen.copy(), old.ranged.copy()
-        hits[tracks] += 1
-        seen[tracks] = stamp
-        ranged[tracks] |= np.isfinite(measured.depths[chosen])
-        old.states.means[tracks] = states.means
-        old.states.covariances[tracks] = states.covariances
-        return replace(old, aspects=aspects, votes=votes, scores=scores, hits=hits, seen=seen, ranged=ranged)
-
-    def _newborn(
-        self, found: Detections, measured: Measurements, of_track: NDArray[np.int64], stamp: float
-    ) -> _Objects:
-        chosen = np.flatnonzero((of_track < 0) & (found.scores >= self.settings.score_threshold))
-        taken = found.boxes[of_track >= 0]
-        chosen = chosen[(box_iou(found.boxes[chosen], taken) < 0.7).all(axis=1)]
-        of_track[chosen] = (0 if self._objects is None else len(self._objects)) + np.arange(len(chosen))
-        seen = measured[chosen]
-        votes = np.zeros((len(chosen), len(found.class_names)))
-        votes[np.arange(len(chosen)), found.labels[chosen]] = found.scores[chosen]
-        return _Objects(
-            states=motion_filter.born(
-                seen, np.full(len(chosen), _NOMINAL_DEPTH), self._pose, self._camera_velocity, self.settings.noise
-            ),
-            aspects=seen.sizes[:, 0] / seen.sizes[:, 1],
-            votes=votes,
-            scores=found.scores[chosen].astype(np.float64),
-            ids=np.zeros(len(chosen), dtype=np.int64),
-            hits=np.ones(len(chosen), dtype=np.int64),
-            born=np.full(len(chosen), stamp),
-            seen=np.full(len(chosen), stamp),
-            ranged=np.isfinite(seen.depths),
+        self, found: Detections, seen: Measurements, camera: CameraIntrinsics, stamp: float, seconds: float
+    ) -> tuple[FollowedObjects | None, Array, Indices]:
+        """The known objects after the image, their boxes, and for each detection (M,) its object, or -1."""
+        of_object = np.full(len(found), -1)
+        old, noise = self._objects, self.settings.noise
+        if old is None or len(old) == 0:
+            return None, np.zeros((0, 4)), of_object
+        typical = self._typical_heights[old.labels]
+        states = motion_filter.predicted(old.states, seconds, typical, noise)
+        expectation = motion_filter.expected(states, self._pose)
+        relative = (expectation.depth_stds / expectation.depths)[:, None]
+        costs = pair_costs(
+            _boxes(expectation, old.aspects, camera),
+            found.boxes.astype(np.float64),
+            np.log(seen.depths / expectation.depths[:, None]),
+            np.hypot(relative, np.nan_to_num(seen.depth_errors)),
+            old.votes / old.votes.sum(axis=1, keepdims=True),
+            found.labels,
         )
+        credible = found.scores >= self.settings.score_threshold
+        objects, detections = associate(costs, credible, old.last_seen >= self._stamp)
+        of_object[detections] = objects
+        seen, typical = seen[detections], typical[objects]
+        updated, differences = motion_filter.updated(
+            states[objects], expectation[objects], seen, typical, self._pose, noise
+        )
+        wrong = np.flatnonzero(~(differences < _CONTRADICTION))
+        if len(wrong):
+            anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, noise)
+            updated.means[wrong], updated.covariances[wrong] = anew.means, anew.covariances
+        faded = old.faded(states, float(np.exp(-seconds / self.settings.fading_seconds)))
+        scores, labels = found.scores[detections].astype(np.float64), found.labels[detections]
+        new = faded.detected(objects, updated, seen, scores, labels, old.scores, stamp)
+        return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
+
+    def _add_new(
+        self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Indices, stamp: float
+    ) -> FollowedObjects:
+        """The objects and those that the other credible detections begin, which are entered into `of_object`."""
+        taken = found.boxes[of_object >= 0]
+        first = np.flatnonzero((of_object < 0) & (found.scores >= self.settings.score_threshold))
+        first = first[(box_iou(found.boxes[first], taken) < _SAME_OBJECT_IOU).all(axis=1)]
+        of_object[first] = (0 if old is None else len(old)) + np.arange(len(first))
+        if len(first) == 0 and old is not None:
+            return old
+        seen, labels = seen[first], found.labels[first]
+        votes = np.zeros((len(first), len(found.class_names)))
+        votes[np.arange(len(first)), labels] = found.scores[first]
+        typical = self._typical_heights[labels]
+        states = motion_filter.born(seen, typical, self._pose, self.settings.noise)
+        ranged = np.isfinite(seen.depths) | np.isfinite(typical)
+        new = new_objects(states, seen, votes, ranged, stamp)
+        return new if old is None else old.joined(new)
+
+    def _kept(self, objects: FollowedObjects, boxes: Array, stamp: float) -> Indices:
+        """Indices of the objects to follow further, after some have been confirmed."""
+        evidence = objects.votes.sum(axis=1)
+        confirmed = (objects.ids == 0) & (evidence >= self.settings.confirmation_score)
+        objects.ids[confirmed] = self._last_id + 1 + np.arange(int(confirmed.sum()))
+        self._last_id += int(confirmed.sum())
+        alive = np.where(objects.ids > 0, objects.scores >= self.settings.lowest_score, objects.last_seen == stamp)
+        return np.flatnonzero(alive & (box_areas(boxes) > 0))[:MAX_OBJECTS]
 
     def _tracks(
-        self,
-        detection_ids: NDArray[np.int64],
-        class_names: tuple[str, ...],
-        camera: CameraIntrinsics,
-        has_camera: bool,
-        stamp: float,
-        reason: str,
+        self, boxes: Array, detection_ids: Indices, class_names: tuple[str, ...], has_camera: bool, reason: str
     ) -> Tracks:
         assert self._objects is not None
         confirmed = np.flatnonzero(self._objects.ids)
-        objects = self._objects[confirmed[np.argsort(self._objects.ids[confirmed])]]
+        confirmed = confirmed[np.argsort(self._objects.ids[confirmed])]
+        objects = self._objects[confirmed]
         means = objects.states.means.copy()
-        covariances = objects.states.covariances[:, :6, :6].copy()
-        boxes = _boxes(motion_filter.expected(objects.states, self._pose), objects.aspects, camera)
-        if has_camera:
-            boxes = np.clip(boxes, 0, [camera.width, camera.height] * 2)
-        else:
+        if not has_camera:
             means[:, [0, 1, 3, 4]] = np.nan
         means[~objects.ranged] = np.nan
         return Tracks(
             ids=objects.ids,
-            labels=objects.votes.argmax(axis=1).astype(np.int64),
+            labels=objects.labels,
             scores=objects.scores,
-            boxes=boxes,
+            boxes=boxes[confirmed],
             positions=means[:, :3],
             velocities=means[:, 3:6],
-            covariances=covariances,
-            seen=objects.seen == stamp,
-            ages=stamp - objects.born,
+            covariances=objects.states.covariances[:, :6, :6],
+            seen=objects.last_seen == self._stamp,
+            ages=self._stamp - objects.first_seen,
             detection_ids=detection_ids,
             class_names=class_names,
             camera_pose=self._pose,
@@ -295,57 +245,38 @@ class Tracker:
         )
 
 
-def _setting(
-    detections: Detections, intrinsics: CameraIntrinsics | None, pose: NDArray[np.floating] | None
-) -> tuple[object, ...]:
-    size = None if intrinsics is None else (intrinsics.width, intrinsics.height)
-    return (detections.class_names, size, pose is None)
+def _is_rigid(pose: NDArray[np.floating]) -> bool:
+    """Whether a matrix is a rotation and a translation."""
+    pose = np.asarray(pose)
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        return False
+    rotation = pose[:3, :3]
+    return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0)
 
 
 def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) -> Measurements:
+    """The detections seen through an ideal camera.  bounded: whether the size of the image is known."""
     boxes, ones = found.boxes.astype(np.float64), np.ones(len(found))
-    centres = camera.unproject((boxes[:, :2] + boxes[:, 2:]) / 2, ones)[:, :2].astype(np.float64)
-    sizes = seen_sizes(boxes, ones, camera).astype(np.float64)
     cut: NDArray[np.bool_] = np.zeros((len(found), 2), dtype=bool)
     if bounded:
         cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
-    depths = found.depth.astype(np.float64)
-    depths[~((depths > 0) & np.isfinite(depths) & np.isfinite(found.depth_std))] = np.nan
-    return Measurements(centres, sizes, depths, np.maximum(found.depth_std / depths, _MIN_DEPTH_ERROR), cut)
+    depths, stds = found.depth.astype(np.float64), found.depth_std.astype(np.float64)
+    depths[~((depths > 0) & (stds >= 0) & np.isfinite(depths + stds))] = np.nan
+    return Measurements(
+        directions=camera.unproject(box_centres(boxes), ones)[:, :2].astype(np.float64),
+        sizes=seen_sizes(boxes, ones, camera).astype(np.float64),
+        depths=depths,
+        depth_errors=np.maximum(stds / depths, _MIN_DEPTH_ERROR),
+        cut=cut,
+    )
 
 
-def _boxes(expectation: motion_filter.Expectation, aspects: Array, camera: CameraIntrinsics) -> Array:
-    """(N, 4) where objects appear in the image."""
+def _boxes(expectation: Expectation, aspects: Array, camera: CameraIntrinsics) -> Array:
+    """(N, 4) where objects appear in the image; empty boxes for objects that are not in front of the camera."""
     half = np.stack([expectation.heights * aspects, expectation.heights], axis=1) / 2
+    half[expectation.offsets[:, 2] <= expectation.depths * 0.999] = 0.0
     ones = np.ones((len(half), 1))
     left_top, right_bottom = (
         camera.project(np.concatenate([expectation.directions + sign * half, ones], axis=1)) for sign in (-1, 1)
     )
-    return np.concatenate([left_top, right_bottom], axis=1)
-
-
-def _costs(
-    boxes: Array, old: _Objects, expectation: motion_filter.Expectation, found: Detections, measured: Measurements
-) -> Array:
-    """(tracks, detections)."""
-    costs = 1 - box_iou(boxes, found.boxes.astype(np.float64))
-    jacobians, covariances = expectation.jacobians[:, 3], old.states.covariances
-    variances = np.einsum("ni,nij,nj->n", jacobians, covariances, jacobians)
-    difference = np.log(measured.depths / expectation.depths[:, None])
-    limit = 3 * np.sqrt(variances[:, None] + np.nan_to_num(measured.depth_errors) ** 2)
-    far = np.abs(difference) > limit
-    fractions = old.votes / old.votes.sum(axis=1, keepdims=True)
-    costs += 0.2 * (1 - fractions[:, found.labels])
-    costs[far] = IMPOSSIBLE
-    return np.asarray(costs)
-
-
-def _two_passes(
-    costs: Array, high: NDArray[np.bool_], recent: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (tracks, detections)."""
-    high_index, low_index = np.flatnonzero(high), np.flatnonzero(~high)
-    tracks, chosen = assign(costs[:, high_index], 0.9)
-    free = np.flatnonzero(recent & ~np.isin(np.arange(len(costs)), tracks))
-    more, low = assign(costs[np.ix_(free, low_index)], 0.6)
-    return np.concatenate([tracks, free[more]]), np.concatenate([high_index[chosen], low_index[low]])
+    return np.concatenate([left_top, right_bottom], axis=1).astype(np.float64)

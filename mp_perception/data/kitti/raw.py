@@ -6,17 +6,20 @@ frame.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
-from mp_perception.data.text_files import read_lines
+from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 
@@ -28,6 +31,9 @@ SYNTHETIC_DATE = "2026_01_01"
 
 #: Suffixes of a drive's images.
 IMAGE_SUFFIXES = (".png", ".jpg")
+
+#: Of the WGS 84 ellipsoid at the equator, metres.
+_EARTH_RADIUS = 6378137.0
 
 _FRAME_NAME = re.compile(r"\d{10}")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
@@ -82,6 +88,17 @@ class RawDrive:
             for number, stamp in zip(numbers, stamps, strict=True)
         ]
 
+    def camera_pose(self, number: int, camera: int) -> NDArray[np.float64] | None:
+        """(4, 4) from a rectified camera's optical frame to a fixed frame (x east, y north, z up, metres).
+
+        None without the drive's GPS/IMU data (oxts) and their calibration.  Raises UserError for a wrong file.
+        """
+        first, path = (self.folder / "oxts" / "data" / f"{n:010d}.txt" for n in (self.frames[0].number, number))
+        if self.calibration.imu_to_velo is None or self.calibration.velo_to_camera_0 is None or not path.exists():
+            return None
+        imu_to_camera = self.calibration.velo_to_camera(camera) @ self.calibration.imu_to_velo
+        return _imu_pose(_read_imu(path), _read_imu(first)[0]) @ np.linalg.inv(imu_to_camera)
+
     def intrinsics(self, camera: int) -> CameraIntrinsics:
         """Intrinsics of a rectified camera, with the image size of the calibration or, if it has none, of an image."""
         size = self.calibration.image_sizes.get(camera)
@@ -122,6 +139,28 @@ def read_scan(path: Path) -> NDArray[np.float32]:
         num_bad = (~np.isfinite(points)).any(axis=1).sum()
         raise UserError(f"{path}: expected finite coordinates, found {num_bad} points that are not")
     return points
+
+
+@lru_cache(maxsize=2)
+def _read_imu(path: Path) -> tuple[float, ...]:
+    """Latitude, longitude (degrees), altitude (metres), roll, pitch, yaw (radians) of a file of GPS/IMU data."""
+    lines = read_lines(path, "GPS/IMU data")
+    return tuple(parse_numbers(" ".join(lines[0].split()[:6]) if lines else "", 6, f"{path}:1"))
+
+
+def _imu_pose(imu: tuple[float, ...], reference_latitude: float) -> NDArray[np.float64]:
+    """(4, 4) from the IMU (x forward, y left, z up) to a frame of x east, y north, z up, metres.
+
+    Mercator projection, as in convertOxtsToPose.m of KITTI's raw data devkit.  reference_latitude: degrees, where its
+    scale is right, the same for all frames of a drive.
+    """
+    latitude, longitude, altitude, roll, pitch, yaw = imu
+    scale = math.cos(math.radians(reference_latitude)) * _EARTH_RADIUS
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix()
+    north = math.log(math.tan(math.radians(90 + latitude) / 2))
+    pose[:3, 3] = scale * math.radians(longitude), scale * north, altitude
+    return pose
 
 
 def _checked_numbers(folder: Path, images: dict[int, dict[int, Path]]) -> list[int]:

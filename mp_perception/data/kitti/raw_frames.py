@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import EXACT_DEPTH, Frame, FrameCamera, FrameSet, select_frames
 from mp_perception.data.kitti.depth_layout import depth_maps, find_depth_root, find_raw_root
 from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
-from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive
+from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive, RawFrame
 from mp_perception.data.kitti.tracklets import read_tracklets, tracked_labels
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
@@ -50,6 +53,18 @@ class KittiRaw(FrameSet):
         if (drive.folder / "label_02").is_dir():
             return read_labels(drive.folder / "label_02" / f"{number}.txt")
         return None
+
+    def stamp(self, index: int) -> float:
+        return self._moment(index)[1].stamp_ns / 1e9
+
+    def pose(self, index: int) -> NDArray[np.float64] | None:
+        drive, frame = self._moment(index)
+        return drive.camera_pose(frame.number, _CAMERA)
+
+    def _moment(self, index: int) -> tuple[RawDrive, RawFrame]:
+        name, number = self.frames[index].name.split("/")
+        drive = self.drives[name]
+        return drive, drive.frames[int(number) - drive.frames[0].number]
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
         return self.drives[self.frames[index].name.split("/")[0]].calibration.camera(_CAMERA, width, height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import FrameCamera, FrameSet, find_frames, select_frames
 from mp_perception.data.kitti.calibration_files import read_calibration
 from mp_perception.data.kitti.labels import KITTI_CLASSES, parse_label_line
+from mp_perception.data.kitti.raw import FRAME_PERIOD_NS
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
@@ -18,6 +20,8 @@ from mp_perception.errors import UserError
 #: Class name in the tracking data -> in the object data.
 _CLASS_NAMES = {"Person": "Person_sitting"}
 _FRAME_NUMBER = re.compile("[0-9]{1,9}")
+#: Regions whose objects are unknown have -1.
+_TRACK_NUMBER = re.compile("-1|[0-9]{1,9}")
 
 
 class KittiTracking(FrameSet):
@@ -45,6 +49,9 @@ class KittiTracking(FrameSet):
         sequence, number = self.frames[index].name.split("/")
         return read_tracking_labels(self.folder / "label_02" / f"{sequence}.txt").get(int(number), [])
 
+    def stamp(self, index: int) -> float:
+        return int(self.frames[index].name.split("/")[1]) * FRAME_PERIOD_NS / 1e9
+
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
         return self.calibrations[self.frames[index].image.parent.name].camera(2, width, height)
 
@@ -61,9 +68,10 @@ def read_tracking_labels(path: Path) -> dict[int, list[ObjectLabel]]:
             continue
         where = f"{path}:{number}"
         columns = line.split()
-        if len(columns) < 3 or not _FRAME_NUMBER.fullmatch(columns[0]):
+        if len(columns) < 3 or not (_FRAME_NUMBER.fullmatch(columns[0]) and _TRACK_NUMBER.fullmatch(columns[1])):
             raise UserError(f"{where}: expected frame, track and a label, found {line[:60]!r}")
         class_name = _CLASS_NAMES.get(columns[2], columns[2])
         label = parse_label_line(" ".join([class_name, *columns[3:]]), where)
-        labels.setdefault(int(columns[0]), []).append(label)
+        track = int(columns[1])
+        labels.setdefault(int(columns[0]), []).append(replace(label, identity=None if track < 0 else track))
     return labels

@@ -45,6 +45,7 @@ class TrackedBox:
 
     class_name: as in the object data.  dimensions: height, width, length.  location: centre of the bottom.
     yaw: about z, radians.  occlusion: 0 visible, 1 partly, 2 largely occluded, None unknown.
+    identity: the same number in all frames; None unknown.
     """
 
     class_name: str
@@ -52,6 +53,7 @@ class TrackedBox:
     location: tuple[float, float, float]
     yaw: float
     occlusion: int | None = None
+    identity: int | None = None
 
 
 def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
@@ -73,7 +75,7 @@ def read_tracklets(path: Path) -> dict[int, list[TrackedBox]]:
         raise UserError(f"{path}: expected an element <tracklets>, found <{root.tag}> without one")
     frames: dict[int, list[TrackedBox]] = {}
     for number, tracklet in enumerate(tracklets.findall("item"), start=1):
-        for frame, box in _boxes(tracklet, f"{path}: tracklet {number}"):
+        for frame, box in _boxes(tracklet, number, f"{path}: tracklet {number}"):
             frames.setdefault(frame, []).append(box)
     return frames
 
@@ -103,7 +105,9 @@ def tracked_labels(
             labels.append(ObjectLabel(IGNORED_REGION, (x1, y1, x2, y2)))
         else:
             box_3d = _box_in_label_frame(box, lidar_to_label)
-            labels.append(ObjectLabel(box.class_name, (x1, y1, x2, y2), truncation, box.occlusion, box_3d))
+            labels.append(
+                ObjectLabel(box.class_name, (x1, y1, x2, y2), truncation, box.occlusion, box_3d, box.identity)
+            )
     return labels
 
 
@@ -135,7 +139,7 @@ def _cut(points: Matrix, others: Matrix) -> Matrix:
     return cut
 
 
-def _boxes(tracklet: Any, where: str) -> Iterator[tuple[int, TrackedBox]]:
+def _boxes(tracklet: Any, identity: int, where: str) -> Iterator[tuple[int, TrackedBox]]:
     name = tracklet.findtext("objectType")
     if not name:
         raise UserError(f"{where}: expected an <objectType>, found none")
@@ -148,7 +152,7 @@ def _boxes(tracklet: Any, where: str) -> Iterator[tuple[int, TrackedBox]]:
             _number(pose, key, f"{where}, frame {frame}") for key in ("tx", "ty", "tz", "rz", "occlusion")
         )
         known = int(occlusion) if int(occlusion) in (0, 1, 2) else None
-        yield frame, TrackedBox(_CLASS_NAMES.get(name, name), (height, width, length), (x, y, z), yaw, known)
+        yield frame, TrackedBox(_CLASS_NAMES.get(name, name), (height, width, length), (x, y, z), yaw, known, identity)
 
 
 def _number(element: Any, key: str, where: str) -> float:

@@ -36,8 +36,8 @@ def test_boxes_are_assigned_to_their_frames(tmp_path: Path) -> None:
     path = tmp_path / "tracklet_labels.xml"
     path.write_text(FILE.format(poses=POSE.format(x=10, o=1) + POSE.format(x=11, o=-1)))
     assert read_tracklets(path) == {
-        7: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (10, 1, -1.5), 0.5, 1)],
-        8: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (11, 1, -1.5), 0.5, None)],
+        7: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (10, 1, -1.5), 0.5, 1, 1)],
+        8: [TrackedBox("Person_sitting", (1.5, 0.6, 0.8), (11, 1, -1.5), 0.5, None, 1)],
     }
 
 

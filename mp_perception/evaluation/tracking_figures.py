@@ -1,0 +1,197 @@
+"""How well objects are followed over the images of sequences: identity, velocity, time to contact, smoothed distance.
+
+The images were scored one by one, perhaps by several processes; here their detections are tracked in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.evaluation.tracking_matching import GROUPS, GroupMatches, found_at_precision, match_group
+from mp_perception.evaluation.tracking_metrics import MIN_IOU, TrackedImage, tracking_metrics
+from mp_perception.evaluation.tracking_truth import LabelledImage, Motions, true_motions
+from mp_perception.prediction import Detections
+from mp_perception.tracking.tracks import Tracks
+
+Floats = NDArray[np.float64]
+
+#: Recall is given at this precision.
+PRECISION = 0.9
+#: Velocity: of objects between these distances, metres, that move at least so fast, metres per second.
+VELOCITY_DISTANCES = (10.0, 30.0)
+MIN_SPEED = 0.5
+#: Time to contact: of objects that reach the camera within so many seconds at least so fast, metres per second.
+MAX_TIME = 10.0
+MIN_CLOSING_SPEED = 1.0
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """An image of a sequence: its truth, what was detected, and what was tracked.
+
+    true_depths: (N,) metres, of the labels, NaN where unknown.  detections: of all scores.
+    """
+
+    truth: LabelledImage
+    true_depths: Floats
+    detections: Detections
+    tracks: Tracks
+
+
+def tracking_figures(sequences: Sequence[Sequence[TrackedFrame]], score_threshold: float) -> dict[str, Any]:
+    """Group of classes, or `all` -> figures, ready for JSON; None where nothing can be measured.
+
+    score_threshold: minimum score of the detections and tracks that count for all figures but recall.
+
+    Figures: those of `tracking_metrics`; `object_seconds`; `switches_per_100_object_seconds`; `recall` of detections
+    and tracks at PRECISION, in each image and in each second of an object; `distance`: mean relative error of the same
+    objects before and after smoothing; `velocity`, `time_to_contact`: median errors.
+    """
+    motions = [true_motions([frame.truth for frame in sequence]) for sequence in sequences]
+    groups = {name: _GroupFigures(sequences, motions, [name], score_threshold) for name in GROUPS}
+    figures = {name: group.figures() for name, group in groups.items()}
+    return {**figures, "all": _GroupFigures(sequences, motions, list(GROUPS), score_threshold).figures()}
+
+
+class _GroupFigures:
+    """The figures of some groups together."""
+
+    def __init__(
+        self,
+        sequences: Sequence[Sequence[TrackedFrame]],
+        motions: Sequence[Sequence[Motions]],
+        groups: Sequence[str],
+        score_threshold: float,
+    ) -> None:
+        self.sequences, self.motions, self.groups, self.score_threshold = sequences, motions, groups, score_threshold
+
+    def figures(self) -> dict[str, Any]:
+        images: list[TrackedImage] = []
+        found: dict[str, list[tuple[GroupMatches, Floats]]] = {"detections": [], "tracks": []}
+        seconds: list[list[tuple[int, int, int]]] = []
+        object_seconds = 0.0
+        errors: dict[str, list[Floats]] = {}
+        for number, (sequence, motions) in enumerate(zip(self.sequences, self.motions, strict=True)):
+            periods = _periods([frame.truth.stamp for frame in sequence])
+            for frame, motion, period in zip(sequence, motions, periods, strict=True):
+                for group in self.groups:
+                    labels = frame.truth.labels
+                    tracks, detections = frame.tracks, frame.detections
+                    names = [tracks.name(i) for i in range(len(tracks))]
+                    matches = match_group(labels, tracks.boxes, names, group)
+                    found["tracks"].append((matches, tracks.scores))
+                    names = [detections.name(i) for i in range(len(detections))]
+                    boxes, scores = detections.boxes.astype(np.float64), detections.scores.astype(np.float64)
+                    found["detections"].append((match_group(labels, boxes, names, group), scores))
+                    identities = np.array([labels[i].identity or 0 for i in matches.objects], dtype=np.int64)
+                    seconds.append([(number, int(i), int(frame.truth.stamp)) for i in identities])
+                    object_seconds += period * len(identities)
+                    kept = tracks.scores[matches.reports] >= self.score_threshold
+                    images.append(
+                        TrackedImage(
+                            identities + number * 1_000_000,
+                            tracks.ids[matches.reports[kept]],
+                            matches.overlaps[:, kept],
+                        )
+                    )
+                    for name, values in _errors(frame, motion, matches).items():
+                        errors.setdefault(name, []).append(values)
+        metrics = tracking_metrics(images)
+        return {
+            **metrics,
+            "object_seconds": object_seconds,
+            "switches_per_100_object_seconds": 100 * metrics["switches"] / object_seconds if object_seconds else None,
+            "recall": {kind: self._recall(of_kind, seconds) for kind, of_kind in found.items()},
+            **_summary({name: np.concatenate(parts) for name, parts in errors.items()}),
+        }
+
+    def _recall(
+        self, images: Sequence[tuple[GroupMatches, Floats]], seconds: Sequence[Sequence[tuple[int, int, int]]]
+    ) -> dict[str, float | None]:
+        """Fractions of the objects in images, and of the seconds of objects, that are found at PRECISION."""
+        found = found_at_precision(images, PRECISION)
+        total = sum(len(matches.objects) for matches, _ in images)
+        every = {key for of_image in seconds for key in of_image}
+        seen = {
+            key
+            for (matches, _), of_image, objects in zip(images, seconds, found, strict=True)
+            for i, key in zip(matches.objects, of_image, strict=True)
+            if i in objects
+        }
+        return {
+            "images": sum(map(len, found)) / total if total else None,
+            "object_seconds": len(seen) / len(every) if every else None,
+        }
+
+
+def _periods(stamps: Sequence[float]) -> Floats:
+    """Seconds that each image stands for: the usual time between two."""
+    usual = float(np.median([after - before for before, after in pairwise(stamps)])) if len(stamps) > 1 else 0.0
+    return np.full(len(stamps), usual)
+
+
+def _errors(frame: TrackedFrame, motion: Motions, matches: GroupMatches) -> dict[str, Floats]:
+    """Errors of the tracks that find an object in an image; NaN where they or the truth are unknown."""
+    rows, columns = np.nonzero(matches.overlaps > MIN_IOU)
+    objects, reports = matches.objects[rows], matches.reports[columns]
+    tracks = frame.tracks
+    detection_of = {int(track): i for i, track in enumerate(tracks.detection_ids) if track}
+    depths = np.array(
+        [frame.detections.depth[detection_of[i]] if i in detection_of else np.nan for i in tracks.ids[reports].tolist()]
+    )
+    truth, smoothed = frame.true_depths[objects], np.where(np.isfinite(depths), tracks.depths[reports], np.nan)
+    distances = np.linalg.norm(motion.positions[objects], axis=1)
+    velocities = motion.velocities[objects]
+    closing = motion.closing_speeds[objects]
+    counted = (distances >= VELOCITY_DISTANCES[0]) & (distances < VELOCITY_DISTANCES[1])
+    counted &= np.linalg.norm(velocities, axis=1) >= MIN_SPEED
+    differences = np.linalg.norm((tracks.velocities[reports] - velocities), axis=1)
+    nears = (closing >= MIN_CLOSING_SPEED) & (truth / closing <= MAX_TIME)
+    times = np.divide(truth, closing, out=np.full(len(truth), np.nan), where=nears)
+    return {
+        "distance_before": np.abs(depths - truth) / truth,
+        "distance_after": np.abs(smoothed - truth) / truth,
+        "distance_normalised": (smoothed - truth) / tracks.depth_stds[reports],
+        "velocity": np.where(counted, differences, np.nan),
+        "closing_speed_normalised": (tracks.closing_speeds[reports] - closing) / tracks.closing_speed_stds[reports],
+        "time_to_contact": np.abs(np.minimum(tracks.times_to_contact[reports], 1e3) - times),
+        "time_to_contact_relative": np.abs(times / tracks.times_to_contact[reports] - 1),
+    }
+
+
+def _summary(errors: dict[str, Floats]) -> dict[str, Any]:
+    known = {name: values[np.isfinite(values)] for name, values in errors.items()}
+
+    def mean(name: str) -> float | None:
+        return float(known[name].mean()) if len(known.get(name, ())) else None
+
+    def median(name: str) -> float | None:
+        return float(np.median(known[name])) if len(known.get(name, ())) else None
+
+    def rms(name: str) -> float | None:
+        return float(np.sqrt((known[name] ** 2).mean())) if len(known.get(name, ())) else None
+
+    return {
+        "distance": {
+            "objects": len(known.get("distance_after", ())),
+            "before": mean("distance_before"),
+            "after": mean("distance_after"),
+            "normalised_rms": rms("distance_normalised"),
+        },
+        "velocity": {
+            "objects": len(known.get("velocity", ())),
+            "median_error": median("velocity"),
+            "closing_speed_normalised_rms": rms("closing_speed_normalised"),
+        },
+        "time_to_contact": {
+            "objects": len(known.get("time_to_contact", ())),
+            "median_error": median("time_to_contact"),
+            "median_relative_error": median("time_to_contact_relative"),
+        },
+    }

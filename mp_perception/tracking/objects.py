@@ -1,0 +1,117 @@
+"""What a tracker keeps of the objects it follows, confirmed or not, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.tracking import motion_filter
+from mp_perception.tracking.motion_filter import Measurements, States
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+#: By how much the score and the width of an object follow those of a detection, 0..1.
+_SCORE_GAIN, _WIDTH_GAIN = 0.4, 0.3
+#: Factor by which earlier detections count less for the class with every detection.
+_VOTE_DECAY = 0.9
+
+
+@dataclass(frozen=True)
+class FollowedObjects:
+    """N objects.
+
+    Attributes:
+        states: estimates of the motion filter.
+        aspects: (N,) width / height of the box.
+        votes: (N, C) for each class, the sum of the scores of detections, recent ones counting more.
+        scores: (N,) 0..1, averaged over time.
+        ids: (N,) 0 until an object is confirmed.
+        first_seen, last_seen: (N,) stamps, seconds.
+        ranged: (N,) bool, whether the distance is known: from a depth, or from the height that is typical of the class.
+    """
+
+    states: States
+    aspects: Array
+    votes: Array
+    scores: Array
+    ids: Indices
+    first_seen: Array
+    last_seen: Array
+    ranged: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, chosen: Indices | NDArray[np.bool_]) -> FollowedObjects:
+        return FollowedObjects(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @property
+    def labels(self) -> Indices:
+        """(N,) class with most votes."""
+        return np.asarray(self.votes.argmax(axis=1))
+
+    def joined(self, others: FollowedObjects) -> FollowedObjects:
+        """These and then the others."""
+        names = [field.name for field in fields(self) if field.name != "states"]
+        arrays = {name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in names}
+        return FollowedObjects(motion_filter.joined(self.states, others.states), **arrays)
+
+    def faded(self, states: States, factor: float) -> FollowedObjects:
+        """The objects predicted for the next image, with scores lowered by a factor until they are seen."""
+        return replace(self, states=states, scores=self.scores * factor)
+
+    def detected(
+        self,
+        objects: Indices,
+        states: States,
+        seen: Measurements,
+        scores: Array,
+        labels: Indices,
+        previous: Array,
+        stamp: float,
+    ) -> FollowedObjects:
+        """The objects after the detections (M) of some of them.
+
+        objects: (M,) indices.  states: (M,), of these.  scores, labels: (M,) of the detections.  previous: (N,) scores
+        before the image.
+        """
+        means, covariances = self.states.means.copy(), self.states.covariances.copy()
+        means[objects], covariances[objects] = states.means, states.covariances
+        new = replace(
+            self,
+            states=States(means, covariances),
+            aspects=self.aspects.copy(),
+            votes=self.votes.copy(),
+            scores=self.scores.copy(),
+            last_seen=self.last_seen.copy(),
+            ranged=self.ranged.copy(),
+        )
+        whole = ~seen.cut.any(axis=1)
+        ratios = seen.sizes[:, 0] / seen.sizes[:, 1] / self.aspects[objects]
+        new.aspects[objects] *= np.where(whole, ratios**_WIDTH_GAIN, 1.0)
+        new.votes[objects] *= _VOTE_DECAY
+        new.votes[objects, labels] += scores
+        new.scores[objects] = previous[objects] + _SCORE_GAIN * (scores - previous[objects])
+        new.last_seen[objects] = stamp
+        new.ranged[objects] |= np.isfinite(seen.depths)
+        return new
+
+
+def new_objects(
+    states: States, seen: Measurements, votes: Array, ranged: NDArray[np.bool_], stamp: float
+) -> FollowedObjects:
+    """Objects that are seen for the first time, one per detection."""
+    count = len(votes)
+    return FollowedObjects(
+        states=states,
+        aspects=seen.sizes[:, 0] / seen.sizes[:, 1],
+        votes=votes,
+        scores=votes.sum(axis=1),
+        ids=np.zeros(count, dtype=np.int64),
+        first_seen=np.full(count, stamp),
+        last_seen=np.full(count, stamp),
+        ranged=ranged,
+    )
