@@ -25,7 +25,7 @@ def displaced_edges(
     points = frame.edges[:, :2] * frame.cell
     _draw(picture, points, _RECORDED)
     if best is not None:
-        _draw(picture, best.apply(points, frame.size), _FITTING)
+        _draw(picture, best.apply(points, frame.edges[:, 2], frame.size), _FITTING)
     return picture
 
 

@@ -21,37 +21,46 @@ from mp_perception.adaptation.frame_evidence import FrameEvidence
 _SCALES = np.linspace(0.84, 1.16, 9)
 _RIGHT, _DOWN = np.linspace(-0.05, 0.05, 9), np.linspace(-0.0375, 0.0375, 7)
 _STEPS = np.array([0.04, 0.0125, 0.0125])
+#: What a shift to the right may be: of all depths alike, or parallax.
+_SHIFTS = ("right", "parallax")
 #: Standard deviation of the blur of colour's edges for the search, in image widths: as wide as half a step.
 _SEARCH_BLUR = 0.006
 #: So many edges are enough for the search.
-_SEARCH_EDGES = 6_000
+_SEARCH_EDGES = 3_000
 #: From so many of the best points of the grid the search continues, in so many halved steps.
-_STARTS, _HALVINGS = 4, 5
+_STARTS, _HALVINGS = 3, 4
 #: Depth of up to so many frames before and after is tried.
 _MAX_LAG = 10
 #: Groups of consecutive frames: their differences measure the uncertainty.
-_GROUPS = 10
+_GROUPS = 16
 #: Standard errors from which a difference is taken for real.
-_SIGNIFICANT = 4.0
+_SIGNIFICANT = 3.0
 
 
 @dataclass(frozen=True)
 class Displacement:
     """Where depth has to be moved to: its scale about the image's centre, then shifts in image widths.
 
+    parallax: a shift to the right at 1 m, as of a depth camera to the right of the colour camera; at z metres, 1 / z.
+
     Examples:
-        >>> Displacement(scale=1.1, right=0.01).apply(np.array([[420.0, 240.0]]), (480, 640)).tolist()
+        >>> Displacement(scale=1.1, right=0.01).apply(np.array([[420.0, 240.0]]), np.array([2.0]), (480, 640)).tolist()
         [[436.4, 240.0]]
     """
 
     scale: float = 1.0
-    right: float = 0.0
     down: float = 0.0
+    right: float = 0.0
+    parallax: float = 0.0
 
-    def apply(self, points: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floating]:
-        """Points (N, 2) of an image of (height, width), moved."""
+    def apply(
+        self, points: NDArray[np.floating], depth: NDArray[np.floating], size: tuple[int, int]
+    ) -> NDArray[np.floating]:
+        """Points (N, 2) at depth (N,), metres, of an image of (height, width), moved."""
         centre = np.array([size[1] / 2, size[0] / 2])
-        return np.asarray(centre + self.scale * (points - centre) + np.array([self.right, self.down]) * size[1])
+        moved = centre + self.scale * (points - centre)
+        moved += np.column_stack([self.right + self.parallax / depth, np.full(len(depth), self.down)]) * size[1]
+        return np.asarray(moved)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ class EdgeScores:
         self._means = self._gradients.mean(axis=(2, 3))
         self._frame = np.concatenate([np.full(len(frame.edges), number) for number, frame in enumerate(frames)])
         edges = np.concatenate([frame.edges for frame in frames])
-        self._points, self._direction = edges[:, :2].astype(np.float64), edges[:, 3].astype(np.intp)
+        self._points, self._depth = edges[:, :2].astype(np.float64), edges[:, 2].astype(np.float64)
+        self._direction = edges[:, 3].astype(np.intp)
         self._groups = np.arange(len(frames)) * _GROUPS // max(len(frames), 1)
 
     @property
@@ -97,15 +107,14 @@ class EdgeScores:
 
     def fit_displacement(self, lag: int = 0) -> Fit:
         """The displacement that fits best, of depth that is late by `lag` frames."""
-        halves = [self._search(lag, self._groups % 2 == part) for part in (0, 1)]
-        best = self._search(lag, np.ones(len(self._groups), dtype=bool))
+        parts = [self._groups % 2 == part for part in (0, 1)]
+        found = [self._search(lag, part) for part in parts]
+        best = max(found, key=lambda displacement: self._score(displacement, lag))
         # Each half is judged by what was found in the other: a maximum of noise does not repeat itself.
-        gains = []
-        for part, other in enumerate(reversed(halves)):
-            gain = self._group_scores(other, lag) - self._group_scores(Displacement(), lag)
-            gains.append(gain[np.arange(_GROUPS) % 2 == part])
+        unmoved = self._group_scores(Displacement(), lag)
+        gains = [(self._group_scores(other, lag) - unmoved)[part::2] for part, other in enumerate(reversed(found))]
         size = (self._gradients.shape[2], self._gradients.shape[3])
-        moved = (best.apply(self._points, size) - self._points) / size[1]
+        moved = (best.apply(self._points, self._depth, size) - self._points) / size[1]
         return Fit(
             best=best,
             lag=lag,
@@ -113,45 +122,53 @@ class EdgeScores:
             score=self._score(best, lag),
             given=self._score(Displacement(), lag),
             significant=_is_significant(np.concatenate(gains)),
-            confirmed=_is_significant(self._group_scores(Displacement(), lag)),
+            confirmed=_is_significant(unmoved),
         )
 
     def fit_lag(self) -> Fit:
         """The number of frames by which depth is late."""
-        scores = {lag: self._score(Displacement(), lag) for lag in range(-_MAX_LAG, _MAX_LAG + 1)}
-        best = max(scores, key=lambda lag: (scores[lag], -abs(lag)))
-        gain = self._group_scores(Displacement(), best) - self._group_scores(Displacement(), 0)
+        lags = [0, *(sign * lag for lag in range(1, _MAX_LAG + 1) for sign in (1, -1))]
+        by_group = np.array([self._group_scores(Displacement(), lag) for lag in lags])
+        # A maximum of noise is not found in both halves of the frames.
+        best, other = (lags[int(np.argmax(np.nanmean(by_group[:, part::2], axis=1)))] for part in (0, 1))
+        gain = by_group[lags.index(best)] - by_group[0]
         return Fit(
             best=Displacement(),
             lag=best,
             distance=0.0,
-            score=scores[best],
-            given=scores[0],
-            significant=best != 0 and _is_significant(gain),
-            confirmed=_is_significant(self._group_scores(Displacement(), 0)),
+            score=self._score(Displacement(), best),
+            given=self._score(Displacement(), 0),
+            significant=best == other != 0 and _is_significant(gain),
+            confirmed=_is_significant(by_group[0]),
         )
 
     def _search(self, lag: int, used: NDArray[np.bool_]) -> Displacement:
         """The displacement of the largest score over the frames `used`: on a grid, then around its best point."""
         edges = np.flatnonzero(used[self._frame])
         few = edges[:: max(1, len(edges) // _SEARCH_EDGES)]
-        grid = [Displacement(*values) for values in product(_SCALES, _RIGHT, _DOWN)]
-        coarse = [self._sum(displacement, lag, few, self._blurred) for displacement in grid]
-        found = [self._climb(grid[start], lag, few) for start in np.argsort(coarse, kind="stable")[: -_STARTS - 1 : -1]]
-        return max(found, key=lambda displacement: self._sum(displacement, lag, few, self._gradients))
+        return max(
+            (self._search_shift(shift, lag, few) for shift in _SHIFTS),
+            key=lambda displacement: self._sum(displacement, lag, few, self._gradients),
+        )
 
-    def _climb(self, start: Displacement, lag: int, edges: NDArray[np.intp]) -> Displacement:
-        """The largest score near a point of the grid."""
-        best, steps = start, _STEPS
-        for halving in range(_HALVINGS):
-            steps = steps / 2
-            gradients = self._blurred if halving == 0 else self._gradients
-            around = [
-                Displacement(best.scale + scale, best.right + right, best.down + down)
-                for scale, right, down in product(*([-step, 0.0, step] for step in steps.tolist()))
-            ]
-            best = max(around, key=lambda displacement: self._sum(displacement, lag, edges, gradients))
-        return best
+    def _search_shift(self, shift: str, lag: int, edges: NDArray[np.intp]) -> Displacement:
+        """The largest score, with one of the shifts."""
+        size = 1.0 if shift == "right" else float(np.median(self._depth[edges]))
+
+        def score(values: NDArray[np.float64], gradients: NDArray[np.uint8]) -> float:
+            return self._sum(_displacement(values, shift, size), lag, edges, gradients)
+
+        grid = np.array(list(product(_SCALES, _DOWN, _RIGHT)))
+        coarse = [score(values, self._blurred) for values in grid]
+        found = []
+        for start in np.argsort(coarse, kind="stable")[: -_STARTS - 1 : -1]:
+            best = grid[start]
+            for halving in range(1, _HALVINGS + 1):
+                around = best + _STEPS / 2**halving * np.array(list(product((-1, 0, 1), repeat=3)))
+                gradients = self._blurred if halving == 1 else self._gradients
+                best = max(around, key=lambda values: score(values, gradients))
+            found.append(best)
+        return _displacement(max(found, key=lambda values: score(values, self._gradients)), shift, size)
 
     def _sum(
         self, displacement: Displacement, lag: int, edges: NDArray[np.intp], gradients: NDArray[np.uint8]
@@ -188,13 +205,19 @@ class EdgeScores:
         # Frames of different runs of a sample are not neighbours.
         exists &= self._indices[other] == self._indices[frame] - lag
         rows, columns = gradients.shape[2:]
-        moved = displacement.apply(self._points[edges], (rows, columns))
+        moved = displacement.apply(self._points[edges], self._depth[edges], (rows, columns))
         # An edge lies between two cells; the gradient is that of the cells' centres.
         column, row = np.floor(moved).astype(np.intp).T
         inside = exists & (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
         direction, other = self._direction[edges][inside], other[inside]
         strength = gradients[other, direction, row[inside], column[inside]].astype(np.float64)
         return strength - self._means[other, direction], frame[inside]
+
+
+def _displacement(values: NDArray[np.float64], shift: str, size: float) -> Displacement:
+    """Of scale, down and shift in image widths at the depth `size`."""
+    scale, down, by = values.tolist()
+    return Displacement(scale, down, **{shift: by * size})
 
 
 def _blurred(gradients: NDArray[np.uint8]) -> NDArray[np.uint8]:

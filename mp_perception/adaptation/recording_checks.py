@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mp_perception.adaptation.check_pictures import displaced_edges, lagging_edges, thumbnails
 from mp_perception.adaptation.depth_alignment import EdgeScores
 from mp_perception.adaptation.frame_evidence import FrameEvidence, read_evidence
+from mp_perception.adaptation.scale_checks import doubts_of_scale
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.inference.predictor import Predictor
 
@@ -29,12 +30,11 @@ _ALIGNED_CELLS = 2.2
 _ENOUGH_EDGES = 1000
 #: Sensible depths of a scene, metres: median, and 99 %.
 _MIN_MEDIAN, _MAX_MEDIAN, _MAX_DEPTH = 0.1, 150.0, 250.0
-#: Depth of the default weights / recorded depth, on cameras of any kind between 0.9 and 2.9 (docs/your_data.md).
-_NETWORK_RATIOS = (0.6, 4.0)
-#: So many frames are given to the network.
-_PREDICTED_FRAMES = 8
-#: Correlation of two thumbnails above which they show the same view, and how many views a recording should have.
-_SAME_VIEW, _GOOD_VIEWS = 0.95, 10
+#: So many frames are looked at for the scale.
+_SCALE_FRAMES = 10
+#: Correlation of two thumbnails above which they show the same view, and the same image but for noise; and how many
+#: views a recording should have.
+_SAME_VIEW, _SAME_IMAGE, _GOOD_VIEWS = 0.95, 0.999, 10
 #: Fraction of pixels without depth, of depth at the sensor's maximum, of pixels too dark or bright, and of frames with
 #: the depth map of the frame before, from which there is a warning.
 _MANY_HOLES, _MUCH_SATURATED, _BADLY_EXPOSED, _REPEATED = 0.6, 0.2, 0.3, 0.1
@@ -65,7 +65,7 @@ def check_recording(
     Args:
         frames: of one camera, in order of time; a sample of them is read.
         seconds: time stamps (N,) of the frames, for texts only.
-        predictor: with the default weights, whose depth is right within a factor of three: finds wrong units.
+        predictor: with the default weights: finds more wrong units.
     """
     problems: list[str] = []
     evidence = list(read_evidence(frames, problems))
@@ -74,15 +74,13 @@ def check_recording(
         more = f" ({len(problems)} problems)" if len(problems) > 1 else ""
         findings.append(Finding("warn", "reading", f"{problems[0]}{more}"))
     findings += _check_number(frames, evidence)
-    if not evidence:
-        return findings
     same_size = [frame for frame in evidence if frame.size == evidence[0].size]
     for check in (_check_camera, _check_depths, _check_holes, _check_motion, _check_exposure, _check_repeated):
+        if any(finding.severity == "refuse" for finding in findings):
+            return findings  # what is found after a fault is mostly its consequence
         findings += check(same_size)
-    if not any(finding.severity == "refuse" for finding in findings):
-        findings += _check_alignment(frames, same_size, seconds)
-        if predictor is not None:
-            findings += _check_scale(frames, same_size, predictor)
+    findings += _check_alignment(frames, same_size, seconds)
+    findings += _check_scale(frames, same_size, predictor)
     return findings
 
 
@@ -177,7 +175,7 @@ def _check_repeated(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
     """A depth camera that stopped, or is slower than the colour camera."""
     pairs = list(_consecutive(evidence))
     repeated = [
-        after.depth_code == before.depth_code and _correlation(before.thumbnail, after.thumbnail) < 0.9999
+        after.depth_code == before.depth_code and _correlation(before.thumbnail, after.thumbnail) < _SAME_IMAGE
         for before, after in pairs
     ]
     if sum(repeated) > _REPEATED * max(len(pairs), 1):
@@ -211,12 +209,17 @@ def _check_alignment(
     width = kinds[0].size[1]
     if fit.significant and fit.distance * width > _ALIGNED_CELLS * kinds[0].cell:
         best = fit.best
+        right = f"{best.right * width:+.0f} pixels right"
+        if best.parallax:
+            camera = kinds[0].camera
+            metres = "" if camera is None else f" ({best.parallax * width / camera.fx * 1000:+.0f} mm of the camera)"
+            right = f"{best.parallax * width:+.1f} pixels right at 1 m{metres}"
         yield Finding(
             "refuse",
             "alignment",
-            f"depth is not aligned with the image: its borders fit with a scale of {best.scale:.2f} and "
-            f"{best.right * width:+.0f} pixels right, {best.down * width:+.0f} down ({fit.score:.3f}, as it is "
-            f"{fit.given:.3f}); record registered depth, or camera info and transforms of both cameras",
+            f"depth is not aligned with the image: its borders fit with a scale of {best.scale:.2f}, {right}, "
+            f"{best.down * width:+.0f} down ({fit.score:.3f}, as it is {fit.given:.3f}); "
+            "record registered depth, or camera info and transforms of both cameras",
             displaced_edges(frames, kinds, best),
         )
     elif not (fit.confirmed or timing.significant):
@@ -228,24 +231,10 @@ def _check_alignment(
         )
 
 
-def _check_scale(frames: FrameSet, evidence: Sequence[FrameEvidence], predictor: Predictor) -> Iterator[Finding]:
-    """Depth of the network against that of the recording: a wrong unit differs by a factor of five or a thousand."""
-    ratios = []
-    for frame in evidence[:: max(1, len(evidence) // _PREDICTED_FRAMES)]:
-        sample = frames[frame.index]
-        predicted = predictor.predict(sample.image, sample.intrinsics).depth
-        if sample.depth is not None:
-            of_pixels = predicted / sample.depth
-            ratios.append(float(np.median(of_pixels[np.isfinite(of_pixels)])))
-    ratio = float(np.median(ratios))
-    low, high = _NETWORK_RATIOS
-    if not low <= ratio <= high:
-        yield Finding(
-            "warn",
-            "scale",
-            f"the network sees {ratio:.2g} times the recorded depth: expected {low:g} to {high:g} times; "
-            "are the depth's unit and the focal length right?",
-        )
+def _check_scale(frames: FrameSet, evidence: Sequence[FrameEvidence], predictor: Predictor | None) -> Iterator[Finding]:
+    some = [frame.index for frame in evidence[:: max(1, len(evidence) // _SCALE_FRAMES)]]
+    if doubts := list(doubts_of_scale(frames, some, predictor)):
+        yield Finding("warn", "scale", f"{'; '.join(doubts)}: are the unit of the depth and the focal length right?")
 
 
 def _consecutive(evidence: Sequence[FrameEvidence]) -> Iterator[tuple[FrameEvidence, FrameEvidence]]:

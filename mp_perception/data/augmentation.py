@@ -121,3 +121,15 @@ def modern_recipe(input_size: tuple[int, int], cutouts: Cutouts | None = None) -
             Degrade(),
         )
     )
+
+
+def camera_recipe(input_size: tuple[int, int]) -> Transform:
+    """For one camera that stays where it is on its robot: flip, a slight zoom, colours, mild degradation."""
+    return Compose(
+        (
+            RandomFlip(0.5),
+            ScaleAndCrop(input_size, zoom=(0.95, 1.2), tilt=0.03),
+            ColorJitter(brightness=0.3, contrast=0.3, saturation=0.4, hue=0.03),
+            Degrade(),
+        )
+    )

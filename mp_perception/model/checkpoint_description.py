@@ -51,6 +51,15 @@ class DetectionLevel:
 
 
 @dataclass(frozen=True)
+class AdaptedCamera:
+    """The one camera for which weights were adapted: its image's size and vertical focal length, pixels."""
+
+    width: int
+    height: int
+    focal_length: float
+
+
+@dataclass(frozen=True)
 class CheckpointDescription:
     """A network, its classes and its units.
 
@@ -66,6 +75,7 @@ class CheckpointDescription:
     training_focal_length: pixels of the network's input, or None if depth does not depend on the camera.
     score_threshold: default minimum score of detections.
     depth_error: relative error of an object's depth, one standard deviation, in addition to the variation in its box.
+    camera: for which the weights were adapted; None if they are for any camera.
     metrics: figures of this checkpoint by name, for information only.
     """
 
@@ -83,6 +93,7 @@ class CheckpointDescription:
     training_focal_length: float | None = None
     score_threshold: float = 0.3
     depth_error: float = 0.0
+    camera: AdaptedCamera | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
@@ -108,6 +119,9 @@ class CheckpointDescription:
         _require(focal is None or 0 < focal < math.inf, "a positive training_focal_length or none", focal)
         _require(0 <= self.score_threshold <= 1, "a score_threshold of 0 to 1", self.score_threshold)
         _require(0 <= self.depth_error <= 10, "a depth_error of 0 to 10", self.depth_error)
+        if (camera := self.camera) is not None:
+            _require(min(camera.width, camera.height) > 0, "a camera with an image size", camera)
+            _require(0 < camera.focal_length < math.inf, "a camera with a positive focal length", camera)
 
     @property
     def valid_depth_range(self) -> tuple[float, float]:
@@ -190,6 +204,12 @@ def _list(value: Any, name: str, limit: int) -> list[Any]:
     return list(value)
 
 
+def _camera(value: Any) -> AdaptedCamera:
+    _require(isinstance(value, dict), "an object in camera", type(value))
+    width, height = (_whole(value[side], side) for side in ("width", "height"))
+    return AdaptedCamera(width, height, _numbers([value["focal_length"]], 1, "focal_length")[0])
+
+
 def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
     levels = tuple(
         DetectionLevel(
@@ -208,6 +228,7 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
     depth_range = _numbers(values["depth_range"], 2, "depth_range")
     focal = values["training_focal_length"]
     max_depth = values.get("max_depth")  # the first checkpoints lack this value
+    camera = values.get("camera")  # the first checkpoints lack this value
     metrics = values["metrics"]
     _require(isinstance(metrics, dict), "an object in metrics", type(metrics))
     return CheckpointDescription(
@@ -226,5 +247,6 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
         # The first checkpoints lack this value.
         depth_error=_numbers([values.get("depth_error", 0.0)], 1, "depth_error")[0],
+        camera=None if camera is None else _camera(camera),
         metrics=metrics,
     )

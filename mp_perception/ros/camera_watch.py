@@ -11,10 +11,13 @@ from sensor_msgs.msg import CameraInfo
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.camera_info import intrinsics_of, pinhole_error
+from mp_perception.model.checkpoint_description import AdaptedCamera
 from mp_perception.ros.node_main import THROTTLED
 
 #: The first images may arrive before the first camera info: until then its absence is no problem.
 EARLY_SECONDS = 2.0
+#: Relative difference of focal lengths from which a camera is another one than the adapted one.
+_FOCAL_TOLERANCE = 0.02
 #: Without usable camera info, until one was usable: what the outputs mean then.
 _NEVER_KNOWN = "objects have no x and y, and depth is as uncertain as the focal length"
 #: The same after one was usable: a wrong focal length would make all distances wrong by a factor.
@@ -25,7 +28,8 @@ _KNOWN_BEFORE = "no distances are published"
 class Camera:
     """What is known of the camera of one image.
 
-    info, intrinsics: both None without usable camera info.  problem: why they are missing, or "".
+    info, intrinsics: both None without usable camera info.  problem: why they are missing, or do not fit the weights;
+    "" if nothing is wrong.
     has_metres: False if distances must not be published, because the camera was known and is not any more.
     """
 
@@ -41,11 +45,13 @@ class CameraWatch:
     Attributes:
         topic: of the camera info.
         info: the newest message; None before the first.
+        adapted: the camera that the weights were adapted to; None if they are for any camera.
     """
 
     def __init__(self, topic: str, logger: RcutilsLogger) -> None:
         """topic: of the camera info, for messages."""
         self.info: CameraInfo | None = None
+        self.adapted: AdaptedCamera | None = None
         self.topic = topic
         self._logger = logger
         self._first_image: float | None = None
@@ -70,7 +76,21 @@ class CameraWatch:
             self._logger.info(f"camera of {self.topic}: {size}, focal length {focal} pixels", **THROTTLED)
             if intrinsics.distortion is not None:
                 self._warn_of_distortion(intrinsics.distortion.model, pinhole_error(info, intrinsics))
-        return Camera(info, intrinsics)
+        return Camera(info, intrinsics, self._difference_from_adapted(intrinsics))
+
+    def _difference_from_adapted(self, camera: CameraIntrinsics) -> str:
+        """How a camera differs from the one that the weights were adapted to, or ""."""
+        adapted = self.adapted
+        if adapted is None:
+            return ""
+        same_size = (camera.width, camera.height) == (adapted.width, adapted.height)
+        if same_size and abs(camera.fy / adapted.focal_length - 1) <= _FOCAL_TOLERANCE:
+            return ""
+        return (
+            f"the weights were adapted to another camera: {adapted.width}x{adapted.height} with a focal length of"
+            f" {adapted.focal_length:.1f} pixels, {self.topic} has {camera.width}x{camera.height} and {camera.fy:.1f};"
+            f" distances may be wrong"
+        )
 
     def _is_early(self) -> bool:
         now = time.monotonic()

@@ -46,7 +46,7 @@ class Snapshot:
     age: median age of their outputs at publishing, seconds; None if unknown.
     silence: seconds since the last image, or since the node became active.
     stale_in_a_row: images dropped as too old since the last image that was not.
-    camera_problem: why the last images had no usable camera info, or "".
+    camera_problem: why the last images had no camera info that is usable and fits the weights, or "".
     last_problem: the last problem, or "" after a period with images and without a problem.
     """
 
@@ -100,7 +100,7 @@ class Statistics:
     def frame_processed(self, stages: Mapping[str, float], age: float | None, camera_problem: str) -> None:
         """Count an image whose outputs are published.
 
-        stages: milliseconds by name.  age: seconds; None if unknown.  camera_problem: why it has no camera info, or "".
+        stages: milliseconds by name.  age: seconds; None if unknown.  camera_problem: as in Snapshot.
         """
         with self._lock:
             self._counts["processed"] += 1

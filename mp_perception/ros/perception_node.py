@@ -169,6 +169,7 @@ class PerceptionNode(LifecycleNode):
             input_pixels=parameters.input_pixels or None,
         )
         parameters.check_against(self._predictor.description)
+        self._camera.adapted = self._predictor.description.camera
         self._predictor.warm_up()
         self._settings = parameters
         self._diagnostics_timer.timer_period_ns = int(parameters.diagnostics_period * 1e9)

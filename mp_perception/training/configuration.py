@@ -91,7 +91,8 @@ class DataConfiguration:
 
     batch_size: images per optimiser step, over all processes.  workers: loading processes per training process.
     samples_per_epoch: drawn anew in each epoch.  augmentation: "paper" (flip, channel permutation, brightness and
-    contrast), "modern" (also scale, crop, colour, pasted people), or "none".
+    contrast), "modern" (also scale, crop, colour, pasted people), "camera" (for one camera that stays where it is on
+    its robot: flip, colour, a slight zoom), or "none".
     input_sizes: (height, width) of the network's input, one drawn for each batch; empty for the network's.
     cutouts: folder of people to paste (see data/cutouts.py), or None.
     """
@@ -101,7 +102,7 @@ class DataConfiguration:
     batch_size: int = 8
     workers: int = 2
     samples_per_epoch: int = 1000
-    augmentation: Literal["none", "paper", "modern"] = "modern"
+    augmentation: Literal["none", "paper", "modern", "camera"] = "modern"
     input_sizes: list[tuple[int, int]] = field(default_factory=list)
     cutouts: str | None = None
 
@@ -113,6 +114,8 @@ class LossConfiguration:
     depth, classification: names in the registries of `losses`.
     learned: whether the tasks' weights are learned from homoscedastic uncertainty; the fixed weights are then ignored.
     object_depth_weight: of the weak depth target from labelled objects.
+    kept_detection_weight: of the difference between the detections and those of network.initial_weights, in every
+    image and without labels (learning without forgetting, Li and Hoiem 2016).
     """
 
     depth: str = "log_l1"
@@ -122,6 +125,7 @@ class LossConfiguration:
     classification_weight: float = 1.0
     localisation_weight: float = 1.0
     object_depth_weight: float = 0.3
+    kept_detection_weight: float = 0.0
 
 
 @dataclass(frozen=True)

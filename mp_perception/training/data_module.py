@@ -12,7 +12,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from mp_perception.data.augmentation import Transform, modern_recipe, paper_recipe, plain_recipe
+from mp_perception.data.augmentation import Transform, camera_recipe, modern_recipe, paper_recipe, plain_recipe
 from mp_perception.data.cutouts import Cutouts
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.data.frame_sets import FrameSet
@@ -116,7 +116,7 @@ class TrainingData(lightning.LightningDataModule):
         data = self._configuration.data
         sizes = data.input_sizes or [self._configuration.network.input_size]
         if data.augmentation != "modern":
-            recipe = {"none": plain_recipe, "paper": paper_recipe}[data.augmentation]
+            recipe = {"none": plain_recipe, "paper": paper_recipe, "camera": camera_recipe}[data.augmentation]
             return [recipe(size) for size in sizes]
         cutouts = Cutouts(self._root / data.cutouts) if data.cutouts else None
         return [modern_recipe(size, cutouts) for size in sizes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
-from mp_perception.losses.detection import find_classification_loss, smooth_l1_loss
+from mp_perception.losses.detection import find_classification_loss, kept_detection_loss, smooth_l1_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.backbones import load_backbone_weights
@@ -53,11 +54,14 @@ class MultiTaskTraining(lightning.LightningModule):
         losses = configuration.losses
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
+        tasks = [*TASKS, "kept_detection"] if losses.kept_detection_weight else TASKS
         self.weighting: nn.Module = (
-            UncertaintyWeights([task for task in TASKS if task != "classification"], ["classification"])
+            UncertaintyWeights([task for task in tasks if task != "classification"], ["classification"])
             if losses.learned
-            else FixedWeights({task: getattr(losses, f"{task}_weight") for task in TASKS})
+            else FixedWeights({task: getattr(losses, f"{task}_weight") for task in tasks})
         )
+        # A tuple, so that it is not a part of this module: it is not trained, averaged or stored.
+        self._kept = (copy.deepcopy(self.network).requires_grad_(False).eval(),) if losses.kept_detection_weight else ()
         if configuration.optimisation.activation_checkpointing:
             _recompute_activations(self.network)
 
@@ -91,6 +95,10 @@ class MultiTaskTraining(lightning.LightningModule):
         if wanted and any(depths.isfinite().any() for depths in batch.object_depths):
             in_depth_pixels = [boxes / 2 for boxes in batch.boxes]
             losses["object_depth"] = object_depth_loss(outputs.depth, in_depth_pixels, batch.object_depths)
+        for network in self._kept:
+            with torch.no_grad():
+                kept = network.to(batch.images.device)(batch.images)
+            losses["kept_detection"] = kept_detection_loss(*outputs[:2], *kept[:2])
         return losses
 
     def default_boxes(self, batch: Batch) -> Tensor:
@@ -188,7 +196,11 @@ def start_network(configuration: NetworkConfiguration) -> Network:
     if configuration.initial_weights:
         network = read_checkpoint(Path(configuration.initial_weights))
         network.description = replace(
-            network.description, metrics={}, depth_error=0.0, training_focal_length=configuration.focal_length
+            network.description,
+            metrics={},
+            depth_error=0.0,
+            camera=None,
+            training_focal_length=configuration.focal_length,
         )
         return network
     try:

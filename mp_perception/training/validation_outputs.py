@@ -29,7 +29,8 @@ class WeightsFiles(Callback):
     """Writes last.safetensors and, if it is the best so far, best.safetensors, validation.jsonl and curve.png.
 
     The weights files hold the figures, and the score threshold and depth error of the first validation set that
-    determines them.  Must precede weight averaging among the callbacks.
+    determines them.  Without validation sets, last.safetensors is written at the end of the training.
+    Must precede weight averaging among the callbacks.
     folder: of the files.  monitor: logged figure that decides which epoch is best; higher is better.
     """
 
@@ -65,6 +66,11 @@ class WeightsFiles(Callback):
         with records.open("a") as file:
             file.write(json.dumps(metrics) + "\n")
         draw_curve(records, self._folder / "curve.png")
+
+    def on_fit_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Without validation: write the network, which by now has the averaged weights."""
+        if trainer.is_global_zero and not trainer.datamodule.validation_sets:  # type: ignore[attr-defined]
+            write_checkpoint(self._folder / "last.safetensors", module.network)
 
     def state_dict(self) -> dict[str, Any]:
         """The best figure so far, for resuming."""

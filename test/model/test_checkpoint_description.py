@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp_perception.errors import UserError
-from mp_perception.model.checkpoint_description import BACKBONE_NAMES, CheckpointDescription, DetectionLevel
+from mp_perception.model.checkpoint_description import (
+    BACKBONE_NAMES,
+    AdaptedCamera,
+    CheckpointDescription,
+    DetectionLevel,
+)
 
 DESCRIPTION = CheckpointDescription(
     backbone="mobilenet_v2",
@@ -20,6 +25,7 @@ DESCRIPTION = CheckpointDescription(
     pixel_mean=(127.5, 127.5, 127.5),
     pixel_std=(127.5, 127.5, 127.5),
     training_focal_length=369.4,
+    camera=AdaptedCamera(640, 480, 525.0),
     metrics={"d1": 0.9},
 )
 
@@ -53,6 +59,10 @@ def test_json_round_trip():
         ("levels", [{"stride": 8, "source": "backbone", "shapes": [[1, -1]]}], "default boxes of 0 to"),
         ("levels", [{"stride": 8, "source": "backbone"}], "lacks 'shapes'"),
         ("levels", "many", "a list"),
+        ("camera", 7, "an object in camera"),
+        ("camera", {"width": 640, "height": 0, "focal_length": 500}, "a camera with an image size"),
+        ("camera", {"width": 640, "height": 480, "focal_length": 0}, "a camera with a positive focal length"),
+        ("camera", {"width": 640, "height": 480}, "lacks 'focal_length'"),
     ],
 )
 def test_every_invalid_value_is_named_in_one_line(key, value, message):

@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.lens_distortion import LensDistortion
+from mp_perception.model.checkpoint_description import AdaptedCamera
 from mp_perception.ros import camera_watch
 from mp_perception.ros.camera_watch import CameraWatch
 
@@ -106,3 +107,24 @@ def test_changes_are_logged_but_not_with_every_image(watch: CameraWatch, capfd: 
     text = capfd.readouterr().err
     assert text.count("the image size changes to 320x97") == 1
     assert text.count("camera of /camera_info: 320x96, focal length 300.0 x 300.0 pixels") == 1
+
+
+@pytest.mark.parametrize(
+    ("live", "differs"),
+    [
+        (info(), False),
+        (info(focal=305.0), False),  # another calibration of the same camera
+        (info(focal=307.0), True),
+        (info(focal=600.0, width=640, height=192), True),
+    ],
+)
+def test_adapted_weights_are_for_one_camera(watch: CameraWatch, live: CameraInfo, differs: bool) -> None:
+    watch.adapted = AdaptedCamera(320, 96, 300.0)
+    watch.info = live
+    camera = watch.match(live.width, live.height, "camera")
+    assert camera.intrinsics is not None
+    assert camera.has_metres
+    expected = "adapted to another camera: 320x96 with a focal length of 300.0 pixels, /camera_info has"
+    assert (expected in camera.problem) is differs
+    watch.adapted = None
+    assert watch.match(live.width, live.height, "camera").problem == ""

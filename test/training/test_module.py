@@ -9,6 +9,7 @@ import torch
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.model.checkpoint_description import AdaptedCamera
 from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.training.batch import Batch, collate
@@ -190,3 +191,28 @@ def test_bf16_is_not_emulated_by_a_processor_without_it(monkeypatch, capsys, has
     assert ("no bf16 arithmetic" in capsys.readouterr().err) is not has_bf16
     assert usable_precision("32-true", "cpu") == "32-true"
     assert usable_precision("16-mixed", "cpu") == "16-mixed"
+
+
+def test_kept_detections_are_those_of_the_initial_weights(tmp_path):
+    """Images without labels: the loss is 0 at first, and training against a change brings it back."""
+    first = start_network(NETWORK)
+    first.description = replace(first.description, camera=AdaptedCamera(96, 64, 100.0))
+    write_checkpoint(tmp_path / "w.safetensors", first)
+    network = network_of(tmp_path / "w.safetensors")
+    module = MultiTaskTraining(
+        TrainingConfiguration(network=network, losses=LossConfiguration(kept_detection_weight=1.0))
+    )
+    assert module.network.description.camera is None
+    module.eval()
+    samples = batch(with_boxes=False, with_depth=False)
+    assert float(total(module, samples)) == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        for parameter in module.network.heads.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    changed = total(module, samples)
+    assert float(changed) > 0.01
+    changed.backward()
+    optimiser = torch.optim.SGD(module.parameters(), lr=1e-4)
+    optimiser.step()
+    assert float(total(module, samples)) < float(changed)
+    assert not [name for name in module.state_dict() if "kept" in name]

@@ -23,6 +23,7 @@ from mp_perception.evaluation.figures import headline_figures
 from mp_perception.evaluation.scoring import evaluate
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.predictor import Predictor
+from mp_perception.network.checkpoint import read_checkpoint
 from mp_perception.synthetic.drive import write_object_set
 from mp_perception.training.trainer import CompleteCheckpointIO
 
@@ -69,6 +70,15 @@ def whole(data) -> Path:
     done = train("--config", "train.yaml", "--out", "whole", folder=data)
     assert done.exit_code == 0, done.output[-2000:]
     return data / "whole"
+
+
+def test_without_validation_the_last_averaged_weights_are_written(data, whole):
+    done = train("--config", "train.yaml", "--out", "unvalidated", "--data.validation=[]", folder=data)
+    assert done.exit_code == 0, done.output[-2000:]
+    assert not (data / "unvalidated" / "best.safetensors").exists()
+    written, expected = (read_checkpoint(data / name / "last.safetensors") for name in ("unvalidated", "whole"))
+    for (name, value), other in zip(written.state_dict().items(), expected.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, other, msg=name)
 
 
 def test_weights_are_files_that_the_predictor_loads(whole):
