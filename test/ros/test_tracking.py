@@ -88,7 +88,7 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     assert tracked.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
     assert tracked.trails.positions()[1][-1] == pytest.approx(tracked.tracks.positions[0])
-    assert len(tracked.trails.positions()[1]) == 29  # from its second image on
+    assert tracked.trails.positions()[1][0, 2] > 45  # from its first images on
     assert node.log().count("so that its own motion is part of velocities (odom_frame is not set)") == 1
 
 
