@@ -5,8 +5,11 @@ tf2_ros is not used: it has no release outside ROS installations, where this pac
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
+
+import numpy as np
 
 from mp_perception.errors import UserError
 from mp_perception.messages.frame_tree import FrameTree, Matrix, frame_name
@@ -21,6 +24,9 @@ _KEPT_POSES = 500
 MAX_FRAMES = 1000
 #: Deviation of a quaternion's norm from 1 above which it is not a rotation, as in tf2.
 _MAX_NORM_ERROR = 0.01
+#: Largest coordinate of a transform, metres: more than UTM has, and less than what overflows.
+_MAX_COORDINATE = 1e8
+_MAX_FRAME_NAME = 255
 
 
 class Transforms:
@@ -72,11 +78,15 @@ class Transforms:
 
     def _add(self, transform: Message, fixed: bool) -> None:
         parent, child = frame_name(transform.header.frame_id), frame_name(transform.child_frame_id)
-        rotation, pose = transform.transform.rotation, transform_matrix(transform.transform)
-        norm = sum(value * value for value in (rotation.x, rotation.y, rotation.z, rotation.w)) ** 0.5
-        if pose is None or not abs(norm - 1) <= _MAX_NORM_ERROR or not parent or not child or parent == child:
-            found = f"from {child[:80]!r} to {parent[:80]!r} with a quaternion of norm {norm:.3g}"
-            self._warn(f"transform refused: expected finite numbers, a unit quaternion and two frames, found {found}")
+        pose = None
+        if parent != child and all(0 < len(name) <= _MAX_FRAME_NAME for name in (parent, child)):
+            pose = _rigid(transform.transform)
+        if pose is None:
+            found = f"{transform.transform.translation}, {transform.transform.rotation}"[:300]
+            self._warn(
+                f"transform from {child[:80]!r} to {parent[:80]!r} refused: expected two names, a unit quaternion and"
+                f" coordinates below {_MAX_COORDINATE:g} m, found {found}"
+            )
             return
         with self._lock:
             tree = self._tree
@@ -96,6 +106,15 @@ class Transforms:
         oldest = next(moving, None) or next(iter(tree.parents))
         for known in (tree.parents, tree.fixed, tree.moving):
             known.pop(oldest, None)
+
+
+def _rigid(transform: Message) -> Matrix | None:
+    """(4, 4) of a geometry_msgs/Transform; None if it is not a rigid motion within the Earth's size."""
+    rotation, pose = transform.rotation, transform_matrix(transform)
+    norm = math.hypot(rotation.x, rotation.y, rotation.z, rotation.w)
+    if pose is None or abs(norm - 1) > _MAX_NORM_ERROR or np.abs(pose[:3, 3]).max() > _MAX_COORDINATE:
+        return None
+    return pose
 
 
 def _with_pose(poses: dict[int, Matrix], stamp_ns: int, pose: Matrix) -> dict[int, Matrix]:

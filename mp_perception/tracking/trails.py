@@ -8,8 +8,8 @@ import numpy as np
 
 from mp_perception.tracking.tracks import Array, Tracks
 
-#: Length of a trail, seconds, and its maximum number of positions.
-_SECONDS, _MAX_POSITIONS = 3.0, 100
+#: Length of a trail, and minimum time between its positions, seconds.
+_SECONDS, _STEP = 3.0, 0.2
 
 
 class Trails:
@@ -23,9 +23,11 @@ class Trails:
         before = {} if tracks.restart else self._trails
         self._trails = {}
         for i, track_id in enumerate(tracks.ids.tolist()):
-            trail = self._trails[track_id] = before.get(track_id, deque(maxlen=_MAX_POSITIONS))
+            trail = self._trails[track_id] = before.get(track_id, deque())
             while trail and stamp - trail[0][0] > _SECONDS:
                 trail.popleft()
+            if len(trail) > 1 and trail[-1][0] - trail[-2][0] < _STEP:
+                trail.pop()
             trail.append((stamp, tracks.positions[i]))
 
     def positions(self) -> dict[int, Array]:

@@ -13,8 +13,11 @@ from mp_perception.geometry import CameraIntrinsics
 from mp_perception.lens_distortion import COEFFICIENTS, LensDistortion
 from mp_perception.messages.camera_info import camera_info_message, intrinsics_of, pinhole_error, scaled_camera_info
 from mp_perception.messages.detections import read_detections
+from mp_perception.messages.frame_tree import TRANSFORMS_TYPE
 from mp_perception.messages.images import CAMERA_ENCODINGS, depth_to_array, image_to_array
 from mp_perception.messages.points import read_points
+from mp_perception.messages.poses import transforms_message
+from mp_perception.ros.transforms import Transforms
 from reliability.fuzzing.seed_files import encoded, picture, recorded_messages
 from reliability.fuzzing.target import fuzz_bytes, fuzz_message
 
@@ -85,6 +88,20 @@ def recorded_detections(message: Any) -> None:
 def truth_detections_3d(message: Any) -> None:
     camera = CameraIntrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
     read_boxes_3d(message, {"1": "Car"}, np.eye(4), camera, "/detections_3d")
+
+
+def _transforms() -> list[bytes]:
+    """A robot with its camera, serialised."""
+    pairs = [("odom", "base", np.eye(4)), ("base", "camera", np.eye(4))]
+    return [bytes(type_store().serialize_cdr(transforms_message(new_message, pairs, 10**9), TRANSFORMS_TYPE))]
+
+
+@fuzz_message(TRANSFORMS_TYPE, _transforms)
+def transforms(message: Any) -> None:
+    known = Transforms(lambda text: None)
+    known.take(message)
+    known.take_static(message)
+    known.lookup("odom", "camera", 10**9)
 
 
 @fuzz_message("sensor_msgs/msg/PointCloud2")

@@ -88,7 +88,7 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     assert tracked.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
     assert tracked.trails.positions()[1][-1] == pytest.approx(tracked.tracks.positions[0])
-    assert len(tracked.trails.positions()[1]) == 29  # from its second image on
+    assert tracked.trails.positions()[1][0, 2] > 45  # from its first images on
     assert node.log().count("so that its own motion is part of velocities (odom_frame is not set)") == 1
 
 
@@ -200,24 +200,24 @@ def test_a_network_that_states_no_error_of_its_depth_has_tracks(capfd: Any) -> N
 
 
 @pytest.mark.extended
-@pytest.mark.timeout(600)
-def test_an_hour_of_a_busy_street_leaves_nothing_behind(capfd: Any) -> None:
-    """36,000 images, as many as an hour has at 10 Hz: objects come and go, stamps jump, tf fails for a while."""
+@pytest.mark.timeout(300)
+def test_a_busy_street_leaves_nothing_behind(capfd: Any) -> None:
+    """6,000 images: objects come and go, stamps jump, tf fails for a while."""
     node, generator, jump, sizes = Node("odom", capfd), np.random.default_rng(0), 0.0, []
     objects = np.empty((0, 3))
-    for image in range(36_000):
+    for image in range(6_000):
         objects = np.concatenate([objects, generator.uniform((-15, 0, 5), (15, 2, 60), (generator.poisson(0.3), 3))])
         objects = objects[(generator.random(len(objects)) > 0.02) & (objects[:, 2] > 5)] - (0, 0, 0.3)
-        jump -= 500.0 * (image % 3_000 == 2_999)
-        if image % 1_000 > 50:
+        jump -= 500.0 * (image % 1_000 == 999)
+        if image % 500 > 50:
             node.drive(image / 10 + jump, image / 10)
         node.see(image / 10 + jump, *map(tuple, objects))
-        if image % 6_000 == 4_500:
+        if image % 1_000 == 900:
             sizes.append(len(pickle.dumps((node.tracker, node.tracking._trails, node.transforms._tree))))
     assert node.statistics.total("tracks_restarted") >= 11
-    assert node.statistics.total("images_without_tracks") > 1_000
-    assert node.tracker._last_id > 3_000
-    assert max(sizes) < 2 * min(sizes), sizes
+    assert node.statistics.total("images_without_tracks") > 500
+    assert node.tracker._last_id > 500
+    assert max(sizes[2:]) < 2 * max(sizes[:2]), sizes
     assert len(node.log().splitlines()) < 500
 
 
