@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mp_perception.bags.frame_tree import read_frame_tree
 from mp_perception.bags.message_index import LABEL_INFO_TYPE, StampedTopic, index_messages
-from mp_perception.bags.pairing import MAX_POINTS_OFFSET_NS, BagFrame, pair_messages
+from mp_perception.bags.pairing import MAX_OFFSET_NS, BagFrame, pair_messages
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics, choose_topics
 from mp_perception.bags.truth_messages import class_name, read_labels
@@ -39,7 +39,8 @@ class BagContents:
 
     source: the bag as the user named it.  path: what is read, a copy where the bag was damaged.
     name: of the bag, in the frames' names.  topics: what is taken from where.  frames: in order of their stamps.
-    camera_frame, points_frame, boxes_3d_frame: coordinate frames (TF) of the images, point clouds and 3D boxes.
+    camera_frame, depth_frame, points_frame, boxes_3d_frame: coordinate frames (TF) of the images, depth images, point
+    clouds and 3D boxes.
     class_map: number -> name, of classes that detections name by number.  labelled: the classes whose objects are
     labelled.  describes_labelled: whether a LabelInfo lists them; otherwise they are those that the labels name.
     predicted_classes, recorded_threshold: classes and score threshold of the recorded outputs.
@@ -54,6 +55,7 @@ class BagContents:
     frames: tuple[BagFrame, ...]
     frame_tree: FrameTree = field(default_factory=FrameTree)
     camera_frame: str = ""
+    depth_frame: str = ""
     points_frame: str = ""
     boxes_3d_frame: str = ""
     class_map: Mapping[str, str] = field(default_factory=dict)
@@ -94,10 +96,11 @@ def read_contents(reader: BagReader, asked: ChosenTopics, name: str) -> BagConte
         topics=chosen,
         frames=pair_messages(chosen, topics),
         camera_frame=topics[chosen.image].frame_id,
+        depth_frame=topics[chosen.depth].frame_id if chosen.depth else "",
         points_frame=topics[chosen.points].frame_id if chosen.points else "",
         boxes_3d_frame=topics[boxes].frame_id if (boxes := chosen.labels or chosen.detections_3d) else "",
     )
-    sources = [frame for frame in (contents.points_frame, contents.boxes_3d_frame) if frame]
+    sources = [frame for frame in (contents.depth_frame, contents.points_frame, contents.boxes_3d_frame) if frame]
     contents = replace(contents, frame_tree=read_frame_tree(reader, [(contents.camera_frame, s) for s in sources]))
     return _with_classes(replace(contents, notes=_notes(contents, topics)), reader)
 
@@ -121,7 +124,8 @@ def _notes(contents: BagContents, topics: Mapping[str, StampedTopic]) -> tuple[s
             continue
         count = len(topics[name].places)
         if unused := count - sum(getattr(frame, use) is not None for frame in contents.frames):
-            near = f"within {MAX_POINTS_OFFSET_NS / 1e6:g} ms of it" if use == "points" else "with its stamp"
+            nearest = use == "points" or (use == "depth" and not _has_common_stamps(topics[name], topics[image]))
+            near = f"within {MAX_OFFSET_NS / 1e6:g} ms of it" if nearest else "with its stamp"
             notes.append(f"{name}: {unused} of {count} messages are not used: no image {near}")
     for what, frame in (("point clouds", contents.points_frame), ("3D boxes", contents.boxes_3d_frame)):
         tree, camera = contents.frame_tree, contents.camera_frame
@@ -131,6 +135,11 @@ def _notes(contents: BagContents, topics: Mapping[str, StampedTopic]) -> tuple[s
                 f"{what} cannot be used: no transform from {frame!r} to {camera!r}; frames with transforms: {known}"
             )
     return tuple(notes)
+
+
+def _has_common_stamps(first: StampedTopic, second: StampedTopic) -> bool:
+    stamps = {place.stamp_ns for place in first.places}
+    return any(place.stamp_ns in stamps for place in second.places)
 
 
 def _with_classes(contents: BagContents, reader: BagReader) -> BagContents:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from mp_perception.bags.pairing import BagFrame
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.truth_messages import join_boxes, read_boxes, read_boxes_3d, read_labels
 from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.data.depth_registration import is_same_view, register_depth
 from mp_perception.data.frame_sets import (
     SINGLE_SCAN,
     DroppedFrameError,
@@ -62,6 +64,8 @@ class BagFrames(FrameSet):
         ]
         super().__init__("bag", frames, class_names, _labelled_classes(bags))
         self.ground_truth = _describe_depth(bags)
+        if any(frame.depth and frame.depth.stamp_ns != frame.stamp_ns for _, frame in self._places.values()):
+            self._mend(_describe_offsets([frame for _, frame in self._places.values() if frame.depth is not None]))
         if score_recorded:
             self.recorded = _recorded_outputs(bags)
         self._reader: BagReader | None = None
@@ -154,7 +158,52 @@ class BagFrames(FrameSet):
             return None
         if frame.points is not None:
             return self._usable(bag, frame.points, lambda message, _: _projected(message, bag, frame, intrinsics))
-        return self._usable(bag, frame.depth, lambda message, _: _depth_of_size(message, *size))
+        return self._usable(
+            bag, frame.depth, lambda message, _: self._depth_in_image(message, bag, frame, size, intrinsics)
+        )
+
+    def _depth_in_image(
+        self,
+        message: Message,
+        bag: BagContents,
+        frame: BagFrame,
+        size: tuple[int, int],
+        camera: CameraIntrinsics | None,
+    ) -> NDArray[np.float32]:
+        """A depth image as the camera sees it, registered if its own camera is another one.
+
+        size: (width, height) of the image, pixels.
+        """
+        depth = depth_to_array(message)
+        (height, width), topic = depth.shape, str(bag.topics.depth)
+        own_size = width, height
+        depth_camera = self._usable(
+            bag, frame.depth_info, lambda info, _: intrinsics_of(info, width, height, is_rectified_topic(topic))
+        )
+        if depth_camera is None or camera is None:
+            if own_size == size:
+                return depth
+            if bag.depth_frame == bag.camera_frame and own_size[0] * size[1] == own_size[1] * size[0]:
+                self._mend(f"{topic}: resized from {own_size[0]}x{own_size[1]} to the image's {size[0]}x{size[1]}")
+                return np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.float32)
+            found = f"{own_size[0]}x{own_size[1]}"
+            raise UserError(f"expected {size[0]}x{size[1]} pixels as the image has, found {found}")
+        to_camera = bag.frame_tree.lookup(bag.camera_frame, bag.depth_frame, frame.stamp_ns)
+        same_view = is_same_view(depth_camera, camera)
+        # Registered depth keeps its old frame with some drivers, but has the camera info of the image.
+        if same_view and (to_camera is None or np.allclose(to_camera, np.eye(4), atol=1e-6)):
+            return depth
+        if to_camera is None:
+            frames = f"{bag.depth_frame!r} to {bag.camera_frame!r}"
+            raise UserError(f"expected depth that is registered to the image, or a transform from {frames}, found none")
+        distance = np.linalg.norm(to_camera[:3, 3])
+        self._mend(f"{topic}: registered into the camera of the image ({distance * 1000:.0f} mm away)")
+        return register_depth(depth, depth_camera, to_camera, camera)
+
+    def _mend(self, what: str) -> None:
+        """Note once what is corrected."""
+        if what not in self.mended:
+            self.mended.append(what)
 
     def _true_labels(
         self, bag: BagContents, frame: BagFrame, to_camera: Matrix | None, intrinsics: CameraIntrinsics | None
@@ -203,12 +252,10 @@ class BagFrames(FrameSet):
         return self._reader.decode(found)
 
 
-def _depth_of_size(message: Message, width: int, height: int) -> NDArray[np.float32]:
-    depth = depth_to_array(message)
-    if depth.shape != (height, width):
-        found = f"{depth.shape[1]}x{depth.shape[0]}"
-        raise UserError(f"expected {width}x{height} pixels as the image has, found {found}")
-    return depth
+def _describe_offsets(frames: Sequence[BagFrame]) -> str:
+    """How far depth images are from their images, in words."""
+    offsets = [abs(frame.depth.stamp_ns - frame.stamp_ns) / 1e6 for frame in frames if frame.depth is not None]
+    return f"depth images have other stamps than the images: the nearest is taken, {np.median(offsets):.0f} ms away"
 
 
 def _without_sky(

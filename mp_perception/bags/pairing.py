@@ -1,8 +1,8 @@
 """Which messages belong to which image.
 
 Ground truth and recorded outputs belong to the image of exactly their stamp; a point cloud, whose sensor has its own
-clock, to the nearest image within MAX_POINTS_OFFSET_NS.  Where a stamp occurs several times, the first image gets the
-first message, and so on.
+clock, to the nearest image within MAX_OFFSET_NS, and so do depth images none of which has the stamp of an image.  Where
+a stamp occurs several times, the first image gets the first message, and so on.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from mp_perception.bags.message_index import Place, StampedTopic
 from mp_perception.bags.topic_choice import ChosenTopics
 
-#: Maximum distance of a point cloud from its image, half of KITTI's period.
-MAX_POINTS_OFFSET_NS = 50_000_000
+#: Maximum distance of a point cloud or depth image from its image, half of KITTI's period.
+MAX_OFFSET_NS = 50_000_000
 
 _WITH_EXACT_STAMPS = ("depth", "labels", "detections", "detections_3d", "predicted_detections", "predicted_depth")
 
@@ -33,6 +33,7 @@ class BagFrame:
     image: Place
     camera_info: Place | None = None
     depth: Place | None = None
+    depth_info: Place | None = None
     points: Place | None = None
     labels: Place | None = None
     detections: Place | None = None
@@ -44,8 +45,11 @@ class BagFrame:
 def pair_messages(chosen: ChosenTopics, topics: Mapping[str, StampedTopic]) -> tuple[BagFrame, ...]:
     """The images in order of their stamps, each with the messages that belong to it."""
     places = {use: sorted(topics[topic].places) for use, topic in asdict(chosen).items() if topic}
-    images, infos = places["image"], places.get("camera_info", [])
+    images, infos, depth_infos = places["image"], places.get("camera_info", []), places.get("depth_info", [])
     points = _nearest_images(images, places.get("points", []))
+    stamps = {image.stamp_ns for image in images}
+    own_clock = not any(place.stamp_ns in stamps for place in places.get("depth", []))
+    near_depth = _nearest_images(images, places.get("depth", [])) if own_clock else {}
     by_stamp = {use: _by_stamp(topics[getattr(chosen, use)].places) for use in _WITH_EXACT_STAMPS if use in places}
     occurrences: Counter[int] = Counter()
     frames = []
@@ -55,8 +59,19 @@ def pair_messages(chosen: ChosenTopics, topics: Mapping[str, StampedTopic]) -> t
         found = {use: stamps.get((image.stamp_ns, occurrence)) for use, stamps in by_stamp.items()}
         # The stamps have 19 digits from 2001 on; with fewer, zeros keep the order.
         name = f"{image.stamp_ns:019d}" + (f"-{occurrence + 1}" if occurrence else "")
-        info = _latest(infos, image.stamp_ns)
-        frames.append(BagFrame(name, image.stamp_ns, image, info, points=points.get(number), **found))
+        if own_clock:
+            found["depth"] = near_depth.get(number)
+        frames.append(
+            BagFrame(
+                name,
+                image.stamp_ns,
+                image,
+                _latest(infos, image.stamp_ns),
+                depth_info=_latest(depth_infos, image.stamp_ns),
+                points=points.get(number),
+                **found,
+            )
+        )
     return tuple(frames)
 
 
@@ -78,16 +93,16 @@ def _latest(infos: Sequence[Place], stamp_ns: int) -> Place | None:
     return infos[max(after - 1, 0)]
 
 
-def _nearest_images(images: Sequence[Place], clouds: Sequence[Place]) -> dict[int, Place]:
-    """Number of an image -> the point cloud that belongs to it: each is the other's nearest."""
+def _nearest_images(images: Sequence[Place], measured: Sequence[Place]) -> dict[int, Place]:
+    """Number of an image -> the point cloud or depth image that belongs to it: each is the other's nearest."""
     stamps = [image.stamp_ns for image in images]
     nearest: dict[int, Place] = {}
-    for cloud in clouds:
-        after = bisect_left(stamps, cloud.stamp_ns)
+    for place in measured:
+        after = bisect_left(stamps, place.stamp_ns)
         near = range(max(after - 1, 0), min(after + 1, len(stamps)))
-        number = min(near, key=lambda i: abs(stamps[i] - cloud.stamp_ns))
-        offset = abs(stamps[number] - cloud.stamp_ns)
+        number = min(near, key=lambda i: abs(stamps[i] - place.stamp_ns))
+        offset = abs(stamps[number] - place.stamp_ns)
         other = nearest.get(number)
-        if offset <= MAX_POINTS_OFFSET_NS and (other is None or offset < abs(stamps[number] - other.stamp_ns)):
-            nearest[number] = cloud
+        if offset <= MAX_OFFSET_NS and (other is None or offset < abs(stamps[number] - other.stamp_ns)):
+            nearest[number] = place
     return nearest

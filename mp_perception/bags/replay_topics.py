@@ -15,7 +15,7 @@ def input_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
 
 def evaluation_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
     """The inputs, the ground truth, and the topics beside it that describe it."""
-    truth = [chosen.depth, chosen.points, chosen.labels, chosen.detections, chosen.detections_3d]
+    truth = [chosen.depth, chosen.depth_info, chosen.points, chosen.labels, chosen.detections, chosen.detections_3d]
     known = [topic for topic in truth if topic is not None]
     descriptions = [f"{topic.rpartition('/')[0]}/{name}" for topic in known for name in ("label_info", "description")]
     return list(

@@ -41,6 +41,7 @@ class ChosenTopics:
     image: str = ""
     camera_info: str | None = None
     depth: str | None = None
+    depth_info: str | None = None
     points: str | None = None
     labels: str | None = None
     detections: str | None = None
@@ -54,7 +55,8 @@ class ChosenTopics:
 _TYPES: dict[str, tuple[str, ...]] = {
     "image": IMAGE_TYPES,
     "camera_info": (CAMERA_INFO_TYPE,),
-    "depth": ("sensor_msgs/msg/Image",),
+    "depth": IMAGE_TYPES,
+    "depth_info": (CAMERA_INFO_TYPE,),
     "points": (POINT_CLOUD_TYPE,),
     "labels": (LABELS_TYPE,),
     "detections": (DETECTIONS_TYPE,),
@@ -108,6 +110,7 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
         image=image,
         camera_info=asked.camera_info or (beside if beside in infos else infos[0] if len(infos) == 1 else None),
         depth=true_depth,
+        depth_info=depth_beside if true_depth and (depth_beside := camera_info_beside(true_depth)) in infos else None,
         points=None if true_depth else first("points", lambda topic: topic.frame_id != topics[image].frame_id),
         labels=labels,
         detections=None if labels else boxes,
@@ -120,7 +123,8 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
 
 def camera_info_beside(image: str) -> str:
     """Where image_transport looks for the camera info of an image topic: /left/image_raw/compressed -> /left."""
-    return "/".join([*image.removesuffix("/compressed").split("/")[:-1], "camera_info"])
+    base = image.removesuffix("/compressed").removesuffix("/compressedDepth")
+    return "/".join([*base.split("/")[:-1], "camera_info"])
 
 
 def _check_asked(topics: Mapping[str, StampedTopic], asked: ChosenTopics, source: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS, encoded_size
 from mp_perception.errors import UserError
+from mp_perception.messages.compressed_depth import compressed_depth_size, read_compressed_depth
 from mp_perception.messages.header import Message, NewMessage
 
 RgbImage = NDArray[np.uint8]
@@ -132,10 +133,14 @@ def depth_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> NDAr
     """Depth (H, W), metres, of a depth image (REP 118): NaN where unknown, +Inf beyond the range (REP 117).
 
     32FC1 holds metres; 16UC1 millimetres, 0 where unknown or beyond the range.  Zero and negative depths are unknown.
+    message: an Image, or a CompressedImage of compressed_depth_image_transport.
 
     Raises:
         UserError: another encoding, size 0 or above `max_pixels`, or data that do not fit the size.
     """
+    if is_compressed(message):
+        check_size(*compressed_depth_size(message), max_pixels)
+        return _as_depth(read_compressed_depth(message))
     check_size(message.width, message.height, max_pixels)
     if message.encoding not in _DEPTH_ENCODINGS:
         raise UserError(f"encoding: expected {' or '.join(_DEPTH_ENCODINGS)}, found {message.encoding[:40]!r}")
@@ -147,8 +152,13 @@ def depth_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> NDAr
         buffer=message.data,
         strides=(message.step, dtype.itemsize),
     )
+    return _as_depth(stored)
+
+
+def _as_depth(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Metres, of millimetres (integers) or metres (floats)."""
     depth = stored.astype(np.float32)
-    if message.encoding == "16UC1":
+    if stored.dtype.kind == "u":
         depth /= np.float32(1000)
     depth[~(depth > 0)] = np.nan
     return depth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from mp_perception.bags.contents import BagContents, read_contents
 from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.message_types import bag_header, new_message
-from mp_perception.bags.pairing import MAX_POINTS_OFFSET_NS
+from mp_perception.bags.pairing import MAX_OFFSET_NS
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.truth_messages import boxes_3d_message, boxes_message, labels_message
@@ -167,7 +168,7 @@ def test_a_point_cloud_belongs_to_the_nearest_image_without_a_nearer_one(tmp_pat
     entries += [
         points(stamps[1] - 10 * MS, 5),
         points(stamps[1] + 5 * MS, 6),
-        points(stamps[3] + MAX_POINTS_OFFSET_NS + 1, 7),
+        points(stamps[3] + MAX_OFFSET_NS + 1, 7),
     ]
     bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
     frames = BagFrames([bag])
@@ -207,13 +208,108 @@ def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
     assert [frames[i].intrinsics for i in range(3)] == [CAMERA, CAMERA, other]
 
 
-def test_depth_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
-    small = pixels_at(START, np.ones((16, 32), np.float32), "32FC1", "/ground_truth/depth/image")
-    entries = [image(START), small]
+def test_depth_of_another_shape_is_left_out_and_counted(tmp_path: Path) -> None:
+    square = pixels_at(START, np.ones((32, 32), np.float32), "32FC1", "/ground_truth/depth/image")
+    entries = [image(START), square]
     frames = BagFrames([read(write(tmp_path / "bag", entries))])
     assert frames[0].depth is None
     ((_, example),) = frames.problems
-    assert "expected 64x32 pixels as the image has, found 32x16" in example
+    assert "expected 64x32 pixels as the image has, found 32x32" in example
+
+
+def test_smaller_depth_of_the_same_frame_is_resized(tmp_path: Path) -> None:
+    small = np.full((16, 32), 2, np.float32)
+    small[3, 5] = np.nan
+    entries = [image(START), pixels_at(START, small, "32FC1", "/depth/image")]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    found = frames.depth(0)
+    assert found is not None
+    assert np.argwhere(np.isnan(found)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
+    assert frames.mended == ["/depth/image: resized from 32x16 to the image's 64x32"]
+
+
+def depth_camera(stamp: int, camera: CameraIntrinsics, metres: float = 2.0) -> list[Entry]:
+    """A depth image of its own camera, 0.1 m to the right of the colour camera if its transform is written."""
+    pixels = np.full((camera.height, camera.width), metres, np.float32)
+    return [
+        pixels_at(stamp, pixels, "32FC1", "/depth/image_raw", "depth"),
+        ("/depth/camera_info", stamp, camera_info_message(new_message, camera, bag_header("depth", stamp))),
+    ]
+
+
+def beside() -> Entry:
+    pose = np.eye(4)
+    pose[0, 3] = 0.1
+    return "/tf_static", START, transforms_message(new_message, [("camera", "depth", pose)], START)
+
+
+SMALL = CameraIntrinsics(25.0, 25.0, 15.5, 7.5, 32, 16)
+
+
+def test_depth_of_another_camera_is_registered(tmp_path: Path) -> None:
+    entries = [info(START), image(START), beside(), *depth_camera(START, SMALL)]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    found = frames.depth(0)
+    assert found is not None
+    assert (found[np.isfinite(found)] == 2).all()
+    # Its left edge at x = -16 / 25 x 2 m + 0.1 m: column 31.7 - 50 x 1.18 / 2 = 2.2 of the image, as edges count.
+    known = np.flatnonzero(np.isfinite(found).any(axis=0))
+    assert known[0] in (2, 3)
+    assert known[-1] == 63
+    assert np.isfinite(found[:, 3:]).mean() > 0.9
+    assert frames.mended == ["/depth/image_raw: registered into the camera of the image (100 mm away)"]
+
+
+def test_registered_depth_in_its_old_frame_is_taken_as_it_is(tmp_path: Path) -> None:
+    entries = [info(START), image(START), *depth_camera(START, CAMERA)]
+    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    assert (frames.depth(0) == 2).all()
+    assert (frames.mended, frames.problems) == ([], [])
+
+
+def test_depth_of_another_camera_needs_a_transform(tmp_path: Path) -> None:
+    other = replace(CAMERA, fx=60.0)
+    frames = BagFrames([read(write(tmp_path / "bag", [info(START), image(START), *depth_camera(START, other)]))])
+    assert frames.depth(0) is None
+    ((kind, example),) = frames.problems
+    assert kind == "bag: /depth/image_raw unusable"
+    assert "expected depth that is registered to the image, or a transform from 'depth' to 'camera'" in example
+
+
+def test_camera_info_that_contradicts_the_depth_is_reported(tmp_path: Path) -> None:
+    pixels, _ = depth_camera(START, CAMERA)
+    _, wrong = depth_camera(START, SMALL)
+    frames = BagFrames([read(write(tmp_path / "bag", [info(START), image(START), pixels, wrong]))])
+    assert (frames.depth(0) == 2).all()
+    ((kind, example),) = frames.problems
+    assert kind == "bag: /depth/camera_info unusable"
+    assert "expected 64x32 as the image has, found 32x16" in example
+
+
+def test_depth_with_its_own_clock_belongs_to_the_nearest_image(tmp_path: Path) -> None:
+    stamps = [START + n * 100 * MS for n in range(3)]
+    entries = [entry for stamp in stamps for entry in (info(stamp), image(stamp))]
+    entries += [depth(stamps[0] + 20 * MS, 5.0, "/depth"), depth(stamps[1] - 10 * MS, 6.0, "/depth")]
+    entries += [depth(stamps[2] + 51 * MS, 7.0, "/depth")]
+    bag = read(write(tmp_path / "bag", sorted(entries, key=lambda entry: entry[1])))
+    frames = BagFrames([bag])
+    assert known_depth(frames) == [5.0, 6.0, None]
+    assert frames.mended == ["depth images have other stamps than the images: the nearest is taken, 15 ms away"]
+    assert any("/depth: 1 of 3 messages are not used: no image within 50 ms of it" in note for note in bag.notes)
+
+
+def test_compressed_depth_is_found(tmp_path: Path) -> None:
+    header = np.frombuffer(struct.pack("<Iff", 0, 0, 0), np.uint8)
+    stored = cv2.imencode(".png", np.full((32, 64), 1500, np.uint16))[1].ravel()
+    message = new_message(
+        "sensor_msgs/msg/CompressedImage",
+        header=bag_header("camera", START),
+        format="16UC1; compressedDepth png",
+        data=np.concatenate([header, stored]),
+    )
+    bag = read(write(tmp_path / "bag", [image(START), ("/aligned/image_raw/compressedDepth", START, message)]))
+    assert bag.topics.depth == "/aligned/image_raw/compressedDepth"
+    assert known_depth(BagFrames([bag])) == [1.5]
 
 
 def test_millimetres_are_metres(tmp_path: Path) -> None:
@@ -334,7 +430,7 @@ def test_topics_are_found(tmp_path: Path, entries: list[Entry], expected: dict[s
     ("asked", "expected"),
     [
         (ChosenTopics(image="/x"), r"no topic /x of type .*; it has /camera/image_raw, /empty, /ground"),
-        (ChosenTopics(depth="/camera/camera_info"), "no topic /camera/camera_info of type sensor_msgs/msg/Image; "),
+        (ChosenTopics(depth="/camera/camera_info"), "no topic /camera/camera_info of type sensor_msgs/msg/Image or "),
         (
             ChosenTopics(points="/points"),
             "no topic /points of type sensor_msgs/msg/PointCloud2; it has none of that type",
