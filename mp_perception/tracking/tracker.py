@@ -26,6 +26,8 @@ MAX_OBJECTS = 300
 _EDGE = 2.0
 #: Minimum relative error of a depth: networks that do not state theirs have none.
 _MIN_DEPTH_ERROR = 0.02
+#: Pixels and metres above these are errors.
+_MAX_PIXEL, _MAX_DEPTH = 1e6, 1e5
 #: A detection that overlaps the box of a followed one more than this shows the same object in another class.
 _SAME_OBJECT_IOU = 0.7
 #: An object begins anew when its detection differs from what was expected by more than this (chi-squared, four values).
@@ -114,11 +116,13 @@ class Tracker:
         camera = intrinsics or _NOMINAL_CAMERA
         # In an order of their own, so that the order of the detections does not matter.
         order = np.lexsort((*detections.boxes.T, detections.labels, -detections.scores))
-        order = order[detections.scores[order] >= self.settings.lowest_score]
-        seen = _measurements(detections[order], camera, bounded=intrinsics is not None)
-        valid = np.flatnonzero((seen.sizes > 0).all(axis=1) & np.isfinite(seen.directions).all(axis=1))
-        order, seen = order[valid], seen[valid]
+        order = order[self._usable(detections)[order]]
         found = detections[order]
+        seen = _measurements(found, camera, bounded=intrinsics is not None)
+        # Not where no ray through the lens reaches the box.
+        rays = np.flatnonzero(np.isfinite(seen.directions + seen.sizes).all(axis=1))
+        if len(rays) < len(order):
+            order, found, seen = order[rays], found[rays], seen[rays]
         objects, boxes, of_object = self._follow(found, seen, camera, stamp, seconds)
         objects = self._add_new(objects, found, seen, of_object, stamp)
         new_boxes = found.boxes[of_object >= len(boxes)].astype(np.float64)
@@ -133,6 +137,12 @@ class Tracker:
         detection_ids = np.zeros(len(detections), dtype=np.int64)
         detection_ids[order[of_object >= 0]] = self._objects.ids[of_object[of_object >= 0]]
         return self._tracks(boxes[kept], detection_ids, detections.class_names, intrinsics is not None, reason)
+
+    def _usable(self, detections: Detections) -> NDArray[np.bool_]:
+        """Mask (M,) of the detections with a credible score, and a box of some size."""
+        boxes, scores = detections.boxes, detections.scores
+        usable = (scores >= self.settings.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
+        return np.asarray(usable & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
     def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Array | None) -> str:
         """Why the earlier tracks are of no use for this image; empty if they are."""
@@ -192,9 +202,12 @@ class Tracker:
         self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Indices, stamp: float
     ) -> FollowedObjects:
         """The objects and those that the other credible detections begin, which are entered into `of_object`."""
-        taken = found.boxes[of_object >= 0]
-        first = np.flatnonzero((of_object < 0) & (found.scores >= self.settings.score_threshold))
-        first = first[(box_iou(found.boxes[first], taken) < _SAME_OBJECT_IOU).all(axis=1)]
+        taken = of_object >= 0
+        candidates = np.flatnonzero(~taken & (found.scores >= self.settings.score_threshold))
+        same = box_iou(found.boxes[candidates], found.boxes) > _SAME_OBJECT_IOU
+        for i, others in zip(candidates, same, strict=True):  # highest score first
+            taken[i] = not (others & taken).any()
+        first = candidates[taken[candidates]]
         of_object[first] = (0 if old is None else len(old)) + np.arange(len(first))
         if len(first) == 0 and old is not None:
             return old
@@ -261,7 +274,7 @@ def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) ->
     if bounded:
         cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
     depths, stds = found.depth.astype(np.float64), found.depth_std.astype(np.float64)
-    depths[~((depths > 0) & (stds >= 0) & np.isfinite(depths + stds))] = np.nan
+    depths[~((depths > 0) & (depths < _MAX_DEPTH) & (stds >= 0) & (stds < _MAX_DEPTH))] = np.nan
     return Measurements(
         directions=camera.unproject(box_centres(boxes), ones)[:, :2].astype(np.float64),
         sizes=seen_sizes(boxes, ones, camera).astype(np.float64),
