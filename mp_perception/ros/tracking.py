@@ -65,6 +65,7 @@ class ObjectTracking:
         tracker.reset()
         self._trails = Trails()
         self._announced = False
+        self._num_tracks = 0
         self._frame = ""
         self._stamp = np.nan
         self._camera: Matrix = np.zeros(3)
@@ -103,15 +104,18 @@ class ObjectTracking:
             return None
         stamp = stamp_ns / 1e9
         frame_id = header.frame_id if pose is None else self._odom_frame
-        self._announce(frame_id)
+        if intrinsics is not None:
+            self._announce(frame_id)
         reason = self._jump(frame_id, stamp, pose)
         if reason:
             self._tracker.reset()
         tracks = self._tracker.update(prediction.detections, stamp, intrinsics, pose)
+        lost, self._num_tracks = self._num_tracks, len(tracks)
         if reason := reason or tracks.restart:
             tracks = replace(tracks, restart=reason)
             self._statistics.count("tracks_restarted")
-            self._logger.warning(f"{self._topic}: tracks start anew: {reason}", **THROTTLED)
+            if lost:
+                self._logger.warning(f"{self._topic}: tracks start anew, {lost} are lost: {reason}", **THROTTLED)
         self._trails.update(tracks, stamp)
         return TrackedObjects(tracks, frame_id, self._trails)
 

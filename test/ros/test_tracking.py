@@ -132,7 +132,7 @@ def test_a_correction_of_the_robots_place_starts_tracks_anew(capfd: Any) -> None
     assert tracked is not None
     assert np.abs(tracked.tracks.velocities).max() < 1
     assert len(tracked.trails.positions()[2]) == 2
-    assert "tracks start anew: the camera has moved 500 m in 0.1 s by tf" in node.log()
+    assert "tracks start anew, 1 are lost: the camera has moved 500 m in 0.1 s by tf" in node.log()
 
 
 def test_another_camera_on_the_topic_starts_tracks_anew(capfd: Any) -> None:
@@ -170,6 +170,11 @@ def test_without_camera_info_objects_still_have_ids(capfd: Any) -> None:
     assert tracked is not None
     assert tracked.frame_id == "camera"
     assert np.isnan(tracked.tracks.positions[0, :2]).all()
+    node.drive(0.3, 0)
+    assert ids(node.see(0.3, (2, 1, 20))) == []  # with camera info positions are of another kind
+    log = node.log()
+    assert "tracks start anew, 1 are lost: their frame changes from 'camera' to 'odom'" in log
+    assert log.count("tracks are formed in frame") == log.count("tracks are formed in frame 'odom', by tf") == 1
 
 
 def test_values_that_are_not_numbers_do_no_harm(capfd: Any) -> None:
