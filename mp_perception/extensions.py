@@ -6,6 +6,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from mp_perception.errors import UserError
 
+#: Data sets of packages that `data` does not import.
+_OWN = (EntryPoint("bag", "mp_perception.bags.opening:open_data_set_of_bags", "mp_perception.data_sets"),)
+
 
 def extension_names(kind: str) -> list[str]:
     """Sorted names that packages register for a kind (backbones, data_sets, runtimes), without importing them."""
@@ -30,4 +33,6 @@ def load_extension(kind: str, name: str) -> object | None:
 
 
 def _entry_points(kind: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=f"mp_perception.{kind}")}
+    group = f"mp_perception.{kind}"
+    own = {point.name: point for point in _OWN if point.group == group}
+    return own | {point.name: point for point in entry_points(group=group)}

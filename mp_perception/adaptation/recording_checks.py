@@ -116,7 +116,9 @@ def _check_depths(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
         yield Finding("refuse", "constant depth", f"all depths are {middle:.2f} m: expected those of a scene")
         return
     if not (middle >= _MIN_MEDIAN and middle <= _MAX_MEDIAN and high <= _MAX_DEPTH):
-        unit = "metres where millimetres are expected" if middle < _MIN_MEDIAN else "millimetres taken for metres"
+        unit = "is the unit right"
+        if middle > _MAX_MEDIAN or middle < _MIN_MEDIAN:
+            unit = f"are these {'millimetres taken for metres' if middle > 1 else 'metres taken for millimetres'}"
         found = f"median depth {middle:.3g} m, 99 % below {high:.3g} m"
         yield Finding("refuse", "scale", f"{found}: expected {_MIN_MEDIAN:g} to {_MAX_MEDIAN:g} m; {unit}?")
     saturated = float(np.median([frame.at_maximum for frame in evidence]))
@@ -194,15 +196,15 @@ def _check_alignment(
         return
     timing = scores.fit_lag()
     if timing.significant:
-        late = "late" if timing.lag > 0 else "early"
+        late, count = "late" if timing.lag > 0 else "early", abs(timing.lag)
         time = ""
         if seconds is not None:
-            time = f" ({abs(timing.lag) * float(np.median(np.diff(seconds))):.2g} s)"
+            time = f" ({count * float(np.median(np.diff(seconds))):.2g} s)"
         yield Finding(
             "refuse",
             "time offset",
-            f"depth is {abs(timing.lag)} frames{time} too {late}: its borders fit the image of another moment "
-            f"({timing.score:.3f}, own image {timing.given:.3f})",
+            f"depth is {count} {'frame' if count == 1 else 'frames'}{time} too {late}: "
+            f"its borders fit the image of another moment ({timing.score:.3f}, own image {timing.given:.3f})",
             lagging_edges(frames, kinds, timing.lag),
         )
     fit = scores.fit_displacement(timing.lag if timing.significant else 0)

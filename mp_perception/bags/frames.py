@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -70,6 +70,10 @@ class BagFrames(FrameSet):
             self.recorded = _recorded_outputs(bags)
         self._reader: BagReader | None = None
         self._loaded = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: without the open bag and what was read from it."""
+        return self.__dict__ | {"_reader": None, "_loaded": -1}
 
     def place(self, index: int) -> tuple[BagContents, BagFrame]:
         """The bag of a frame, and where its messages are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,8 @@ from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.reading import ADVICE, BagReader, DamagedBagError
 from mp_perception.bags.salvage import salvage
 from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.classes import DEFAULT_CLASSES
+from mp_perception.data.frame_sets import select_frames
 from mp_perception.errors import UserError
 from mp_perception.progress import warn
 
@@ -50,7 +53,12 @@ def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -
 
 
 @contextmanager
-def open_bags(paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool = False) -> Iterator[BagFrames]:
+def open_bags(
+    paths: Sequence[Path],
+    topics: ChosenTopics,
+    score_recorded: bool = False,
+    class_names: Sequence[str] = DEFAULT_CLASSES,
+) -> Iterator[BagFrames]:
     """Bags as one data set, for the time of the block.
 
     topics: those that the user names.  score_recorded: the outputs of a node that the bags hold are scored, not those
@@ -59,13 +67,31 @@ def open_bags(paths: Sequence[Path], topics: ChosenTopics, score_recorded: bool 
     """
     with tempfile.TemporaryDirectory(prefix="mp_perception_bags_") as workspace:
         bags, unusable = _usable_bags(paths, topics, score_recorded, Path(workspace))
-        frames = BagFrames(bags, score_recorded=score_recorded)
+        frames = BagFrames(bags, class_names, score_recorded)
         frames.title = bags[0].name + (f" and {len(bags) - 1} more" if len(bags) > 1 else "")
         frames.description = {"name": "bag", "bags": [_describe(bag) for bag in bags], "unusable_bags": unusable}
         try:
             yield frames
         finally:
             frames.close()
+
+
+def open_data_set_of_bags(root: Path, split: str | None, class_names: Sequence[str]) -> BagFrames:
+    """The data set `bag`: a bag, or all bags of a folder; they stay open until the process ends.
+
+    root: a bag's folder, or a folder with such folders and .mcap files.  split: names of frames, <bag>/<stamp>.
+    Raises UserError as open_bags, and for a split that is missing or names an unknown frame.
+    """
+    bags = [] if (root / "metadata.yaml").is_file() else sorted(path for path in root.iterdir() if _is_bag(path))
+    stack = ExitStack()
+    frames = stack.enter_context(open_bags(bags or [root], ChosenTopics(), class_names=class_names))
+    atexit.register(stack.close)
+    frames.frames = select_frames(frames.frames, root, split)
+    return frames
+
+
+def _is_bag(path: Path) -> bool:
+    return (path / "metadata.yaml").is_file() or (path.is_file() and path.suffix == ".mcap")
 
 
 def _usable_bags(

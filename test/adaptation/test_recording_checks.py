@@ -109,7 +109,7 @@ def test_depth_of_another_moment_is_found(scenes: Scene, lag: int) -> None:
     (finding,) = (finding for finding in findings if finding.severity == "refuse")
     assert finding.name == "time offset"
     late = "late" if lag > 0 else "early"
-    assert f"depth is {abs(lag)} frames ({abs(lag) * 0.1:.2g} s) too {late}" in finding.text
+    assert f"depth is {'1 frame' if lag == 1 else '3 frames'} ({abs(lag) * 0.1:.2g} s) too {late}" in finding.text
 
 
 def test_depth_that_has_nothing_to_do_with_the_images_is_doubted(scenes: Scene) -> None:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.data.coco import CocoFolder
+from mp_perception.data.coco import CocoFolder, format_annotations, read_annotations
+from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 
 
@@ -100,3 +101,14 @@ def test_an_ambiguous_annotation_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(UserError, match="expected one .json file .*, found mine.json, other.json"):
         CocoFolder(tmp_path)
+
+
+def test_written_annotations_are_read_again(tmp_path: Path) -> None:
+    labels = {"a.jpg": [ObjectLabel("Car", (1.5, 2, 11.25, 22)), ObjectLabel("DontCare", (3, 4, 5, 6))], "b.jpg": []}
+    path = tmp_path / "annotations.json"
+    path.write_bytes(format_annotations([("a.jpg", (64, 32)), ("b.jpg", (64, 32))], labels, ["Van", "Car", "DontCare"]))
+    assert read_annotations(path) == (("Van", "Car", "DontCare"), labels)
+    written = json.loads(path.read_text())
+    assert written["images"][0] == {"id": 1, "file_name": "a.jpg", "width": 64, "height": 32}
+    assert written["annotations"][0]["bbox"] == [1.5, 2, 9.75, 20]
+    assert written["annotations"][0]["category_id"] == 2
