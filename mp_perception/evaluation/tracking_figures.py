@@ -99,15 +99,22 @@ def _collected(
         period = _period([frame.truth.stamp for frame in sequence])
         for frame, motion in zip(sequence, of_sequence, strict=True):
             for group in groups:
-                _collect(collected, frame, motion, group, number, score_threshold)
+                # Whole seconds from the first image on, whatever the digits of its stamp.
+                second = int(frame.truth.stamp - sequence[0].truth.stamp + 1e-3)
+                _collect(collected, frame, motion, group, (number, second), score_threshold)
                 collected.object_seconds += period * len(collected.images[-1].objects)
     return collected
 
 
 def _collect(
-    collected: _Collected, frame: TrackedFrame, motion: Motions, group: str, sequence: int, score_threshold: float
+    collected: _Collected,
+    frame: TrackedFrame,
+    motion: Motions,
+    group: str,
+    place: tuple[int, int],
+    score_threshold: float,
 ) -> None:
-    """Add a group of an image."""
+    """Add a group of an image.  place: number of the sequence, and second in it."""
     labels, tracks, detections = frame.truth.labels, frame.tracks, frame.detections
     for kind, reports, boxes in (
         ("detections", detections, detections.boxes.astype(np.float64)),
@@ -115,16 +122,14 @@ def _collect(
     ):
         matches = match_group(labels, boxes, [reports.name(i) for i in range(len(reports))], group)
         collected.found[kind].append((matches, reports.scores.astype(np.float64)))
-        collected.seconds[kind].append(
-            [(sequence, _identity(labels[i]), int(frame.truth.stamp)) for i in matches.objects]
-        )
+        collected.seconds[kind].append([(place[0], _identity(labels[i]), place[1]) for i in matches.objects])
     for name, values in _errors(frame, motion, matches).items():
         collected.errors.setdefault(name, []).append(values)
     kept = (tracks.scores[matches.reports] >= score_threshold) & tracks.seen[matches.reports]
     objects = np.array([_identity(labels[i]) for i in matches.objects], dtype=np.int64)
     ids = tracks.ids[matches.reports[kept]]
     # Objects and tracks of different sequences are different.
-    offset = sequence * 10**12
+    offset = place[0] * 10**12
     collected.images.append(TrackedImage(objects + offset, ids + offset, matches.overlaps[:, kept]))
 
 

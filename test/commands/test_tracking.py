@@ -1,0 +1,106 @@
+"""`--tracking` and videos: objects that are followed from image to image, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from mp_perception.commands.main import app
+from mp_perception.data.image_files import read_image
+from mp_perception.visualization.video import VideoWriter
+
+NUM_IMAGES = 6
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def still_street(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sequence of KITTI's tracking data that shows the same street in all images; nobody moves."""
+    root = tmp_path_factory.mktemp("tracking")
+    for folder in ("image_02/0000", "label_02", "calib"):
+        (root / "training" / folder).mkdir(parents=True)
+    source = streets / "training"
+    labels = (source / "label_2" / "000000.txt").read_text().splitlines()
+    lines = []
+    for image in range(NUM_IMAGES):
+        shutil.copy(source / "image_2" / "000000.png", root / "training" / "image_02" / "0000" / f"{image:06d}.png")
+        lines += [f"{image} {-1 if 'DontCare' in label else i} {label}\n" for i, label in enumerate(labels)]
+    (root / "training" / "label_02" / "0000.txt").write_text("".join(lines))
+    shutil.copy(source / "calib" / "000000.txt", root / "training" / "calib" / "0000.txt")
+    return root
+
+
+def test_files_and_bag_give_the_same_figures(still_street: Path, street_weights: Path, tmp_path: Path) -> None:
+    arguments = ("--weights", street_weights, "--tracking", "--score-threshold", 0.5)
+    done = run(
+        *("evaluate", "--dataset", "kitti-tracking", "--root", still_street, *arguments),
+        *("--json", tmp_path / "files.json", "--report", tmp_path / "files.html"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "Tracks formed in the camera frame" in done.output
+    assert "Tracks formed in the camera frame" in (tmp_path / "files.html").read_text()
+    files = json.loads((tmp_path / "files.json").read_text())["tracking"]
+    assert list(files) == ["camera"]
+    figures = files["camera"]["all"]
+    assert figures["object_seconds"] > 0.5
+    # All images are the same, so what is found is found in all images once tracks are confirmed, as the same object.
+    assert figures["switches"] == 0
+    assert figures["hits"] > 0
+    assert run("bag", "from-kitti-tracking", still_street, "0000", tmp_path / "bag").exit_code == 0
+    done = run("bag", "evaluate", tmp_path / "bag", *arguments, "--json", tmp_path / "bag.json")
+    assert done.exit_code == 0, done.output
+    bag = json.loads((tmp_path / "bag.json").read_text())["tracking"]["camera"]["all"]
+    for name in ("HOTA", "IDF1", "MOTA", "hits", "misses", "false_alarms", "object_seconds", "recall"):
+        expected = figures[name] if name == "recall" else pytest.approx(figures[name])
+        assert bag[name] == expected, name
+
+
+@pytest.mark.parametrize("command", ["evaluate", "bag"])
+def test_labels_without_identity_are_refused(streets: Path, street_weights: Path, tmp_path: Path, command: str) -> None:
+    call: tuple[object, ...] = ("evaluate", "--dataset", "synthetic", "--root", streets)
+    if command == "bag":
+        assert run("bag", "from-synthetic", streets, tmp_path / "bag").exit_code == 0
+        call = ("bag", "evaluate", tmp_path / "bag")
+    done = run(*call, "--weights", street_weights, "--tracking", "--json", tmp_path / "out.json")
+    assert "expected labels that name the same object in all frames, found none" in str(done.exception)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_objects_in_videos_are_followed(streets: Path, street_weights: Path, tmp_path: Path) -> None:
+    image = read_image(streets / "training" / "image_2" / "000000.png")
+    with VideoWriter(tmp_path / "street.mp4") as video:
+        for number in range(NUM_IMAGES):
+            video.write(image, number * 100_000_000)
+    out = tmp_path / "out"
+    done = run("predict", tmp_path / "street.mp4", "--weights", street_weights, "--out", out)
+    assert done.exit_code == 0, done.output
+    frames = [json.loads((out / "street" / f"{n:06d}.json").read_text()) for n in range(NUM_IMAGES)]
+    assert frames[0]["tracks"] == []
+    ids = [{track["id"] for track in frame["tracks"]} for frame in frames]
+    assert ids[-1]
+    assert ids[-2] <= ids[-1]
+    assert (read_image(out / "street" / "000005_overlay.png") != image).any()
+
+
+def test_a_rendered_bag_shows_tracks(still_street: Path, street_weights: Path, tmp_path: Path) -> None:
+    assert run("bag", "from-kitti-tracking", still_street, "0000", tmp_path / "bag").exit_code == 0
+    pictures = []
+    for options in ([], ["--tracking"]):
+        out = tmp_path / f"{len(options)}.mp4"
+        done = run("bag", "render", tmp_path / "bag", out, "--weights", street_weights, *options)
+        assert done.exit_code == 0, done.output
+        with av.open(str(out)) as container:
+            pictures.append([frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)])
+    plain, tracked = pictures
+    assert len(plain) == len(tracked) == NUM_IMAGES
+    # A track needs several images; labels then have other words.
+    assert np.abs(plain[-1] - tracked[-1]).max() > 100
