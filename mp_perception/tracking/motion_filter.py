@@ -9,7 +9,7 @@ which therefore tells how fast the distance changes (time to contact) better tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,13 @@ class Measurements:
     cut: NDArray[np.bool_]
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Measurements:
-        return Measurements(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return Measurements(
+            self.directions[chosen],
+            self.sizes[chosen],
+            self.depths[chosen],
+            self.depth_errors[chosen],
+            self.cut[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,13 @@ class Expectation:
     depth_stds: Array
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Expectation:
-        return Expectation(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return Expectation(
+            self.offsets[chosen],
+            self.directions[chosen],
+            self.heights[chosen],
+            self.depths[chosen],
+            self.depth_stds[chosen],
+        )
 
 
 def joined(first: States, second: States) -> States:
