@@ -27,6 +27,7 @@ from mp_perception.commands.options import (
     RuntimeName,
     ScoreThreshold,
     Split,
+    Tracking,
     Weights,
     split_weights,
 )
@@ -63,6 +64,7 @@ def evaluate(
     save_depth: Annotated[Path | None, typer.Option(help="New folder for 16-bit depth PNGs.")] = None,
     score_threshold: ScoreThreshold = None,
     resamples: Resamples = 0,
+    tracking: Tracking = False,
     processes: Processes = 1,
     cluster: Cluster = None,
     device: Device = "auto",
@@ -87,7 +89,7 @@ def evaluate(
     if dataset is None or root is None:
         raise UserError(f"evaluate: expected {'--dataset NAME' if dataset is None else '--root FOLDER'}, found none")
     network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
-    request = EvaluationRequest(network, protocol.value, score_threshold, resamples, processes, cluster)
+    request = EvaluationRequest(network, protocol.value, score_threshold, resamples, tracking, processes, cluster)
     paths = ResultPaths(json, report, plots, save_detections, save_depth, shlex.join(["mp_perception", *sys.argv[1:]]))
     run_evaluation(open_data_set(dataset, root, split), request, paths)
 

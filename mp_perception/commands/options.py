@@ -53,6 +53,10 @@ PlotsFolder = Annotated[Path | None, typer.Option(help="New folder for curves, b
 Resamples = Annotated[
     int, typer.Option(min=0, max=100_000, help="Bootstrap resamples for intervals of average precision; 0: none.")
 ]
+Tracking = Annotated[
+    bool,
+    typer.Option("--tracking", help="Also follow objects from frame to frame, and score identity and velocity."),
+]
 
 # Parallel work.
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Number of processes; 0: one per core.")]

@@ -21,7 +21,7 @@ from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors
 from mp_perception.evaluation.depth_protocols import DEPTH_PROTOCOLS, compare_by_distance
 from mp_perception.evaluation.kitti_matching import ImageMatches
 from mp_perception.evaluation.object_depth_metrics import ObjectDepths, measure_objects
-from mp_perception.evaluation.object_depth_truth import object_truths
+from mp_perception.evaluation.object_depth_truth import ObjectTruths, object_truths
 from mp_perception.evaluation.paper_protocol import INPUT_SIZE, PaperErrors, score_paper_frame
 from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.prediction import Detections, Prediction
@@ -88,12 +88,18 @@ class DepthScores:
 
 @dataclass(frozen=True)
 class ObjectScores:
-    """The objects of one frame.  matches: by criterion of average precision.  depths: of the labelled objects."""
+    """The objects of one frame.
+
+    matches: by criterion of average precision.  depths: of the objects of the labelled classes.  truths: of all labels.
+    camera: None if unknown.
+    """
 
     labels: Sequence[ObjectLabel]
     detections: Detections
     matches: tuple[ImageMatches, ...]
     depths: ObjectDepths
+    truths: ObjectTruths
+    camera: FrameCamera | None
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,8 @@ def score_frame(
             prediction.detections,
             match_image(labels, prediction.detections, rules.criteria),
             measure_objects(labels, truths, prediction, rules.labelled_classes, rules.score_threshold),
+            truths,
+            camera,
         )
     beyond = count_beyond(sky, sample.depth, prediction.network_depth)
     detected: dict[str, list[float]] = {}

@@ -20,6 +20,7 @@ from mp_perception.evaluation.frame_scores import needed_input_size, scoring_rul
 from mp_perception.evaluation.report.terminal import print_result
 from mp_perception.evaluation.result_files import ResultPaths, describe_network, describe_versions, write_json
 from mp_perception.evaluation.scoring import ScoringJob, check_input
+from mp_perception.evaluation.tracked_sequences import evaluate_tracking
 from mp_perception.evaluation.workers import score_on_cluster, score_on_processes
 from mp_perception.files import complete_folder
 from mp_perception.inference.network_choice import NetworkChoice
@@ -38,6 +39,7 @@ class EvaluationRequest:
     network: None scores the predictions that a node recorded.  protocol: a name in frame_scores.PROTOCOLS.
     score_threshold: minimum score of a detection that finds an object; None takes the checkpoint's, or the one that
     the node published with.  num_resamples: for intervals, 0 for none.  processes: on this machine.
+    tracking: whether detections are followed over time, and the tracks scored.
     cluster: address of a dask scheduler whose workers do the work, or None.
     """
 
@@ -45,6 +47,7 @@ class EvaluationRequest:
     protocol: str = "eigen"
     score_threshold: float | None = None
     num_resamples: int = 0
+    tracking: bool = False
     processes: int = 1
     cluster: str | None = None
 
@@ -133,11 +136,13 @@ def _result(
     seconds: float,
 ) -> dict[str, Any]:
     """All figures and where they come from, as the JSON has them."""
+    tracking = evaluate_tracking(job.data_set, evaluation) if request.tracking else None
     missing = missing_libraries()
     if missing:
         warn(f"COCO's figures are left out: {' and '.join(missing)} not installed")
     return {
         **evaluation.result(request.num_resamples, with_coco=not missing),
+        "tracking": tracking,
         "data_set": {**job.data_set.description, "problems": evaluation.problem_figures()},
         **({} if predictor is None else describe_network(predictor)),
         "versions": describe_versions(),

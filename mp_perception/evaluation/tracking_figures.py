@@ -6,14 +6,21 @@ The images were scored one by one, perhaps by several processes; here their dete
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.evaluation.tracking_matching import GROUPS, GroupMatches, found_at_precision, match_group
+from mp_perception.data.object_label import ObjectLabel
+from mp_perception.evaluation.tracking_matching import (
+    GROUPS,
+    GroupMatches,
+    found_at_precision,
+    match_group,
+    precision_at,
+)
 from mp_perception.evaluation.tracking_metrics import MIN_IOU, TrackedImage, tracking_metrics
 from mp_perception.evaluation.tracking_truth import LabelledImage, Motions, true_motions
 from mp_perception.prediction import Detections
@@ -44,96 +51,133 @@ class TrackedFrame:
     tracks: Tracks
 
 
+@dataclass
+class _Collected:
+    """What the images of a group of classes contribute.
+
+    found: matches and scores of each image, of `detections` and `tracks`.  seconds: for each image, of the objects that
+    count: (sequence, object, second).
+    """
+
+    images: list[TrackedImage] = field(default_factory=list)
+    found: dict[str, list[tuple[GroupMatches, Floats]]] = field(
+        default_factory=lambda: {"detections": [], "tracks": []}
+    )
+    seconds: dict[str, list[list[tuple[int, int, int]]]] = field(
+        default_factory=lambda: {"detections": [], "tracks": []}
+    )
+    errors: dict[str, list[Floats]] = field(default_factory=dict)
+    object_seconds: float = 0.0
+
+
 def tracking_figures(sequences: Sequence[Sequence[TrackedFrame]], score_threshold: float) -> dict[str, Any]:
     """Group of classes, or `all` -> figures, ready for JSON; None where nothing can be measured.
 
     score_threshold: minimum score of the detections and tracks that count for all figures but recall.
 
-    Figures: those of `tracking_metrics`; `object_seconds`; `switches_per_100_object_seconds`; `recall` of detections
-    and tracks at PRECISION, in each image and in each second of an object; `distance`: mean relative error of the same
+    Figures: those of `tracking_metrics` over the tracks that were seen; `object_seconds`;
+    `switches_per_100_object_seconds`; `recall` of detections and tracks, in images and in seconds of an object, at
+    PRECISION and at the precision of the detections at the score threshold; `distance`: mean relative error of the same
     objects before and after smoothing; `velocity`, `time_to_contact`: median errors.
     """
     motions = [true_motions([frame.truth for frame in sequence]) for sequence in sequences]
-    groups = {name: _GroupFigures(sequences, motions, [name], score_threshold) for name in GROUPS}
-    figures = {name: group.figures() for name, group in groups.items()}
-    return {**figures, "all": _GroupFigures(sequences, motions, list(GROUPS), score_threshold).figures()}
+    groups = {**{name: (name,) for name in GROUPS}, "all": tuple(GROUPS)}
+    return {
+        name: _figures(_collected(sequences, motions, members, score_threshold), score_threshold)
+        for name, members in groups.items()
+    }
 
 
-class _GroupFigures:
-    """The figures of some groups together."""
+def _collected(
+    sequences: Sequence[Sequence[TrackedFrame]],
+    motions: Sequence[Sequence[Motions]],
+    groups: Sequence[str],
+    score_threshold: float,
+) -> _Collected:
+    collected = _Collected()
+    for number, (sequence, of_sequence) in enumerate(zip(sequences, motions, strict=True)):
+        period = _period([frame.truth.stamp for frame in sequence])
+        for frame, motion in zip(sequence, of_sequence, strict=True):
+            for group in groups:
+                _collect(collected, frame, motion, group, number, score_threshold)
+                collected.object_seconds += period * len(collected.images[-1].objects)
+    return collected
 
-    def __init__(
-        self,
-        sequences: Sequence[Sequence[TrackedFrame]],
-        motions: Sequence[Sequence[Motions]],
-        groups: Sequence[str],
-        score_threshold: float,
-    ) -> None:
-        self.sequences, self.motions, self.groups, self.score_threshold = sequences, motions, groups, score_threshold
 
-    def figures(self) -> dict[str, Any]:
-        images: list[TrackedImage] = []
-        found: dict[str, list[tuple[GroupMatches, Floats]]] = {"detections": [], "tracks": []}
-        seconds: list[list[tuple[int, int, int]]] = []
-        object_seconds = 0.0
-        errors: dict[str, list[Floats]] = {}
-        for number, (sequence, motions) in enumerate(zip(self.sequences, self.motions, strict=True)):
-            periods = _periods([frame.truth.stamp for frame in sequence])
-            for frame, motion, period in zip(sequence, motions, periods, strict=True):
-                for group in self.groups:
-                    labels = frame.truth.labels
-                    tracks, detections = frame.tracks, frame.detections
-                    names = [tracks.name(i) for i in range(len(tracks))]
-                    matches = match_group(labels, tracks.boxes, names, group)
-                    found["tracks"].append((matches, tracks.scores))
-                    names = [detections.name(i) for i in range(len(detections))]
-                    boxes, scores = detections.boxes.astype(np.float64), detections.scores.astype(np.float64)
-                    found["detections"].append((match_group(labels, boxes, names, group), scores))
-                    identities = np.array([labels[i].identity or 0 for i in matches.objects], dtype=np.int64)
-                    seconds.append([(number, int(i), int(frame.truth.stamp)) for i in identities])
-                    object_seconds += period * len(identities)
-                    kept = tracks.scores[matches.reports] >= self.score_threshold
-                    images.append(
-                        TrackedImage(
-                            identities + number * 1_000_000,
-                            tracks.ids[matches.reports[kept]],
-                            matches.overlaps[:, kept],
-                        )
-                    )
-                    for name, values in _errors(frame, motion, matches).items():
-                        errors.setdefault(name, []).append(values)
-        metrics = tracking_metrics(images)
-        return {
-            **metrics,
-            "object_seconds": object_seconds,
-            "switches_per_100_object_seconds": 100 * metrics["switches"] / object_seconds if object_seconds else None,
-            "recall": {kind: self._recall(of_kind, seconds) for kind, of_kind in found.items()},
-            **_summary({name: np.concatenate(parts) for name, parts in errors.items()}),
+def _collect(
+    collected: _Collected, frame: TrackedFrame, motion: Motions, group: str, sequence: int, score_threshold: float
+) -> None:
+    """Add a group of an image."""
+    labels, tracks, detections = frame.truth.labels, frame.tracks, frame.detections
+    for kind, reports, boxes in (
+        ("detections", detections, detections.boxes.astype(np.float64)),
+        ("tracks", tracks, tracks.boxes),
+    ):
+        matches = match_group(labels, boxes, [reports.name(i) for i in range(len(reports))], group)
+        collected.found[kind].append((matches, reports.scores.astype(np.float64)))
+        collected.seconds[kind].append(
+            [(sequence, _identity(labels[i]), int(frame.truth.stamp)) for i in matches.objects]
+        )
+    for name, values in _errors(frame, motion, matches).items():
+        collected.errors.setdefault(name, []).append(values)
+    kept = (tracks.scores[matches.reports] >= score_threshold) & tracks.seen[matches.reports]
+    objects = np.array([_identity(labels[i]) for i in matches.objects], dtype=np.int64)
+    ids = tracks.ids[matches.reports[kept]]
+    # Objects and tracks of different sequences are different.
+    offset = sequence * 10**12
+    collected.images.append(TrackedImage(objects + offset, ids + offset, matches.overlaps[:, kept]))
+
+
+def _identity(label: ObjectLabel) -> int:
+    """Of an object that counts; an object that a data set does not identify is one with all such."""
+    return -1 if label.identity is None else label.identity
+
+
+def _figures(collected: _Collected, score_threshold: float) -> dict[str, Any]:
+    metrics = tracking_metrics(collected.images)
+    object_seconds = collected.object_seconds
+    rate = 100 * metrics["switches"] / object_seconds if object_seconds else None
+    usual = precision_at(collected.found["detections"], score_threshold)
+    recall = {
+        name: {
+            "precision": precision,
+            **{
+                kind: None if precision is None else _recall(collected, kind, precision)
+                for kind in ("detections", "tracks")
+            },
         }
-
-    def _recall(
-        self, images: Sequence[tuple[GroupMatches, Floats]], seconds: Sequence[Sequence[tuple[int, int, int]]]
-    ) -> dict[str, float | None]:
-        """Fractions of the objects in images, and of the seconds of objects, that are found at PRECISION."""
-        found = found_at_precision(images, PRECISION)
-        total = sum(len(matches.objects) for matches, _ in images)
-        every = {key for of_image in seconds for key in of_image}
-        seen = {
-            key
-            for (matches, _), of_image, objects in zip(images, seconds, found, strict=True)
-            for i, key in zip(matches.objects, of_image, strict=True)
-            if i in objects
-        }
-        return {
-            "images": sum(map(len, found)) / total if total else None,
-            "object_seconds": len(seen) / len(every) if every else None,
-        }
+        for name, precision in (("high_precision", PRECISION), ("usual_precision", usual))
+    }
+    return {
+        **metrics,
+        "object_seconds": object_seconds,
+        "switches_per_100_object_seconds": rate,
+        "recall": recall,
+        **_summary({name: np.concatenate(parts) for name, parts in collected.errors.items()}),
+    }
 
 
-def _periods(stamps: Sequence[float]) -> Floats:
-    """Seconds that each image stands for: the usual time between two."""
-    usual = float(np.median([after - before for before, after in pairwise(stamps)])) if len(stamps) > 1 else 0.0
-    return np.full(len(stamps), usual)
+def _recall(collected: _Collected, kind: str, precision: float) -> dict[str, float | None]:
+    """Fractions of the objects in images, and of the seconds of objects, that are found at a precision."""
+    images, seconds = collected.found[kind], collected.seconds[kind]
+    found = found_at_precision(images, precision)
+    total = sum(len(matches.objects) for matches, _ in images)
+    every = {key for of_image in seconds for key in of_image}
+    seen = {
+        key
+        for (matches, _), of_image, objects in zip(images, seconds, found, strict=True)
+        for i, key in zip(matches.objects, of_image, strict=True)
+        if i in objects
+    }
+    return {
+        "images": sum(map(len, found)) / total if total else None,
+        "object_seconds": len(seen) / len(every) if every else None,
+    }
+
+
+def _period(stamps: Sequence[float]) -> float:
+    """The usual time between two images, seconds."""
+    return float(np.median([after - before for before, after in pairwise(stamps)])) if len(stamps) > 1 else 0.0
 
 
 def _errors(frame: TrackedFrame, motion: Motions, matches: GroupMatches) -> dict[str, Floats]:

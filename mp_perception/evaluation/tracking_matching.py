@@ -72,31 +72,40 @@ def found_at_precision(images: Sequence[tuple[GroupMatches, Floats]], precision:
     """The objects found in each image, as indices of labels, at the score threshold that finds most of them.
 
     images: matches, and the scores of all reported boxes.  precision: minimum fraction of right reports.
-    From the highest score down, each report takes the free object that it overlaps most.
     """
-    scores: list[float] = []
-    found: list[int] = []
-    places: list[int] = []
+    scores, found, places = _hits(images)
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(found[order] >= 0)
+    precise = np.flatnonzero(hits >= precision * np.arange(1, len(hits) + 1))
+    taken = order[: precise[-1] + 1] if len(precise) else order[:0]
+    return [found[taken[(places[taken] == place) & (found[taken] >= 0)]] for place in range(len(images))]
+
+
+def precision_at(images: Sequence[tuple[GroupMatches, Floats]], score_threshold: float) -> float | None:
+    """The fraction of right ones among the reports of at least this score; None without any."""
+    scores, found, _ = _hits(images)
+    taken = scores >= score_threshold
+    return float((found[taken] >= 0).mean()) if taken.any() else None
+
+
+def _hits(images: Sequence[tuple[GroupMatches, Floats]]) -> tuple[Floats, Integers, Integers]:
+    """Of all reports that count: their scores, the objects that they find (-1 for none), and their images.
+
+    From the highest score down, each report takes the free object of its image that it overlaps most.
+    """
+    scores, found, places = [], [], []
     for place, (matches, of_reports) in enumerate(images):
         free = np.ones(len(matches.objects), dtype=bool)
         for j in np.argsort(-of_reports[matches.reports], kind="stable"):
             overlaps = np.where(free, matches.overlaps[:, j], 0.0)
-            best = int(overlaps.argmax()) if len(overlaps) else 0
-            hit = len(overlaps) > 0 and overlaps[best] > MIN_IOU
+            best = int(overlaps.argmax()) if len(overlaps) else -1
+            hit = best >= 0 and overlaps[best] > MIN_IOU
             if hit:
                 free[best] = False
-            scores.append(float(of_reports[matches.reports[j]]))
-            found.append(int(matches.objects[best]) if hit else -1)
+            scores.append(of_reports[matches.reports[j]])
+            found.append(matches.objects[best] if hit else -1)
             places.append(place)
-    order = np.argsort(-np.array(scores), kind="stable")
-    hits = np.array(found, dtype=np.int64)[order] >= 0
-    precise = np.flatnonzero(np.cumsum(hits) >= precision * np.arange(1, len(hits) + 1))
-    taken = order[: precise[-1] + 1] if len(precise) else order[:0]
-    result: list[list[int]] = [[] for _ in images]
-    for i in taken:
-        if found[i] >= 0:
-            result[places[i]].append(found[i])
-    return [np.array(objects, dtype=np.int64) for objects in result]
+    return np.array(scores, dtype=np.float64), np.array(found, dtype=np.int64), np.array(places, dtype=np.int64)
 
 
 def _counts(label: ObjectLabel) -> bool:

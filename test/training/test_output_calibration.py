@@ -45,7 +45,8 @@ def add_car(evaluation: Evaluation, detections: Detections, true_depth: float) -
     prediction = Prediction(detections, np.full((50, 100), 20.0, np.float32), (100, 200))
     depths = measure_objects(labels, truths, prediction, ("Car",), 0.3)
     matches = match_image(labels, detections, evaluation.rules.criteria)
-    score = FrameScore(None, ObjectScores(labels, detections, matches, depths), BeyondCounts(0, 0, 0, 0), {}, {})
+    objects = ObjectScores(labels, detections, matches, depths, truths, None)
+    score = FrameScore(None, objects, BeyondCounts(0, 0, 0, 0), {}, {})
     evaluation.frames[f"{len(evaluation.frames):03d}"] = score
 
 

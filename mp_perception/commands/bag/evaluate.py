@@ -25,6 +25,7 @@ from mp_perception.commands.options import (
     RuntimeName,
     ScoreThreshold,
     Topic,
+    Tracking,
     Weights,
     split_weights,
 )
@@ -39,6 +40,7 @@ def evaluate(
     plots: PlotsFolder = None,
     score_threshold: ScoreThreshold = None,
     resamples: Resamples = 0,
+    tracking: Tracking = False,
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
     depth_topic: Topic = None,
@@ -83,6 +85,6 @@ def evaluate(
     )
     paths = ResultPaths(json, report, plots, command=shlex.join(["mp_perception", *sys.argv[1:]]))
     paths.check()
-    request = EvaluationRequest(network, "eigen", score_threshold, resamples, processes, cluster)
+    request = EvaluationRequest(network, "eigen", score_threshold, resamples, tracking, processes, cluster)
     with open_bags(bags, topics, recorded) as data_set:
         run_evaluation(data_set, request, paths)

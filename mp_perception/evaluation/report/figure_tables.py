@@ -148,6 +148,54 @@ def detected_table(result: Mapping[str, Any]) -> FigureTable:
     return FigureTable(f"Detected, score of at least {result['score_threshold']:g}", columns, [rows])
 
 
+def tracking_tables(tracking: Mapping[str, Any]) -> list[FigureTable]:
+    """Identity over time, and what tracks know better than single images, by frame and group of classes."""
+    tables = []
+    for frame, groups in tracking.items():
+        seen = {name: row for name, row in groups.items() if row["hits"] + row["misses"] + row["false_alarms"]}
+        identity = [
+            (
+                name,
+                f"{row['object_seconds']:.1f}",
+                *numbers(row, ("HOTA", "DetA", "AssA", "IDF1", "MOTA")),
+                str(row["switches"]),
+                _number(row["switches_per_100_object_seconds"], 2),
+            )
+            for name, row in seen.items()
+        ]
+        gains = [
+            (
+                name,
+                *(_before_and_after(row["recall"][kind], "images") for kind in ("high_precision", "usual_precision")),
+                f"{_number(row['distance']['before'], 3)} \u2192 {_number(row['distance']['after'], 3)}",
+                _number(row["velocity"]["median_error"], 2),
+                _number(row["time_to_contact"]["median_error"], 2),
+            )
+            for name, row in seen.items()
+        ]
+        tables.append(
+            FigureTable(
+                f"Tracks formed in the {frame} frame",
+                ["objects", "seconds", "HOTA", "DetA", "AssA", "IDF1", "MOTA", "switches", "/ 100 s"],
+                [identity],
+                ["seconds: sum over objects; / 100 s: identity switches per 100 of them"],
+            )
+        )
+        tables.append(
+            FigureTable(
+                f"Single images \u2192 tracks, {frame} frame",
+                ["objects", "recall (0.9)", "recall (usual)", "distance rel", "velocity", "contact"],
+                [gains],
+                [
+                    "recall: of detections and of tracks, at precision 0.9, and at that of the detections at the score "
+                    "threshold",
+                    "velocity, contact: median error of moving objects, m/s, and of the time to contact, s",
+                ],
+            )
+        )
+    return tables
+
+
 def latency_table(latency: Mapping[str, Mapping[str, float]]) -> FigureTable:
     """Milliseconds by stage, the total last."""
     rows = [
@@ -166,6 +214,7 @@ def figure_tables(result: Mapping[str, Any]) -> list[FigureTable]:
         *([detection_table(result["detection"], result["coco"])] if result["detection"] else []),
         *(object_tables(result) if result["objects"] else []),
         *([detected_table(result)] if result["detected"] and not result["objects"] else []),
+        *(tracking_tables(result["tracking"]) if result.get("tracking") else []),
         *([latency_table(result["latency_ms"])] if result["latency_ms"] else []),
     ]
 
@@ -177,6 +226,12 @@ def numbers(figures: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:
 
 def _number(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _before_and_after(recall: Mapping[str, Any], unit: str) -> str:
+    """Recall of detections and of tracks."""
+    before, after = (None if recall[kind] is None else recall[kind][unit] for kind in ("detections", "tracks"))
+    return f"{_number(before, 3)} \u2192 {_number(after, 3)}"
 
 
 def _precision(row: Mapping[str, Any], kind: str, difficulty: str) -> str:

@@ -25,6 +25,7 @@ from mp_perception.evaluation.report.figure_tables import (
     detection_table,
     latency_table,
     object_tables,
+    tracking_tables,
 )
 from mp_perception.evaluation.report.plots import Plot, depth_plots, precision_recall_plots, render
 from mp_perception.evaluation.report.verdict import verdict
@@ -32,7 +33,10 @@ from mp_perception.files import make_folder, write_atomically
 from mp_perception.machine import processor_name
 
 #: Parts of a result that have sections of their own; all others are configuration.
-_FIGURES = ("depth", "objects", "detection", "detection_protocol", "detected", "coco", "latency_ms", "frames", "images")
+_FIGURES = (
+    *("depth", "objects", "detection", "detection_protocol", "detected", "coco", "tracking"),
+    *("latency_ms", "frames", "images"),
+)
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
@@ -79,6 +83,7 @@ def render_report(report: Report) -> str:
         detection_tables=[detection_table(detection, result["coco"])] if detection else [],
         detection_plots=precision_recall_plots(result),
         detected_tables=[detected_table(result)] if result["detected"] and not objects else [],
+        tracking_tables=tracking_tables(result["tracking"]) if result.get("tracking") else [],
         latency_tables=[latency_table(result["latency_ms"])] if result["latency_ms"] else [],
         configuration={name: value for name, value in result.items() if name not in _FIGURES},
         machine=f"{processor_name()}, {platform.system()} {platform.machine()}",
