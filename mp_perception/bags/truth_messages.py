@@ -41,10 +41,16 @@ _TYPES = {name.lower(): name for name in KITTI_TYPES}
 
 
 def labels_message(labels: Sequence[ObjectLabel], header: Message) -> Message:
-    """DiagnosticArray of an image's labels.  header: its frame is the one of the 3D boxes (rectified camera 0)."""
+    """DiagnosticArray of an image's labels; hardware_id is the object's identity.
+
+    header: its frame is the one of the 3D boxes (rectified camera 0).
+    """
     statuses = [
         new_message(
-            "diagnostic_msgs/msg/DiagnosticStatus", name=label.class_name, message=format_label_line(label, repr)
+            "diagnostic_msgs/msg/DiagnosticStatus",
+            name=label.class_name,
+            message=format_label_line(label, repr),
+            hardware_id="" if label.identity is None else str(label.identity),
         )
         for label in labels
     ]
@@ -57,9 +63,13 @@ def read_labels(message: Message, where: str) -> list[ObjectLabel]:
     where: begins the text of the UserError that a wrong line raises.
     """
     _check_count(len(message.status), where)
-    return [
-        parse_label_line(status.message, f"{where}: status {number}") for number, status in enumerate(message.status)
-    ]
+    labels = []
+    for number, status in enumerate(message.status):
+        label = parse_label_line(status.message, f"{where}: status {number}")
+        # Other programs may have other words there.
+        identified = status.hardware_id.isdecimal() and len(status.hardware_id) < 10
+        labels.append(replace(label, identity=int(status.hardware_id) if identified else None))
+    return labels
 
 
 def boxes_message(labels: Sequence[ObjectLabel], header: Message) -> Message:

@@ -43,26 +43,48 @@ def predict(
 
     For every image NAME the output folder contains NAME_overlay.png (boxes with class, score and metres),
     NAME_depth.png (16 bit, metres x 256, 0 = unknown or sky, as in KITTI's depth data) and NAME.json (detections and
-    times).
+    times). Objects in a video are followed: its overlays show their ids, speeds and times to contact, its JSON files
+    also "tracks".
 
     Example: mp_perception predict street.jpg --intrinsics 721.5 721.5 609.6 172.9
     """
+    from dataclasses import replace
+
     from mp_perception.data.image_files import count_images, find_images_and_videos, read_images
     from mp_perception.inference.network_choice import NetworkChoice
     from mp_perception.inference.predictor import PredictionSettings
     from mp_perception.progress import console, track
+    from mp_perception.tracking.tracker import Tracker, TrackerSettings
+    from mp_perception.tracking.trails import Trails
+    from mp_perception.visualization.overlay import draw_overlay
     from mp_perception.visualization.prediction_files import write_prediction
+    from mp_perception.visualization.track_overlay import draw_tracks
 
     files = find_images_and_videos(paths)
     total = count_images(files)
     network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
     predictor = network.load_with_warning()
-    settings = PredictionSettings(score_threshold=score_threshold)
+    threshold = predictor.description.score_threshold if score_threshold is None else score_threshold
+    settings = PredictionSettings(score_threshold=threshold)
+    video, tracker, trails = Path(), Tracker(), Trails()
     num_images = num_objects = 0
     for named in track(read_images(files), "predict", total):
         camera = _camera(intrinsics, named.image.shape[1], named.image.shape[0])
-        prediction = predictor.predict(named.image, camera, settings)
-        write_prediction(out / named.name, named.source, named.image, prediction)
+        if named.time is None:
+            prediction, tracks = predictor.predict(named.image, camera, settings), None
+            overlay = draw_overlay(named.image, prediction)
+        else:
+            if named.name.parent != video:
+                video, tracker, trails = named.name.parent, Tracker(TrackerSettings(threshold)), Trails()
+            low = replace(settings, score_threshold=tracker.settings.lowest_score)
+            prediction = predictor.predict(named.image, camera, low)
+            tracks = tracker.update(prediction.detections, named.time, camera)
+            trails.update(tracks, named.time)
+            shown = prediction.detections.scores >= threshold
+            prediction = replace(prediction, detections=prediction.detections[shown])
+            overlay = named.image.copy()
+            draw_tracks(overlay, tracks, trails.positions(), camera)
+        write_prediction(out / named.name, named.source, overlay, prediction, tracks)
         num_images += 1
         num_objects += len(prediction.detections)
     console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)

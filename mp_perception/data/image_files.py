@@ -30,12 +30,13 @@ class NamedImage:
     """An image and the name of its results.
 
     name: path without suffix, relative to the output folder.  source: its name in messages and results.
-    image: RGB uint8 (H, W, 3).
+    image: RGB uint8 (H, W, 3).  time: of a video's frame, seconds from its start; None for others.
     """
 
     name: Path
     source: str
     image: NDArray[np.uint8]
+    time: float | None = None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -135,6 +136,6 @@ def _read_video(path: Path, name: Path) -> Iterator[NamedImage]:
         try:
             for number, frame in enumerate(container.decode(video=0)):
                 image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-                yield NamedImage(name / f"{number:06d}", f"{path}#{number}", image)
+                yield NamedImage(name / f"{number:06d}", f"{path}#{number}", image, frame.time)
         except av.FFmpegError as error:
             raise UserError(f"{path}: the video cannot be decoded further: {error.strerror}") from error

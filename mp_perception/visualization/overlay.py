@@ -30,30 +30,42 @@ def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
     or nothing.
     """
     thickness = max(1, round(canvas.shape[0] / 250))
-    text_scale = max(0.38, canvas.shape[0] / 900)
-    near_first = np.argsort(np.nan_to_num(detections.depth, nan=np.inf), kind="stable")
-    for i in near_first[::-1]:
+    distances = np.nan_to_num(detections.depth, nan=np.inf)
+    colors = [class_color(detections.name(i)) for i in range(len(detections))]
+    for i in np.argsort(distances, kind="stable")[::-1]:
         x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[i])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), class_color(detections.name(i)), thickness)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness)
+    texts = [(label_text(detections, i), _metres(detections.depth[i])) for i in range(len(detections))]
+    draw_labels(canvas, detections.boxes, distances, colors, texts)
+
+
+def draw_labels(
+    canvas: NDArray[np.uint8],
+    boxes: NDArray[np.floating],
+    distances: NDArray[np.floating],
+    colors: Sequence[tuple[int, int, int]],
+    texts: Sequence[Sequence[str]],
+) -> None:
+    """Write at each box (N, 4) the first of its texts that has space; texts of near objects come first."""
+    text_scale = max(0.38, canvas.shape[0] / 900)
     taken: list[Patch] = []
-    for i in near_first:
-        for text in (label_text(detections, i), _metres(detections.depth[i])):
+    for i in np.argsort(distances, kind="stable"):
+        for text in texts[i]:
             # OpenCV's font has only ASCII characters, and a lone surrogate crashes it.
             text = text.encode("ascii", "replace").decode()
             (width, height), baseline = cv2.getTextSize(text, _FONT, text_scale, 1)
             size = (width + 4, height + baseline + 2)
-            patch = free_patch(detections.boxes[i], size, (canvas.shape[1], canvas.shape[0]), taken) if text else None
+            patch = free_patch(boxes[i], size, (canvas.shape[1], canvas.shape[0]), taken) if text else None
             if patch is not None:
-                color = class_color(detections.name(i))
-                cv2.rectangle(canvas, patch[:2], (patch[2] - 1, patch[3] - 1), color, -1)
+                cv2.rectangle(canvas, patch[:2], (patch[2] - 1, patch[3] - 1), colors[i], -1)
                 place = (patch[0] + 2, patch[1] + height + 2)
-                cv2.putText(canvas, text, place, _FONT, text_scale, text_color(color), 1, cv2.LINE_AA)
+                cv2.putText(canvas, text, place, _FONT, text_scale, text_color(colors[i]), 1, cv2.LINE_AA)
                 taken.append(patch)
                 break
 
 
 def free_patch(
-    box: NDArray[np.float32], size: tuple[int, int], image_size: tuple[int, int], taken: Sequence[Patch]
+    box: NDArray[np.floating], size: tuple[int, int], image_size: tuple[int, int], taken: Sequence[Patch]
 ) -> Patch | None:
     """A place for a label of size (width, height) at a box, inside the image and on no taken patch; None if none fits.
 

@@ -13,18 +13,23 @@ from numpy.typing import NDArray
 from mp_perception.data.depth_png import write_depth_png
 from mp_perception.files import write_atomically
 from mp_perception.prediction import Detections, Prediction
-from mp_perception.visualization.overlay import draw_overlay
+from mp_perception.tracking.tracks import Tracks
 
 
-def write_prediction(stem: Path, source: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
+def write_prediction(
+    stem: Path, source: str, overlay: NDArray[np.uint8], prediction: Prediction, tracks: Tracks | None = None
+) -> None:
     """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json.
 
-    source: name of the image in the JSON.  image: RGB uint8 (H, W, 3).  Each file is complete or absent; the JSON is
-    written last.  Raises UserError if the folder cannot be written.
+    source: name of the image in the JSON.  overlay: RGB uint8 (H, W, 3).  tracks: after an image of a video.
+    Each file is complete or absent; the JSON is written last.  Raises UserError if the folder cannot be written.
     """
-    write_png(stem.with_name(stem.name + "_overlay.png"), draw_overlay(image, prediction))
+    write_png(stem.with_name(stem.name + "_overlay.png"), overlay)
     write_depth_png(stem.with_name(stem.name + "_depth.png"), prediction.depth)
-    text = json.dumps(prediction_to_dictionary(prediction, source), indent=1, allow_nan=False)
+    content = prediction_to_dictionary(prediction, source)
+    if tracks is not None:
+        content["tracks"] = [_track(tracks, i) for i in range(len(tracks))]
+    text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(stem.with_name(stem.name + ".json"), text.encode())
 
 
@@ -56,6 +61,25 @@ def _detection(detections: Detections, index: int) -> dict[str, Any]:
         "depth": _number(detections.depth[index]),
         "depth_std": _number(detections.depth_std[index]),
         "position": None if None in position else position,
+    }
+
+
+def _track(tracks: Tracks, index: int) -> dict[str, Any]:
+    """Metres and seconds, null where unknown; positions and velocities relative to the camera."""
+    position, velocity = ([_number(value) for value in row[index]] for row in (tracks.positions, tracks.velocities))
+    return {
+        "id": int(tracks.ids[index]),
+        "class": tracks.name(index),
+        "score": round(float(tracks.scores[index]), 4),
+        "seen": bool(tracks.seen[index]),
+        "box": [round(float(edge), 2) for edge in tracks.boxes[index]],
+        "position": None if None in position else position,
+        "velocity": None if None in velocity else velocity,
+        "distance": _number(tracks.distances[index]),
+        "distance_std": _number(tracks.distance_stds[index]),
+        "closing_speed": _number(tracks.closing_speeds[index]),
+        "time_to_contact": _number(tracks.times_to_contact[index]),
+        "time_to_contact_std": _number(tracks.time_to_contact_stds[index]),
     }
 
 

@@ -193,3 +193,11 @@ def test_invalid_objects_are_named(damage: str) -> None:
 def test_an_empty_array_is_an_image_without_objects() -> None:
     empty = new_message("vision_msgs/msg/Detection2DArray", header=bag_header("camera", 5), detections=[])
     assert read_boxes(empty, {}, "/d") == []
+
+
+def test_identities_travel_with_labels_and_other_words_are_none() -> None:
+    label = ObjectLabel("Car", (1.0, 2.0, 3.0, 4.0), identity=17)
+    message = labels_message([label, ObjectLabel("Car", (1.0, 2.0, 3.0, 4.0))], bag_header("camera", 1))
+    assert [found.identity for found in read_labels(message, "test")] == [17, None]
+    message.status[0].hardware_id = "camera 3"
+    assert read_labels(message, "test")[0].identity is None

@@ -30,6 +30,30 @@ def random_sequence(seed: int) -> list[TrackedImage]:
     return images
 
 
+NAMES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "switches", "hits", "misses", "false_alarms")
+#: Seed of a sequence, and its metrics by TrackEval 1.3.0 (HOTA averaged over its overlaps), in the order of NAMES.
+TRACKEVAL = [
+    (0, (0.378586452, 0.445465197, 0.322461524, 0.475884244, 0.11627907, 55, 107, 65, 32)),
+    (1, (0.477052751, 0.494298492, 0.461166705, 0.607260726, 0.2625, 29, 107, 53, 36)),
+    (2, (0.427481863, 0.459221806, 0.398676189, 0.56, 0.166666667, 56, 118, 56, 33)),
+]
+
+
+@pytest.mark.parametrize(("seed", "metrics"), TRACKEVAL)
+def test_metrics_are_those_of_trackeval(seed: int, metrics: tuple[float, ...]) -> None:
+    expected = dict(zip(NAMES, metrics, strict=True))
+    assert tracking_metrics(random_sequence(seed)) == pytest.approx(expected, abs=1e-8)
+
+
+def test_sequences_are_scored_together() -> None:
+    """Counts add up; the ids of the second sequence are others."""
+    parts = [random_sequence(seed) for seed in (0, 1)]
+    shifted = [TrackedImage(x.objects + 1000, x.tracks + 1000, x.overlaps) for x in parts[1]]
+    joint = tracking_metrics(parts[0] + shifted)
+    for name in ("switches", "hits", "misses", "false_alarms"):
+        assert joint[name] == sum(tracking_metrics(part)[name] for part in parts)
+
+
 def test_perfect_tracks() -> None:
     metrics = tracking_metrics([image([7], [3], ONE)] * 5)
     assert [metrics[name] for name in ("HOTA", "DetA", "AssA", "IDF1", "MOTA")] == pytest.approx([1] * 5)

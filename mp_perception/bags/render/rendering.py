@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -28,8 +28,12 @@ from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.prediction import Prediction
 from mp_perception.progress import console, track, warn
+from mp_perception.tracking.tracker import Tracker, TrackerSettings
+from mp_perception.tracking.tracks import Tracks
+from mp_perception.tracking.trails import Trails
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
+from mp_perception.visualization.track_overlay import draw_tracks
 
 Box = tuple[float, float, float, float]
 
@@ -40,6 +44,7 @@ class RenderedFrame:
 
     stamp_ns: nanoseconds since 1970.  image: RGB uint8 (H, W, 3).  intrinsics: None without usable camera info.
     prediction: None where the recorded node published nothing.  true_boxes: x1 y1 x2 y2, pixels.
+    tracks: after the image; None without tracking.  trails: as Trails.positions.
     """
 
     stamp_ns: int
@@ -47,12 +52,16 @@ class RenderedFrame:
     intrinsics: CameraIntrinsics | None
     prediction: Prediction | None
     true_boxes: tuple[Box, ...]
+    tracks: Tracks | None = None
+    trails: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def overlay(self) -> NDArray[np.uint8]:
-        """RGB (H, W, 3): the image with the true boxes in white, below the detections."""
+        """RGB (H, W, 3): the image with the true boxes in white, below the tracks or detections."""
         canvas = self.image.copy()
         draw_true_boxes(canvas, self.true_boxes)
-        if self.prediction is not None:
+        if self.tracks is not None:
+            draw_tracks(canvas, self.tracks, self.trails, self.intrinsics)
+        elif self.prediction is not None:
             draw_detections(canvas, self.prediction.detections)
         return canvas
 
@@ -83,7 +92,12 @@ class RenderedBag:
 
 
 def render_bag(
-    path: Path, out: Path, topics: ChosenTopics, network: NetworkChoice | None, score_threshold: float | None
+    path: Path,
+    out: Path,
+    topics: ChosenTopics,
+    network: NetworkChoice | None,
+    score_threshold: float | None,
+    tracking: bool = False,
 ) -> None:
     """Render a bag and print what was written; images that cannot be used are left out and counted.
 
@@ -93,6 +107,7 @@ def render_bag(
         topics: topics named by the user.
         network: None shows the recorded outputs of the node.
         score_threshold: of the detections shown; None for the checkpoint's, or that of the recorded node.
+        tracking: whether objects are followed, and drawn with ids, speeds and trails.
 
     Raises:
         UserError: bad bag or file name, or no usable image; then no file is left.
@@ -113,7 +128,7 @@ def render_bag(
             examples.setdefault(problem, example)
 
         with nullcontext() if network is None else closing(network.load_with_warning()) as predictor:
-            write(out, _rendered_bag(contents, predictor, score_threshold, count))
+            write(out, _rendered_bag(contents, predictor, score_threshold, tracking, count))
     for problem, number in problems.items():
         warn(f"{problem} in {number} frames; the first: {examples[problem]}")
     console.print(f"{out}: {len(contents.frames)} frames, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
@@ -160,6 +175,7 @@ def _rendered_bag(
     contents: BagContents,
     predictor: Predictor | None,
     asked_threshold: float | None,
+    tracking: bool,
     count: Callable[[str, str], None],
 ) -> RenderedBag:
     """count: is called with each problem and an example."""
@@ -171,17 +187,23 @@ def _rendered_bag(
         class_names, known = description.class_names, float(description.score_threshold)
         depth_range = description.valid_depth_range
     threshold = known if asked_threshold is None else asked_threshold
-    frames = track(_frames(contents, predictor, threshold, count), "render", len(contents.frames))
+    frames = track(_frames(contents, predictor, threshold, tracking, count), "render", len(contents.frames))
     return RenderedBag(contents, class_names, threshold, depth_range, frames)
 
 
 def _frames(
-    contents: BagContents, predictor: Predictor | None, threshold: float, count: Callable[[str, str], None]
+    contents: BagContents,
+    predictor: Predictor | None,
+    threshold: float,
+    tracking: bool,
+    count: Callable[[str, str], None],
 ) -> Iterator[RenderedFrame]:
     """Raises UserError if no image can be used."""
     # The true depth is not shown, and reading it takes longer than everything else.
     without_depth = tuple(replace(frame, depth=None, points=None) for frame in contents.frames)
     usable, reason = 0, ""
+    tracker, trails = Tracker(TrackerSettings(score_threshold=threshold)), Trails()
+    lowest = tracker.settings.lowest_score if tracking else threshold
     with closing(BagFrames([replace(contents, frames=without_depth)], score_recorded=predictor is None)) as frames:
         for index in range(len(frames)):
             try:
@@ -196,17 +218,22 @@ def _frames(
             intrinsics = None if camera is None else camera.intrinsics
             prediction: Prediction | None = None
             if predictor is not None:
-                prediction = predictor.predict(image, intrinsics, PredictionSettings(score_threshold=threshold))
+                prediction = predictor.predict(image, intrinsics, PredictionSettings(score_threshold=lowest))
             else:
                 try:
                     prediction = frames.recorded_prediction(index)
-                    shown = prediction.detections.scores >= threshold
-                    prediction = replace(prediction, detections=prediction.detections[shown])
                 except DroppedFrameError as error:
                     count(error.reason, str(error))
             labels = frames.labels(index) or []
             boxes = tuple(label.box for label in labels if label.class_name != IGNORED_REGION)
-            yield RenderedFrame(frames.place(index)[1].stamp_ns, image, intrinsics, prediction, boxes)
+            stamp_ns, tracks = frames.place(index)[1].stamp_ns, None
+            if prediction is not None:
+                if tracking:
+                    tracks = tracker.update(prediction.detections, stamp_ns / 1e9, intrinsics)
+                    trails.update(tracks, stamp_ns / 1e9)
+                shown = prediction.detections.scores >= threshold
+                prediction = replace(prediction, detections=prediction.detections[shown])
+            yield RenderedFrame(stamp_ns, image, intrinsics, prediction, boxes, tracks, trails.positions())
             usable += 1
         if not usable:
             raise UserError(f"{contents.source}: none of {len(frames)} images can be used; the first: {reason}")

@@ -29,6 +29,10 @@ def render(
     weights: Weights = "mobilenet_v2",
     recorded: Recorded = False,
     score_threshold: ScoreThreshold = None,
+    tracking: Annotated[
+        bool,
+        typer.Option("--tracking", help="Follow objects; draw ids, speeds, times to contact, trails."),
+    ] = False,
     image_topic: Topic = None,
     camera_info_topic: Topic = None,
     detections_topic: Topic = None,
@@ -56,4 +60,4 @@ def render(
             *split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
         )
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)
-    render_bag(bag, out, topics, network, score_threshold)
+    render_bag(bag, out, topics, network, score_threshold, tracking)

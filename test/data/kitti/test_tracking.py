@@ -51,6 +51,19 @@ def test_labels_are_assigned_to_their_frames(tracking: Path) -> None:
     assert samples[0].object_depths[0] == pytest.approx(12 - 0.8)
 
 
+def test_labels_name_the_same_object_in_all_frames(tracking: Path) -> None:
+    frames = KittiTracking(tracking)
+    identities = [{label.class_name: label.identity for label in frames.labels(i)} for i in range(3)]
+    assert identities == [{"Car": 0, "DontCare": None}, {}, {"Person_sitting": 1, "Car": 0}]
+    assert [frames.stamp(i) for i in range(3)] == pytest.approx([0.0, 0.1, 0.2])
+
+
+def test_a_wrong_identity_is_named(tracking: Path) -> None:
+    (tracking / "training" / "label_02" / "0000.txt").write_text(LABELS.replace("2 1 Person", "2 one Person"))
+    with pytest.raises(UserError, match="0000.txt:3: expected frame, track and a label"):
+        KittiTracking(tracking)[0]
+
+
 @pytest.mark.parametrize("number", ["two", "\u00b2", "9" * 5000, "-1"])
 def test_wrong_tracking_files_are_named(tracking: Path, number: str) -> None:
     labels = tracking / "training" / "label_02" / "0000.txt"

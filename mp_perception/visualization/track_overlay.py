@@ -1,0 +1,77 @@
+"""Tracks drawn into the image: box, id, class, distance, speed, time to contact, and where the object has been."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mp_perception.classes import class_color
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.tracking.tracks import Tracks
+from mp_perception.visualization.overlay import draw_labels
+
+#: Times to contact up to this are shown, seconds.
+_MAX_TIME = 10.0
+#: Nearest depth at which a former position is drawn, metres.
+_NEAREST = 0.5
+
+
+def draw_tracks(
+    canvas: NDArray[np.uint8],
+    tracks: Tracks,
+    trails: Mapping[int, NDArray[np.float64]],
+    intrinsics: CameraIntrinsics | None,
+) -> None:
+    """Draw into an RGB image (H, W, 3): boxes coloured by class, thin where an object is predicted but not seen.
+
+    Args:
+        canvas: the image.
+        tracks: after the image.
+        trails: as `Trails.positions`.
+        intrinsics: of the image; without them no trails are drawn.
+    """
+    thickness = max(1, round(canvas.shape[0] / 250))
+    distances = np.nan_to_num(tracks.distances, nan=np.inf)
+    colors = [class_color(tracks.name(i)) for i in range(len(tracks))]
+    if intrinsics is not None:
+        for i in np.argsort(-distances, kind="stable"):
+            _draw_trail(canvas, tracks, trails.get(int(tracks.ids[i]), np.zeros((0, 3))), intrinsics, colors[i])
+    for i in np.argsort(-distances, kind="stable"):
+        x1, y1, x2, y2 = (round(float(edge)) for edge in tracks.boxes[i])
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness if tracks.seen[i] else 1)
+    texts = [track_texts(tracks, i) for i in range(len(tracks))]
+    draw_labels(canvas, tracks.boxes, distances, colors, texts)
+
+
+def track_texts(tracks: Tracks, index: int) -> tuple[str, ...]:
+    """The texts at a track's box, the longest first: id, class, distance, speed, time to contact.
+
+    The speed is that in the frame of the tracks; the time is shown if the object comes near within some seconds.
+    """
+    distance, speed = tracks.distances[index], np.linalg.norm(tracks.velocities[index])
+    time, name = tracks.times_to_contact[index], f"{tracks.ids[index]} {tracks.name(index)}"
+    metres = f" {distance:.1f} m" if np.isfinite(distance) else ""
+    motion = f" {speed:.1f} m/s" if np.isfinite(speed) else ""
+    sure = time + 2 * tracks.time_to_contact_stds[index] <= _MAX_TIME
+    contact = f" {time:.1f} s" if sure else ""
+    return (f"{name}{metres}{motion}{contact}", f"{tracks.ids[index]}{metres}", str(tracks.ids[index]))
+
+
+def _draw_trail(
+    canvas: NDArray[np.uint8],
+    tracks: Tracks,
+    trail: NDArray[np.float64],
+    intrinsics: CameraIntrinsics,
+    color: tuple[int, int, int],
+) -> None:
+    """A line through the former positions, as the camera sees them now."""
+    points = (trail - tracks.camera_pose[:3, 3]) @ tracks.camera_pose[:3, :3]
+    points = points[np.isfinite(points).all(axis=1)]
+    points = points[points[:, 2] > _NEAREST]
+    if len(points) < 2:
+        return
+    pixels = np.clip(intrinsics.project(points), -(2**14), 2**14)
+    cv2.polylines(canvas, [np.round(pixels).astype(np.int32)], False, color, 2, cv2.LINE_AA)
