@@ -39,7 +39,8 @@ def main(
     step = width * _BYTES_PER_PIXEL[encoding]
     image = Image(width=width, height=height, encoding=encoding, step=step)
     image.data.frombytes(bytes([90]) * (step * height))
-    k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
+    focal = 10.0 * width  # what the small network sees, as large as the image, is then of the size of a car
+    k = [focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0]
     info = CameraInfo(width=width, height=height, k=k)
     qos = QoSProfile(depth=1)
     images = node.create_publisher(Image, topic, qos)

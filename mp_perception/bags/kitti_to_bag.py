@@ -37,6 +37,8 @@ from mp_perception.progress import track
 _CAMERA_NAMES = {0: "camera_gray_left", 2: "camera_color_left", 3: "camera_color_right"}
 _SCANNER_FRAME = "velo_link"
 _IMU_FRAME = "imu_link"
+#: The fixed frame of REP 105: where the IMU is in the first frame of the bag.
+_ODOM_FRAME = "odom"
 _TRUTH = "/ground_truth"
 
 #: Stamp of the first frame where the data have none: midnight of KITTI's first day.
@@ -157,6 +159,8 @@ def _write(data_set: FrameSet, frames: Sequence[_FrameToWrite], path: Path, stor
         for frame in track(frames, f"writing {path.name}"):
             if not fixed and (transforms := _transforms(frame, has_labels)) is not None:
                 bag.write("/tf", frame.stamp_ns, transforms)
+            if (odometry := _odometry(data_set, first, frame)) is not None:
+                bag.write("/tf", frame.stamp_ns, odometry)
             _write_frame(bag, data_set, frame)
     return len(frames)
 
@@ -201,6 +205,17 @@ def _stereo_baseline(calibration: KittiCalibration) -> float:
     """Metres from camera 2 to the right to camera 3 (some 0.53)."""
     left, right = (calibration.camera_0_to_camera(camera)[0, 3] for camera in (2, 3))
     return float(left - right)
+
+
+def _odometry(data_set: FrameSet, first: _FrameToWrite, frame: _FrameToWrite) -> Message | None:
+    """TFMessage of the IMU in the fixed frame; None if the data set has no poses."""
+    calibration, pose = frame.calibration, data_set.pose(frame.index)
+    start = data_set.pose(first.index)
+    if pose is None or start is None or calibration.imu_to_velo is None:
+        return None
+    imu_to_camera = calibration.velo_to_camera(2) @ calibration.imu_to_velo
+    moved = np.linalg.inv(start @ imu_to_camera) @ pose @ imu_to_camera
+    return transforms_message(new_message, [(_ODOM_FRAME, _IMU_FRAME, moved)], frame.stamp_ns)
 
 
 def _transforms(frame: _FrameToWrite, has_labels: bool) -> Message | None:

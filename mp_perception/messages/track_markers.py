@@ -25,8 +25,8 @@ _ARROW_SCALE = (0.15, 0.35, 0.4)
 _TRAIL_WIDTH = 0.06
 #: Slower objects have no arrow, metres per second: their direction is noise.
 _MIN_SPEED = 0.5
-#: A longer time to contact is not shown, seconds.
-_MAX_TIME_TO_CONTACT = 20.0
+#: A time to contact that is probably longer is not shown, seconds.
+_MAX_TIME_TO_CONTACT = 10.0
 #: Opacity of the box of an object that was seen, and of one that is predicted.
 _SEEN, _PREDICTED = 0.5, 0.2
 # visualization_msgs/Marker
@@ -109,7 +109,8 @@ def track_text(tracks: Tracks, i: int) -> str:
     text = f"{tracks.name(i)} {tracks.ids[i]}\n{tracks.distances[i]:.1f} m"
     if (speed := float(np.linalg.norm(tracks.velocities[i]))) >= _MIN_SPEED:
         text += f", {speed:.1f} m/s"
-    if (time := tracks.times_to_contact[i]) <= _MAX_TIME_TO_CONTACT:
+    time, deviation = tracks.times_to_contact[i], tracks.time_to_contact_stds[i]
+    if time + 2 * deviation <= _MAX_TIME_TO_CONTACT:
         text += f", contact in {time:.1f} s"
     return text
 

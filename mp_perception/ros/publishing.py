@@ -34,6 +34,7 @@ from mp_perception.ros.qos import LARGE_OUTPUT, LATCHED, OUTPUT
 from mp_perception.ros.tracking import TrackedObjects
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_overlay
+from mp_perception.visualization.track_overlay import draw_tracks
 
 #: JPEG's, of pictures for people.
 _JPEG_QUALITY = 90
@@ -72,8 +73,12 @@ class ProcessedFrame:
 
     @cached_property
     def overlay(self) -> NDArray[np.uint8]:
-        """RGB (H, W, 3): the image with the detections."""
-        return draw_overlay(self.image, self.prediction)
+        """RGB (H, W, 3): the image with the tracks, or without tracking with the detections."""
+        if self.tracked is None:
+            return draw_overlay(self.image, self.prediction)
+        canvas = self.image.copy()
+        draw_tracks(canvas, self.tracked.tracks, self.tracked.trails.positions(), self.intrinsics)
+        return canvas
 
     @cached_property
     def colored_depth(self) -> NDArray[np.uint8]:

@@ -76,6 +76,8 @@ def run_load(stage: Stage, load: Load, seconds: float) -> str:
             robot.subscribe(kind, topic)
     for robot in robots:
         outputs_go_on(robot, limit=60)
+    for robot in robots if load.tracking else ():
+        robot.wait(lambda robot=robot: any(tracks.detections for tracks in robot.received["tracks"]), "tracks")
     _receive(robots, min(max(2.0, seconds / 10), 60))  # buffers reach their size
     processes = [psutil.Process(node.process.pid) for node, _ in pairs]
     before = [resources_of(process) for process in processes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,6 +99,27 @@ def test_transforms_bring_points_of_the_scanner_into_the_camera(make_raw_drive: 
     assert in_camera[:3] == pytest.approx([-0.94, -0.6, 9.7])
     # the scanner's origin in the IMU's frame: calib_imu_to_velo turned round
     assert poses["imu_link", "velo_link"][:3, 3] == pytest.approx([0.8, -0.3, 0.8])
+
+
+def test_the_vehicles_motion_starts_at_zero(make_raw_drive: MakeDrive, tmp_path: Path) -> None:
+    """A vehicle that looks north and rolls 2 m to the east with each frame, while it turns to the left."""
+    drive = RawDrive(make_raw_drive())
+    folder = drive.folder / "oxts" / "data"
+    folder.mkdir(parents=True)
+    degrees = math.degrees(2 / (6378137 * math.cos(math.radians(49))))
+    for frame in drive.frames:
+        yaw = math.pi / 2 + 0.1 * frame.number
+        values = [49, 8 + degrees * frame.number, 110, 0, 0, yaw, *[0] * 24]
+        (folder / f"{frame.number:010d}.txt").write_text(" ".join(map(repr, values)))
+    write_raw_drive(drive, tmp_path / "bag")
+    found = decoded(tmp_path / "bag")["/tf"]
+    assert [time_ns for time_ns, _ in found] == [frame.stamp_ns for frame in drive.frames]
+    for number, (_, message) in enumerate(found):
+        (transform,) = message.transforms
+        assert (transform.header.frame_id, transform.child_frame_id) == ("odom", "imu_link")
+        pose = matrix(transform.transform)
+        assert pose[:3, 3] == pytest.approx([0, -2 * number, 0], abs=1e-5)  # x forward, y left
+        assert pose[:2, 0] == pytest.approx([math.cos(0.1 * number), math.sin(0.1 * number)])
 
 
 def test_late_listeners_get_the_transforms(make_raw_drive: MakeDrive, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_live_ids_are_those_of_the_library(dds_environment: dict[str, str], tmp_
 
 
 class Street:
-    """A robot that drives 10 m/s towards a wall which fills the image; the camera looks along odom's x."""
+    """A robot that drives 10 m/s towards a car which fills the image; the telephoto camera looks along odom's x."""
 
     def __init__(self, robot: Any) -> None:
         self.robot = robot
@@ -116,7 +116,7 @@ class Street:
             if with_tf:
                 tf = transforms_message(new_message, [("odom", "base", pose)], round(now * 1e9))
                 robot.publisher(TFMessage, "/tf").publish(tf)
-            info = CameraInfo(width=64, height=32, k=[40.0, 0.0, 31.5, 0.0, 40.0, 15.5, 0.0, 0.0, 1.0])
+            info = CameraInfo(width=64, height=32, k=[1200.0, 0.0, 31.5, 0.0, 1200.0, 15.5, 0.0, 0.0, 1.0])
             robot.publisher(CameraInfo, "camera_info").publish(info)
             grey = round(4 * (55 - x))  # the small network's depth is a quarter of it
             image = Image(height=32, width=64, encoding="mono8", step=64, data=bytes([grey]) * 2048)
@@ -149,7 +149,7 @@ def test_tracks_in_a_frame_of_tf_and_without_it(start_node: Any, tmp_path: Path)
     cloud = street.drive_until("tracks/states", settled)
     assert cloud.header.frame_id == "odom"
     for row in table(cloud):
-        assert row["x"] == pytest.approx(55.5, abs=2)  # the wall stands still
+        assert row["x"] == pytest.approx(55.5, abs=2)  # the car stands still
         assert row["vx"] == pytest.approx(0, abs=2)
         assert row["closing_speed"] == pytest.approx(10, abs=2)
         assert row["time_to_contact"] == pytest.approx(row["distance"] / row["closing_speed"], rel=1e-5)

@@ -152,6 +152,13 @@ def test_markers_show_velocity_trail_and_time_to_contact(new: NewMessage, sent: 
     assert all(marker.lifetime.sec == 1 for marker in others)
 
 
+def test_a_time_to_contact_that_is_hardly_known_is_not_shown(new: NewMessage) -> None:
+    uncertain = tracks()
+    uncertain.covariances[0, 3, 3] = 60  # 2.8 s, with a standard deviation of 4.3 s
+    texts = [m.text for m in track_markers_message(new, uncertain, {}, CAMERA, header(new)).markers if m.ns == "texts"]
+    assert texts == ["Cyclist 3\n14.0 m, 5.0 m/s", "Car 4\n20.4 m"]
+
+
 def test_an_object_at_the_edge_has_a_box(new: NewMessage) -> None:
     leaving = tracks()
     leaving.boxes[0] = [1200, 130, 1200, 230]
