@@ -98,6 +98,8 @@ class EdgeScores:
         edges = np.concatenate([frame.edges for frame in frames])
         self._points, self._depth = edges[:, :2].astype(np.float64), edges[:, 2].astype(np.float64)
         self._direction = edges[:, 3].astype(np.intp)
+        # Left and right borders, all that a lidar's lines show, fit nearly as well higher or lower.
+        self._down = _DOWN if frames[0].dense else np.zeros(1)
         self._groups = np.arange(len(frames)) * _GROUPS // max(len(frames), 1)
 
     @property
@@ -158,13 +160,14 @@ class EdgeScores:
         def score(values: NDArray[np.float64], gradients: NDArray[np.uint8]) -> float:
             return self._sum(_displacement(values, shift, size), lag, edges, gradients)
 
-        grid = np.array(list(product(_SCALES, _DOWN, _RIGHT)))
+        grid = np.array(list(product(_SCALES, self._down, _RIGHT)))
+        steps = _STEPS * [1, len(self._down) > 1, 1]
         coarse = [score(values, self._blurred) for values in grid]
         found = []
         for start in np.argsort(coarse, kind="stable")[: -_STARTS - 1 : -1]:
             best = grid[start]
             for halving in range(1, _HALVINGS + 1):
-                around = best + _STEPS / 2**halving * np.array(list(product((-1, 0, 1), repeat=3)))
+                around = best + steps / 2**halving * np.array(list(product((-1, 0, 1), repeat=3)))
                 gradients = self._blurred if halving == 1 else self._gradients
                 best = max(around, key=lambda values: score(values, gradients))
             found.append(best)

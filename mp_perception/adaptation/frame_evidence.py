@@ -19,9 +19,11 @@ from mp_perception.geometry import CameraIntrinsics
 #: Cells across an image: depth edges are found on a grid of so many columns, half as many if depth is sparse.
 _COLUMNS = 320
 #: A dense depth map fills at least this fraction of the cells; a lidar's fills fewer.
-DENSE_FRACTION = 0.3
+DENSE_FRACTION = 0.5
 #: The surface beyond a depth edge is farther by this factor.
 _EDGE_RATIO = 1.1
+#: Its inverse depth falls at the border by more than so many times the fall from cell to cell before it.
+_STEP_PER_SLOPE = 2.0
 #: Cells between the two surfaces of an edge, at most: a depth camera measures nothing in the shadow of an object.
 _EDGE_GAP = 4
 #: Brightness that counts as too dark and as too bright, of 255.
@@ -106,7 +108,12 @@ def depth_edges(depth: NDArray[np.float32], sparse: bool) -> NDArray[np.float32]
         for _ in range(_EDGE_GAP - 1):
             beyond[:, :-1] = np.where(np.isnan(beyond), np.roll(beyond, -1, axis=1), beyond)[:, :-1]
         is_edge = beyond > turned * _EDGE_RATIO
-        if sparse:
+        if not sparse:
+            # Inverse depth is linear on a plane: far ground, seen at a flat angle, has steep slopes and no border.
+            inverse = 1 / turned
+            slope = np.abs(np.diff(inverse, axis=1, prepend=np.float32(np.nan)))
+            is_edge &= ~(inverse - 1 / beyond < _STEP_PER_SLOPE * slope)
+        else:
             is_edge |= np.isnan(beyond) & ~np.isnan(turned)
             is_edge[:, -_EDGE_GAP:] = False
         rows, columns = np.nonzero(is_edge)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mp_perception.adaptation.check_pictures import displaced_edges, lagging_edges, thumbnails
 from mp_perception.adaptation.depth_alignment import EdgeScores
-from mp_perception.adaptation.frame_evidence import FrameEvidence, read_evidence
+from mp_perception.adaptation.frame_evidence import FrameEvidence, read_evidence, sample_indices
 from mp_perception.adaptation.scale_checks import doubts_of_scale
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.inference.predictor import Predictor
@@ -38,6 +38,8 @@ _SAME_VIEW, _SAME_IMAGE, _GOOD_VIEWS = 0.95, 0.999, 10
 #: Fraction of pixels without depth, of depth at the sensor's maximum, of pixels too dark or bright, and of frames with
 #: the depth map of the frame before, from which there is a warning.
 _MANY_HOLES, _MUCH_SATURATED, _BADLY_EXPOSED, _REPEATED = 0.6, 0.2, 0.3, 0.1
+#: A lidar's points cover a smaller fraction of the image.
+_MAX_LIDAR = 0.1
 #: Ratio of the mean brightnesses of consecutive frames that counts as a jump, and the fraction of frames with jumps.
 _BRIGHTNESS_JUMP, _MANY_JUMPS = 1.25, 0.1
 
@@ -85,10 +87,10 @@ def check_recording(
 
 
 def _check_number(frames: FrameSet, evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
-    count = sum(frame.depth is not None for frame in frames.frames)
+    count = round(len(evidence) * len(frames) / len(sample_indices(len(frames))))
     if not evidence:
         yield Finding("refuse", "depth", f"expected depth in the recording, found none in {len(frames)} frames")
-    elif min(count, len(frames)) < _MIN_FRAMES:
+    elif count < _MIN_FRAMES:
         yield Finding("refuse", "frames", f"expected at least {_MIN_FRAMES} frames with depth, found {count}")
     elif count < _GOOD_FRAMES:
         yield Finding("warn", "frames", f"{count} frames with depth: expected {_GOOD_FRAMES} or more for good results")
@@ -132,7 +134,7 @@ def _check_depths(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
 
 def _check_holes(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
     known = float(np.median([frame.known for frame in evidence]))
-    if evidence[0].dense and known < 1 - _MANY_HOLES:
+    if _MAX_LIDAR < known < 1 - _MANY_HOLES:
         yield Finding("warn", "holes", f"{1 - known:.0%} of the pixels have no depth: nothing is learned there")
 
 
@@ -194,8 +196,10 @@ def _check_alignment(
         text = f"{scores.count} borders of depth: too few to see whether depth is aligned with the image"
         yield Finding("warn", "alignment", text)
         return
-    timing = scores.fit_lag()
-    if timing.significant:
+    timing, fit = scores.fit_lag(), scores.fit_displacement()
+    # Displaced depth fits other images by chance better than its own, but worse than its own when it is moved back.
+    is_late = timing.significant and timing.score >= fit.score
+    if is_late:
         late, count = "late" if timing.lag > 0 else "early", abs(timing.lag)
         time = ""
         if seconds is not None:
@@ -204,27 +208,27 @@ def _check_alignment(
             "refuse",
             "time offset",
             f"depth is {count} {'frame' if count == 1 else 'frames'}{time} too {late}: "
-            f"its borders fit the image of another moment ({timing.score:.3f}, own image {timing.given:.3f})",
+            f"its borders fit the image of another moment (score {timing.score:.3f}, own image {timing.given:.3f})",
             lagging_edges(frames, kinds, timing.lag),
         )
-    fit = scores.fit_displacement(timing.lag if timing.significant else 0)
+        fit = scores.fit_displacement(timing.lag)
     width = kinds[0].size[1]
     if fit.significant and fit.distance * width > _ALIGNED_CELLS * kinds[0].cell:
         best = fit.best
         right = f"{best.right * width:+.0f} pixels right"
         if best.parallax:
             camera = kinds[0].camera
-            metres = "" if camera is None else f" ({best.parallax * width / camera.fx * 1000:+.0f} mm of the camera)"
-            right = f"{best.parallax * width:+.1f} pixels right at 1 m{metres}"
+            apart = "" if camera is None else f" (cameras {abs(best.parallax) * width / camera.fx * 1000:.0f} mm apart)"
+            right = f"{best.parallax * width:+.1f} pixels right at 1 m{apart}"
         yield Finding(
             "refuse",
             "alignment",
             f"depth is not aligned with the image: its borders fit with a scale of {best.scale:.2f}, {right}, "
-            f"{best.down * width:+.0f} down ({fit.score:.3f}, as it is {fit.given:.3f}); "
+            f"{best.down * width:+.0f} down (score {fit.score:.3f}, as it is {fit.given:.3f}); "
             "record registered depth, or camera info and transforms of both cameras",
             displaced_edges(frames, kinds, best),
         )
-    elif not (fit.confirmed or timing.significant):
+    elif not (fit.confirmed or is_late):
         yield Finding(
             "warn",
             "alignment",

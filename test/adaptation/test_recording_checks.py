@@ -221,3 +221,13 @@ def test_cars_have_a_known_height(scenes: Scene) -> None:
     objects = [("Car", np.array([50, 100, 150, 146], np.float32)), ("Car", np.array([0, 100, 150, 146], np.float32))]
     # 46 pixels at 10 m and a focal length of 300: 1.53 m; the other car is cut off by the image
     assert object_size_ratios(replace(sample, depth=depth), CAMERA, objects) == pytest.approx([1.0], abs=0.01)
+
+
+def test_ground_at_a_flat_angle_has_no_borders() -> None:
+    below = np.arange(1, 40, dtype=np.float32)  # rows below the horizon
+    depth = np.full((60, 30), np.nan, np.float32)
+    depth[21:] = (300 * 1.5 / below)[:, None]
+    assert len(depth_edges(depth, sparse=False)) == 0
+    depth[30:40, 10:15] = 20
+    edges = depth_edges(depth, sparse=False)
+    assert set(edges[:, 2].tolist()) == {20}

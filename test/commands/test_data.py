@@ -137,3 +137,21 @@ def test_a_detector_labels_a_folder_of_images(object_set: Path, tmp_path: Path) 
     assert f"{tmp_path / 'out' / 'label'}: 3 files; added 3 Cyclist" in result.output
     line = (tmp_path / "out" / "label" / "000001.txt").read_text()
     assert line.startswith("Cyclist -1.00 -1 -10.00 15.00 4.00 24.00 17.00 -1.00")
+
+
+def test_a_recording_of_one_view_is_refused_with_its_picture(tmp_path: Path) -> None:
+    root, random = tmp_path / "hall", np.random.default_rng(0)
+    (root / "image").mkdir(parents=True)
+    (root / "depth").mkdir()
+    (root / "calib.txt").write_text("fx 60\nfy 60\ncx 31.5\ncy 23.5\nwidth 64\nheight 48\n")
+    view = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    for number in range(20):
+        cv2.imwrite(str(root / "image" / f"{number:03d}.png"), view)
+        depth = random.integers(500, 900, (48, 64)).astype(np.uint16)
+        cv2.imwrite(str(root / "depth" / f"{number:03d}.png"), depth)
+    pictures = tmp_path / "faults"
+    with pytest.raises(UserError, match="hall: the recording would teach wrong depth: motion"):
+        CliRunner().invoke(app, ["check", str(root), "--pictures", str(pictures)], catch_exceptions=False)
+    assert [path.name for path in pictures.iterdir()] == ["motion.png"]
+    with pytest.raises(UserError, match="expected a new or empty folder"):
+        CliRunner().invoke(app, ["check", str(root), "--pictures", str(pictures)], catch_exceptions=False)
