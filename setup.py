@@ -66,7 +66,11 @@ setup(
     # The code; the weights, which are trained on KITTI.
     license="Apache-2.0 AND CC-BY-NC-SA-3.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"], f"{NAME}.evaluation.report": ["templates/*"]},
+    package_data={
+        NAME: ["py.typed"],
+        f"{NAME}.evaluation.report": ["templates/*"],
+        f"{NAME}.adaptation": ["templates/*"],
+    },
     data_files=share_files(),
     # package.xml (rosdep) and the extras name the libraries, not install_requires: a ROS installation brings its own
     # versions, and pip must not replace them.

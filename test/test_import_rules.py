@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"network/matching.py"},
     "evaluation": {"inference", "data", "tracking", "visualization"},
     "training": {"network", "model", "losses", "data", "inference", "evaluation", "visualization"},
-    "adaptation": {"model", "data", "bags", "inference", "training", "evaluation", "visualization"},
+    "adaptation": {"model", "network", "data", "bags", "inference", "training", "evaluation", "visualization"},
     "bags": {"messages", "data"},
     "bags/render": {"messages", "data", "model", "inference", "tracking", "visualization"},
     "messages": {"tracking"},
@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
 
 #: Packages and files that may import PyTorch; all others run without it.
 TORCH_PLACES = (
-    *("network", "losses", "training"),
+    *("network", "losses", "training", "adaptation/initial_weights.py"),
     *("inference/export/onnx_graph.py", "inference/runtimes/torch_runtime.py", "evaluation/coco_metrics.py"),
     "benchmark/networks",
 )

@@ -12,7 +12,19 @@ from typing import NoReturn
 
 import typer
 
-from mp_perception.commands import bag, benchmark, data, demo, evaluate, export, predict, synthetic, train, weights
+from mp_perception.commands import (
+    adapt,
+    bag,
+    benchmark,
+    data,
+    demo,
+    evaluate,
+    export,
+    predict,
+    synthetic,
+    train,
+    weights,
+)
 from mp_perception.errors import UserError, one_line
 from mp_perception.progress import error_console
 
@@ -26,6 +38,7 @@ app = typer.Typer(
 )
 app.command()(predict.predict)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+app.command()(adapt.adapt)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(export.export)
 app.command()(benchmark.benchmark)

@@ -41,8 +41,8 @@ def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
 
     An object seen through a lens of twice the focal length looks as if it were half as far away, and the network
     does not know the lens.  So depth is multiplied by training_focal_length (pixels of the network's input) over the
-    sample's focal length; the predictor multiplies by the inverse, which makes depth metric for any camera.  The
-    depth of samples without intrinsics is omitted.
+    sample's focal length, which in a distorted image is that of the place; the predictor multiplies by the inverse,
+    which makes depth metric for any camera.  The depth of samples without intrinsics is omitted.
     """
     height, width = samples[0].size
     depth = np.full((len(samples), 1, height // 2, width // 2), np.nan, dtype=np.float32)
@@ -50,6 +50,8 @@ def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
     for i, sample in enumerate(samples):
         if sample.depth is not None:
             depth[i, 0] = resize_depth(sample.depth, width // 2, height // 2) * np.float32(factors[i])
+            if sample.intrinsics is not None and sample.intrinsics.distortion is not None:
+                depth[i, 0] /= sample.intrinsics.scaled(width // 2, height // 2).magnification()
     return Batch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
         depth=torch.from_numpy(depth),

@@ -115,7 +115,8 @@ class LossConfiguration:
     learned: whether the tasks' weights are learned from homoscedastic uncertainty; the fixed weights are then ignored.
     object_depth_weight: of the weak depth target from labelled objects.
     kept_detection_weight: of the difference between the detections and those of network.initial_weights, in every
-    image and without labels (learning without forgetting, Li and Hoiem 2016).
+    image and without labels (learning without forgetting, Li and Hoiem 2016).  What they take for the sky is kept, too,
+    where depth is unknown.
     """
 
     depth: str = "log_l1"
@@ -136,7 +137,7 @@ class OptimisationConfiguration:
     warm_up: fraction of all steps.  gradient_clip: maximum norm, 0 for none.
     average_decay: of the exponential moving average of the weights, which is validated and written; 0 for none.
     frozen_stride: the backbone's layers up to the map of this stride are not trained; 0 trains all.
-    freeze_batch_norm: the whole backbone keeps its running statistics.
+    freeze_batch_norm: the network keeps its running statistics.
     activation_checkpointing: saves memory by computing the backbone's activations again in the backward pass.
     images_per_update: task ("depth", "detection") -> labelled images per update of the task's own parameters
     (UberNet's asynchronous updates); empty updates them at every step.

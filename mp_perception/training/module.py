@@ -82,9 +82,17 @@ class MultiTaskTraining(lightning.LightningModule):
     def task_losses(self, outputs: NetworkOutputs, batch: Batch) -> dict[str, Tensor | None]:
         """Loss by task; None where the batch has no labels of the task."""
         losses: dict[str, Tensor | None] = dict.fromkeys(TASKS)
-        if not batch.depth.isnan().all():
+        depth = batch.depth
+        for network in self._kept:
+            with torch.no_grad():
+                kept = network.to(batch.images.device)(batch.images)
+            losses["kept_detection"] = kept_detection_loss(*outputs[:2], *kept[:2])
+            # No sensor measures the sky.
+            is_beyond = kept.depth > network.description.valid_depth_range[1]
+            depth = torch.where(depth.isnan() & is_beyond, torch.inf, depth)
+        if not depth.isnan().all():
             # The sky is infinitely far: the upper end of the range.
-            target = batch.depth.clamp(max=self.network.description.depth_range[1])
+            target = depth.clamp(max=self.network.description.depth_range[1])
             losses["depth"] = self._depth_loss(outputs.depth.float(), target)
         if batch.labelled_classes.any():
             default_boxes = self.default_boxes(batch)
@@ -95,10 +103,6 @@ class MultiTaskTraining(lightning.LightningModule):
         if wanted and any(depths.isfinite().any() for depths in batch.object_depths):
             in_depth_pixels = [boxes / 2 for boxes in batch.boxes]
             losses["object_depth"] = object_depth_loss(outputs.depth, in_depth_pixels, batch.object_depths)
-        for network in self._kept:
-            with torch.no_grad():
-                kept = network.to(batch.images.device)(batch.images)
-            losses["kept_detection"] = kept_detection_loss(*outputs[:2], *kept[:2])
         return losses
 
     def default_boxes(self, batch: Batch) -> Tensor:
@@ -133,9 +137,7 @@ class MultiTaskTraining(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Keep the running statistics of frozen batch norms."""
-        for layer in (
-            [self.network.backbone] if self.configuration.optimisation.freeze_batch_norm else self._frozen_layers()
-        ):
+        for layer in [self.network] if self.configuration.optimisation.freeze_batch_norm else self._frozen_layers():
             for module in layer.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
@@ -194,7 +196,7 @@ def start_network(configuration: NetworkConfiguration) -> Network:
     Raises UserError for unknown names or missing files.
     """
     if configuration.initial_weights:
-        network = read_checkpoint(Path(configuration.initial_weights))
+        network = read_checkpoint(Path(configuration.initial_weights)).train()
         network.description = replace(
             network.description,
             metrics={},

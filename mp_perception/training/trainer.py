@@ -16,8 +16,6 @@ from lightning.pytorch.callbacks import (
     Callback,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
-    TQDMProgressBar,
     WeightAveraging,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -32,6 +30,7 @@ from mp_perception.training.configuration import TrainingConfiguration
 from mp_perception.training.data_module import TrainingData
 from mp_perception.training.module import MultiTaskTraining, network_of
 from mp_perception.training.processes import is_first, num_processes
+from mp_perception.training.progress_display import ProgressDisplay
 from mp_perception.training.task_updates import AsynchronousUpdates
 from mp_perception.training.two_stage import TwoStageTraining
 from mp_perception.training.validation_outputs import ValidationPictures, WeightsFiles
@@ -77,11 +76,18 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_model_summary=False,
+        enable_progress_bar=False,
         logger=TensorBoardLogger(str(out), name=None, version="tensorboard"),
         callbacks=callbacks,
         plugins=[CompleteCheckpointIO()],
     )
-    trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)
+    try:
+        trainer.fit(module, data, ckpt_path=str(last) if resume else None, weights_only=True)
+    except SystemExit:
+        # Lightning's way to end after Ctrl-C.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def usable_precision(configured: _Precision, device: str) -> _Precision:
@@ -139,8 +145,7 @@ class AveragedWeights(WeightAveraging):
 
 def _callbacks(configuration: TrainingConfiguration, out: Path, validates: bool) -> list[Callback]:
     optimisation = configuration.optimisation
-    bar = RichProgressBar() if error_console.is_terminal else TQDMProgressBar(refresh_rate=20)
-    callbacks: list[Callback] = [bar, LearningRateMonitor("step"), WeightsFiles(out, _MONITOR)]
+    callbacks: list[Callback] = [ProgressDisplay(), LearningRateMonitor("step"), WeightsFiles(out, _MONITOR)]
     if validates:
         callbacks.append(ValidationPictures())
     if optimisation.average_decay:

@@ -107,3 +107,30 @@ def test_the_costmap_subscribes_to_a_topic_of_the_node() -> None:
     layer = yaml.safe_load(text)["local_costmap"]["local_costmap"]["ros__parameters"]["obstacle_layer"]
     topic = layer[layer["observation_sources"]]["topic"].rsplit("/", 1)[1]
     assert f"| `{topic}` | sensor_msgs/PointCloud2 |" in (DOCS / "ros_interface.md").read_text()
+
+
+@pytest.mark.extended
+@pytest.mark.timeout(3000)
+def test_the_walk_to_adapted_weights(tmp_path: Path) -> None:
+    """Every command of ours on the page, on a synthetic drive, with a short training."""
+    section = (DOCS / "your_camera.md").read_text().partition("## Adapt the weights to your camera")[2]
+    commands = re.findall(r"^ *(mp_perception .*)$", section.partition("\n## ")[0], re.MULTILINE)
+    assert [command.split()[1:3] for command in commands] == [
+        ["bag", "info"],
+        ["adapt", "my_bag"],
+        ["bag", "evaluate"],
+        ["adapt", "--images"],
+    ]
+    run = [sys.executable, "-m", "mp_perception.commands.main"]
+    made = ["synthetic street --frames 40 --size 320x240 --workers 1", "bag from-synthetic street my_bag"]
+    for command in [*made, *commands]:
+        arguments = command.removeprefix("mp_perception ").split()
+        if "--images" in arguments:  # those that the bag's adaptation stored, in KITTI's units
+            changes = {"rgb": "stored/image", "depth": "stored/depth", "1000": "256", "my_camera": "again"}
+            (tmp_path / "stored").symlink_to("my_camera/recording")
+            arguments = [changes.get(argument, argument) for argument in arguments]
+        short = ["--samples", "60"] if "adapt" in arguments else []
+        done = subprocess.run([*run, *arguments, *short], cwd=tmp_path, capture_output=True, text=True, check=False)
+        # A short training may be worse than a fixed depth map.
+        assert done.returncode in ((0, 3) if short else (0,)), done.stderr
+    assert (tmp_path / "again" / "weights.onnx").is_file()

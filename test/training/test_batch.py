@@ -8,6 +8,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.lens_distortion import LensDistortion
 from mp_perception.training.batch import collate
 
 CLASSES = ("Car", "Pedestrian")
@@ -69,6 +70,19 @@ def test_the_predictor_inverts_it():
     focal, training = 317.0, 369.4
     batch = collate([labelled(focal)], training)
     np.testing.assert_allclose(batch.object_depths[0] * focal / training, [8], rtol=1e-6)
+
+
+def test_a_lens_that_shows_objects_smaller_makes_them_look_farther():
+    """In the row of the principal point, k1 shows the height of an object at x (z = 1) times 1 + k1 x^2."""
+    lens = LensDistortion("plumb_bob", (-0.2, 0.0, 0.0, 0.0, 0.0))
+    camera = CameraIntrinsics(400, 400, 319.5, 159.5, 640, 320, lens)
+    image, depth = np.zeros((320, 640, 3), np.uint8), np.full((320, 640), 8, np.float32)
+    batch = collate([Sample("1", "test", image, CLASSES, depth=depth, intrinsics=camera)], 400.0)
+    x = np.linspace(0, 0.7, 8)
+    columns = 319.5 + 400 * x * (1 - 0.2 * x**2)
+    in_depth_map = (columns + 0.5) / 2 - 0.5
+    found = np.interp(in_depth_map, np.arange(320), batch.depth[0, 0, 79:81].mean(dim=0).numpy())
+    np.testing.assert_allclose(found, 8 / (1 - 0.2 * x**2), rtol=5e-3)
 
 
 def test_without_intrinsics_depth_is_omitted():

@@ -138,9 +138,9 @@ def test_frozen_batch_norm_keeps_its_statistics():
     module = training(optimisation=OptimisationConfiguration(freeze_batch_norm=True))
     module.train()
     module.on_train_epoch_start()
-    before = {name: value.clone() for name, value in module.network.backbone.named_buffers()}
+    before = {name: value.clone() for name, value in module.network.named_buffers()}
     module.network(batch().images)
-    for name, value in module.network.backbone.named_buffers():
+    for name, value in module.network.named_buffers():
         torch.testing.assert_close(value, before[name], msg=name)
 
 
@@ -203,6 +203,7 @@ def test_kept_detections_are_those_of_the_initial_weights(tmp_path):
         TrainingConfiguration(network=network, losses=LossConfiguration(kept_detection_weight=1.0))
     )
     assert module.network.description.camera is None
+    assert module.network.training
     module.eval()
     samples = batch(with_boxes=False, with_depth=False)
     assert float(total(module, samples)) == pytest.approx(0, abs=1e-6)
@@ -216,3 +217,25 @@ def test_kept_detections_are_those_of_the_initial_weights(tmp_path):
     optimiser.step()
     assert float(total(module, samples)) < float(changed)
     assert not [name for name in module.state_dict() if "kept" in name]
+
+
+def test_the_sky_of_the_initial_weights_is_kept(tmp_path):
+    """Where no depth is known, and only there."""
+    network = replace(NETWORK, decoder="pyramid", depth_range=(1.0, 80.0), max_depth=40.0)
+    first = start_network(network)
+    with torch.no_grad():
+        first.decoder.last[0].weight.zero_()
+        first.decoder.last[0].bias.fill_(20.0)
+    write_checkpoint(tmp_path / "w.safetensors", first)
+    configuration = TrainingConfiguration(
+        network=network_of(tmp_path / "w.safetensors"), losses=LossConfiguration(kept_detection_weight=1.0)
+    )
+    module = MultiTaskTraining(configuration)
+    with torch.no_grad():
+        module.network.decoder.last[0].bias.fill_(-20.0)
+    unknown = batch(with_boxes=False, with_depth=False)
+    loss = module.task_losses(module.network(unknown.images), unknown)["depth"]
+    assert float(loss) == pytest.approx(np.log(80), rel=1e-3)
+    known = batch(with_boxes=False)  # 9 m everywhere
+    loss = module.task_losses(module.network(known.images), known)["depth"]
+    assert float(loss) == pytest.approx(np.log(9), rel=1e-3)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mp_perception.commands.options import Split
+
 
 class StorageFormat(StrEnum):
     """Storage format of a bag; ROS 2 reads both."""
@@ -48,9 +50,7 @@ def from_kitti_object(
     root: Annotated[Path, typer.Argument(help="Folder that contains training/ (image_2, label_2, calib, ...).")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
-    split: Annotated[
-        str | None, typer.Option(help="Split file, or its name in ROOT/ImageSets; default: all frames.")
-    ] = None,
+    split: Split = None,
 ) -> None:
     """Convert frames of KITTI's object data to a rosbag2, 0.1 s apart in the order of their numbers.
 
@@ -90,6 +90,26 @@ def from_synthetic(
     from mp_perception.bags.kitti_to_bag import write_synthetic
 
     _print_written(out, write_synthetic(root, out, storage.value))
+
+
+def from_recording(
+    root: Annotated[Path, typer.Argument(help="Folder with image/, depth/, calib.txt and others, or a part of them.")],
+    out: NewBag,
+    storage: Storage = StorageFormat.mcap,
+    split: Split = None,
+) -> None:
+    """Convert a camera's recording in a folder to a rosbag2, with the topics of a depth camera's driver.
+
+    Without timestamps.txt the frames are 0.1 s apart.
+
+    Topics: /camera/color/image_raw/compressed, /camera/color/camera_info, /camera/aligned_depth_to_color/image_raw, and
+    /ground_truth/detections if there are labels.
+
+    Example: mp_perception bag from-recording my_recording my_bag
+    """
+    from mp_perception.bags.recording_to_bag import write_recording
+
+    _print_written(out, write_recording(root, split, out, storage.value))
 
 
 def _print_written(out: Path, num_frames: int) -> None:

@@ -38,7 +38,7 @@ MIN_DISTANCE = 10
 MAX_PICTURE_SIZE = (960, 640)
 
 #: Relative error at which the error map's colour ends.
-_MAX_ERROR = 0.5
+MAX_ERROR = 0.5
 
 Pixels = NDArray[np.uint8]
 
@@ -166,7 +166,7 @@ def draw_objects(
     draw_detections(canvas, detections)
     counted = _counted(detections.name(i) for i in range(len(detections)))
     labelled = "; labelled, in white" if true_boxes else ""
-    return Picture(f"detected, in colour: {counted}{labelled}", _fitted(canvas))
+    return Picture(f"detected, in colour: {counted}{labelled}", fitted(canvas))
 
 
 def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
@@ -174,17 +174,17 @@ def draw_depth(sample: Sample, prediction: Prediction) -> list[Picture]:
     height, width = sample.size
     depth = resize_depth(prediction.network_depth, width, height)
     title = "predicted depth: red is 1 m, blue is 80 m, in logarithmic steps; grey is beyond"
-    predicted = Picture(title, _fitted(color_depth(depth, scale_bar=False)))
+    predicted = Picture(title, fitted(color_depth(depth, scale_bar=False)))
     truth = sample.depth
     if truth is None:
         return [predicted]
     error = (np.abs(np.minimum(depth, MAX_DEPTH) - truth) / truth).astype(np.float32)
     return [
         predicted,
-        Picture("true depth, where it is known", _fitted(color_depth(_thickened(truth), scale_bar=False))),
+        Picture("true depth, where it is known", fitted(color_depth(thickened(truth), scale_bar=False))),
         Picture(
-            f"error: blue is correct, red is wrong by {_MAX_ERROR:.0%} or more",
-            _fitted(_color_error(_thickened(error))),
+            f"error: blue is correct, red is wrong by {MAX_ERROR:.0%} or more",
+            fitted(color_error(thickened(error))),
         ),
     ]
 
@@ -197,11 +197,11 @@ def write_examples(folder: Path, examples: Iterable[ExampleFrame]) -> None:
         write_atomically(folder / f"{name}.jpg", encode_jpeg(stacked))
 
 
-def encode_jpeg(pixels: Pixels) -> bytes:
+def encode_jpeg(pixels: Pixels, quality: int = 80) -> bytes:
     """RGB (H, W, 3) as the bytes of a JPEG file; colours are kept at full resolution, because they are a scale."""
     content = io.BytesIO()
     # OpenCV has this option only since version 4.7.
-    PillowImage.fromarray(pixels).save(content, "JPEG", quality=80, subsampling="4:4:4")
+    PillowImage.fromarray(pixels).save(content, "JPEG", quality=quality, subsampling="4:4:4")
     return content.getvalue()
 
 
@@ -209,7 +209,7 @@ def _counted(class_names: Iterable[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in Counter(class_names).most_common()) or "none"
 
 
-def _fitted(picture: Pixels) -> Pixels:
+def fitted(picture: Pixels) -> Pixels:
     """A picture (H, W, 3) made small enough."""
     height, width = picture.shape[:2]
     factor = min(1.0, MAX_PICTURE_SIZE[0] / width, MAX_PICTURE_SIZE[1] / height)
@@ -217,14 +217,15 @@ def _fitted(picture: Pixels) -> Pixels:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _color_error(error: NDArray[np.float32]) -> Pixels:
-    levels = np.clip(np.nan_to_num(error, nan=0.0) / _MAX_ERROR, 0, 1) * 255
+def color_error(error: NDArray[np.float32]) -> Pixels:
+    """Relative errors (H, W) as colours up to MAX_ERROR; black where unknown."""
+    levels = np.clip(np.nan_to_num(error, nan=0.0) / MAX_ERROR, 0, 1) * 255
     colors = cv2.cvtColor(cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     colors[np.isnan(error)] = 0
     return np.asarray(colors, dtype=np.uint8)
 
 
-def _thickened(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def thickened(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """A sparse map (H, W), NaN where unknown, made visible: an unknown pixel takes the minimum of its neighbours."""
     largest = np.finfo(np.float32).max
     known = np.isfinite(values)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mp_perception.evaluation.report.example_frames import ExampleFrame, Pixels, encode_jpeg
 from mp_perception.evaluation.report.figure_tables import (
@@ -59,22 +59,33 @@ def write_report(path: Path, report: Report) -> None:
     write_atomically(path, render_report(report).encode())
 
 
-def render_report(report: Report) -> str:
-    """The page as text."""
+def render_page(template: str, package: str = __package__, **content: Any) -> str:
+    """A page from a template in the folder templates/ of a package, which may use macros.html and report.css."""
     environment = Environment(
-        loader=PackageLoader("mp_perception.evaluation.report"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"svg_uri": _svg_uri, "jpeg_uri": _jpeg_uri, "settings": settings_text}
+    page = environment.get_template(template).render(
+        **content,
+        written=datetime.now().astimezone(),
+        machine=f"{processor_name()}, {platform.system()} {platform.machine()}",
+    )
+    # Names of files may have characters that no page may have.
+    return _CONTROL_CHARACTERS.sub("\ufffd", page)
+
+
+def render_report(report: Report) -> str:
+    """The page as text."""
     result = report.result
     depth, objects, detection = result["depth"], result["objects"], result["detection"]
-    page = environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         report=report,
         result=result,
-        written=datetime.now().astimezone(),
         untrained=result.get("weights", {}).get("untrained", False),
         verdict=verdict(result),
         depth_tables=depth_tables(depth) if depth else [],
@@ -86,10 +97,7 @@ def render_report(report: Report) -> str:
         tracking_tables=tracking_tables(result["tracking"]) if result.get("tracking") else [],
         latency_tables=[latency_table(result["latency_ms"])] if result["latency_ms"] else [],
         configuration={name: value for name, value in result.items() if name not in _FIGURES},
-        machine=f"{processor_name()}, {platform.system()} {platform.machine()}",
     )
-    # Names of files may have characters that no page may have.
-    return _CONTROL_CHARACTERS.sub("\ufffd", page)
 
 
 def settings_text(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ A `Plot` says what to draw; `render` draws it.  All plots have a size at which t
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,14 @@ def depth_plots(result: Mapping[str, Any]) -> list[Plot]:
     return [Plot("depth_rel_by_distance", "Relative depth error by distance", partial(_draw_errors, rows))]
 
 
+def comparison_plot(name: str, title: str, candidates: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plot:
+    """Relative error over true distance, a line for each candidate.
+
+    candidates: name -> rows with "from", "to" (metres), "pixels" and, if there are any, "rel".
+    """
+    return Plot(name, title, partial(_draw_comparison, candidates))
+
+
 def precision_recall_plots(result: Mapping[str, Any]) -> list[Plot]:
     """Precision over recall, one plot for every class and overlap in which anything counts."""
     plots = []
@@ -106,6 +114,20 @@ def _draw_errors(rows: list[Mapping[str, Any]], figure: Figure) -> None:
     axes.bar(centres, [row["rel"] for row in rows], [0.9 * width for width in widths], color=_BLUE)
     axes.set(xlabel="true distance, metres", ylabel="mean |d - p| / d", xlim=(0, None))
     axes.grid(axis="y")
+
+
+def _draw_comparison(candidates: Mapping[str, Sequence[Mapping[str, Any]]], figure: Figure) -> None:
+    axes = figure.subplots()
+    for (name, rows), color, line in zip(
+        candidates.items(), (_FAINT, _RED, _GREEN, _BLUE), (":", ":", "--", "-"), strict=False
+    ):
+        known = [row for row in rows if row["pixels"]]
+        centres = [(row["from"] + row["to"]) / 2 for row in known]
+        axes.plot(centres, [row["rel"] for row in known], line, color=color, marker=".", label=name)
+    axes.set(xlabel="true distance, metres", ylabel="mean |d - p| / d", xscale="log", ylim=(0, 1))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid()
+    figure.legend(loc="outside upper center", ncols=2)
 
 
 def _draw_precision_recall(precision: Mapping[str, list[float]], labels: Mapping[str, str], figure: Figure) -> None:

@@ -1,0 +1,289 @@
+"""Adapts weights to one camera: from a recording to weights, exported model and report, in one folder.
+
+Every step leaves its result in the folder, complete or not at all, and is not repeated if its result is there: the same
+command continues after it was interrupted or killed.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from mp_perception.adaptation.adaptation_report import AdaptationResult, write_report
+from mp_perception.adaptation.depth_comparison import (
+    best_factor,
+    compare_depth,
+    depth_maps,
+    fixed_depth_map,
+    is_better,
+    kept_detections,
+    known_pixels,
+    predict_all,
+    relative_depth_error,
+)
+from mp_perception.adaptation.initial_weights import rescale_depth
+from mp_perception.adaptation.recording_checks import Finding, check_recording
+from mp_perception.adaptation.stored_recording import HELD_OUT, TRAINING, read_findings, store_findings, store_recording
+from mp_perception.data.frame_sets import FrameSet
+from mp_perception.data.recording import Recording, read_camera
+from mp_perception.data.sample_geometry import letterbox
+from mp_perception.errors import UserError
+from mp_perception.evaluation.figures import headline_figures
+from mp_perception.evaluation.scoring import evaluate
+from mp_perception.files import check_new_folder, complete_folder, write_atomically
+from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, letterbox_size
+from mp_perception.inference.export.exporter import FrameSource, export_model
+from mp_perception.inference.predictor import Predictor
+from mp_perception.inference.preprocess import fit_input_size
+from mp_perception.model.checkpoint_description import AdaptedCamera, CheckpointDescription
+from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
+from mp_perception.progress import console, track, warn
+from mp_perception.training.configuration import (
+    DataConfiguration,
+    DataSource,
+    LossConfiguration,
+    NetworkConfiguration,
+    OptimisationConfiguration,
+    TrainingConfiguration,
+)
+from mp_perception.training.trainer import train
+
+#: What was asked for, beside the recording that was stored for it.
+_REQUEST_FILE = "request.yaml"
+#: Nearest depth of adapted weights, metres.
+MIN_DEPTH = 0.2
+#: Fraction of the recorded depths that are within the range; single pixels farther away are errors of the sensor.
+_RANGE_QUANTILE = 0.999
+#: Metres: recordings that reach so far show the sky, or may show it, and what is beyond the range has to be learned.
+_OUTDOORS = 40.0
+#: Frames from which the range and the first scale of the depth are taken.
+_SURVEYED_FRAMES = 20
+#: Frames with which exported models are compared with PyTorch, and int8 is calibrated.
+_EXPORTED_FRAMES = 40
+_EPOCHS, _BATCH_SIZE = 5, 6
+#: Samples of a kept data set for every sample of the recording.
+_KEPT_WEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class AdaptationRequest:
+    """What to adapt to what.
+
+    weights: the checkpoint to start from.  source: what identifies the recording, to recognise the same command.
+    kept: data sets on which the old detections, and their labels, are kept too.
+    max_frames: frames of the recording to train on.  num_samples: augmented images to train on, in total.
+    int8: whether to export an int8 model as well.
+    """
+
+    weights: Path
+    source: dict[str, Any]
+    kept: tuple[DataSource, ...] = ()
+    max_frames: int = 300
+    num_samples: int = 600
+    seed: int = 1
+    int8: bool = False
+
+
+def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], out: Path, command: str) -> bool:
+    """Adapt weights and write them and the report into `out`; whether the result is better than all else.
+
+    source: the recording; it is opened only if it is not stored in `out` yet.  command: for the report.
+    Raises UserError for a recording or weights that cannot be used, or a folder with something else in it.
+    """
+    identity = yaml.safe_dump(_plain(asdict(request)))
+    if not _is_stored(out, identity):
+        with source as frames, complete_folder(out / "recording") as folder:
+            write_atomically(folder / _REQUEST_FILE, identity.encode())
+            store_findings(_check(frames), folder / "checks")
+            store_recording(frames, folder, request.max_frames)
+    training, held_out = (Recording(out / "recording", part) for part in (TRAINING, HELD_OUT))
+    camera = read_camera(out / "recording" / "calib.txt")
+    console.print(f"recording: {len(training)} frames to train on, {len(held_out)} held out")
+    if not (out / "initial.safetensors").exists():
+        _write_initial_weights(request.weights, training, camera, out / "initial.safetensors")
+    if not (out / "training" / "last.safetensors").exists():
+        _train(request, out)
+    result = _compare(request, training, held_out, camera, out)
+    export_frames = _frames_for_export(training)
+    for name, precision in [("weights.onnx", "fp32"), *([("weights_int8.onnx", "int8")] if request.int8 else [])]:
+        export_model(out / "weights.safetensors", out / name, precision, export_frames)
+    write_report(out / "report.html", result, held_out, read_findings(out / "recording" / "checks"), command)
+    return result.better
+
+
+def _check(frames: FrameSet) -> list[Finding]:
+    """What is wrong with the recording, said on the terminal.  Raises UserError if it would teach wrong depth."""
+    findings = check_recording(frames, frames.seconds())
+    for finding in findings:
+        if finding.severity == "warn":
+            warn(f"{finding.name}: {finding.text}")
+        elif finding.severity == "mended":
+            console.print(f"mended: {finding.text}")
+    refused = [finding.text for finding in findings if finding.severity == "refuse"]
+    if refused:
+        raise UserError(f"{frames.title}: {'; '.join(refused)}")
+    return findings
+
+
+def _is_stored(out: Path, request: str) -> bool:
+    """Whether the folder has the recording of this request.  Raises UserError if it has anything else."""
+    record = out / "recording" / _REQUEST_FILE
+    if record.is_file():
+        if record.read_text() != request:
+            raise UserError(f"{out}: expected a new folder, or one of the same command, found another adaptation")
+        return True
+    for killed in out.glob(".recording.*.part"):
+        shutil.rmtree(killed, ignore_errors=True)
+    check_new_folder(out)
+    return False
+
+
+def _plain(value: Any) -> Any:
+    """The value with texts for paths and lists for tuples, as YAML has them."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntrinsics, path: Path) -> None:
+    """The weights with the depth range, input size and focal length of the camera."""
+    network = read_checkpoint(weights)
+    predictor = Predictor.load(weights=weights)
+    step = max(1, len(training) // _SURVEYED_FRAMES)
+    truths, predictions = [], []
+    for index in track(range(0, len(training), step), "first look"):
+        sample = training[index]
+        prediction = predictor.predict(sample.image, sample.intrinsics)
+        (depth,) = depth_maps([prediction], predictor.description.valid_depth_range[1])
+        truth, predicted = known_pixels(training, index, depth)
+        truths.append(truth)
+        predictions.append(predicted)
+    predictor.close()
+    true_depth, predicted_depth = np.concatenate(truths), np.concatenate(predictions)
+    description = _camera_description(network.description, camera, float(np.quantile(true_depth, _RANGE_QUANTILE)))
+    old_focal, focal = network.description.training_focal_length, description.training_focal_length
+    # Predictions are in metres of this camera, the network's output in metres of the one that it was trained for.
+    to_output = 1.0 if old_focal is None or focal is None else old_focal / focal
+    rescale_depth(network, description, float(np.median(predicted_depth)) * to_output, float(np.median(true_depth)))
+    write_checkpoint(path, network)
+
+
+def _camera_description(old: CheckpointDescription, camera: CameraIntrinsics, farthest: float) -> CheckpointDescription:
+    size = (camera.height, camera.width)
+    input_size = fit_input_size(size, math.prod(old.input_size))
+    scale = letterbox_size(size, input_size)[0] / camera.height
+    max_depth = float(math.ceil(farthest))
+    outdoors = max_depth >= _OUTDOORS
+    return replace(
+        old,
+        input_size=input_size,
+        depth_range=(MIN_DEPTH, 2 * max_depth if outdoors else max_depth),
+        max_depth=max_depth if outdoors else None,
+        training_focal_length=camera.fy * scale,
+        metrics={},
+        depth_error=0.0,
+    )
+
+
+def _train(request: AdaptationRequest, out: Path) -> None:
+    folder = out / "training"
+    resume = (folder / "last.ckpt").is_file()
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    recording = DataSource("recording", "recording", TRAINING)
+    configuration = TrainingConfiguration(
+        network=NetworkConfiguration(initial_weights="initial.safetensors"),
+        data=DataConfiguration(
+            training=[recording, *(replace(source, weight=_KEPT_WEIGHT) for source in request.kept)],
+            batch_size=_BATCH_SIZE,
+            workers=1,
+            samples_per_epoch=max(_BATCH_SIZE, request.num_samples // _EPOCHS),
+            augmentation="camera",
+        ),
+        losses=LossConfiguration(depth_weight=5.0, object_depth_weight=0.0, kept_detection_weight=2.0),
+        optimisation=OptimisationConfiguration(
+            epochs=_EPOCHS,
+            weight_decay=0.01,
+            average_decay=0.99,
+            # Batches of one camera are too few and too alike for statistics, and those of the old images are kept.
+            freeze_batch_norm=True,
+            precision="bf16-mixed",
+        ),
+        seed=request.seed,
+    )
+    start = time.perf_counter()
+    train(configuration, out, folder, resume, "auto")
+    console.print(f"trained in {(time.perf_counter() - start) / 60:.1f} minutes")
+
+
+def _compare(
+    request: AdaptationRequest, training: FrameSet, held_out: FrameSet, camera: CameraIntrinsics, out: Path
+) -> AdaptationResult:
+    """Write weights.safetensors and compare them with what else there is."""
+    trained = out / "training" / "last.safetensors"
+    before, after = Predictor.load(weights=request.weights), Predictor.load(weights=trained)
+    old, new = (predict_all(predictor, held_out) for predictor in (before, after))
+    old_maps, new_maps = (
+        depth_maps(predictions, predictor.description.valid_depth_range[1])
+        for predictions, predictor in ((old, before), (new, after))
+    )
+    factor = best_factor(old_maps, held_out)
+    height, width = (side // DEPTH_STRIDE for side in after.description.input_size)
+    fixed = fixed_depth_map(training, letterbox_size((camera.height, camera.width), (height, width)))
+    maps = {
+        "weights before": old_maps,
+        f"the same x {factor:.2f}": [depth * np.float32(factor) for depth in old_maps],
+        "fixed depth map": [fixed] * len(held_out),
+        "adapted weights": new_maps,
+    }
+    figures = {name: compare_depth(candidate, held_out) for name, candidate in maps.items()}
+    *others, adapted = figures
+    detection = kept_detections(old, new, before.description.score_threshold)
+    precision = {}
+    if held_out.labelled_classes.any():
+        precision = {
+            name: headline_figures(evaluate(predictor, held_out))
+            for name, predictor in (("weights before", before), ("adapted weights", after))
+        }
+    network = read_checkpoint(trained)
+    network.description = replace(
+        network.description,
+        camera=AdaptedCamera(camera.width, camera.height, camera.fy),
+        score_threshold=before.description.score_threshold,
+        depth_error=min(10.0, relative_depth_error(new_maps, held_out)),
+        metrics={name: round(figures[adapted].overall[name], 5) for name in ("rel", "d1", "rmse")},
+    )
+    write_checkpoint(out / "weights.safetensors", network)
+    before.close()
+    after.close()
+    return AdaptationResult(
+        figures=figures,
+        maps=maps,
+        better=is_better(figures[adapted], {name: figures[name] for name in others}),
+        kept_detections=detection,
+        average_precision=precision,
+        description=network.description,
+        training_frames=len(training),
+    )
+
+
+def _frames_for_export(training: FrameSet) -> FrameSource:
+    """Frames of the recording, at the size of the network's input, for the comparison and int8's calibration."""
+
+    def make(input_size: tuple[int, int]) -> Sequence[NDArray[np.uint8]]:
+        step = max(1, len(training) // _EXPORTED_FRAMES)
+        return [letterbox(training[index], input_size).image for index in range(0, len(training), step)]
+
+    return make

@@ -1,0 +1,175 @@
+"""Depth of adapted weights on held-out frames, beside what a sceptic would try first.
+
+That is: the weights as they were, the same times the single factor that fits the held-out truth best, and a fixed
+depth map that is the same for every image.  Where a floor fills the view such a map is hard to beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from mp_perception.data.frame_sets import FrameSet
+from mp_perception.data.sample_geometry import resize_depth as shrink_depth
+from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors, depth_errors, image_errors, mean_errors
+from mp_perception.geometry import box_iou
+from mp_perception.inference.predictor import Predictor
+from mp_perception.prediction import Prediction, resize_depth
+
+DepthMap = NDArray[np.float32]
+
+#: Edges of the bins of true distance, metres.
+DISTANCES = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 256)
+#: Rows and columns of the regions of an image.
+REGIONS = ("top", "middle", "bottom"), ("left", "centre", "right")
+#: Factors that are tried: 0.05 to 20 in steps of 1 %.
+_FACTORS = np.exp(np.arange(np.log(0.05), np.log(20), 0.01))
+#: Pixels of a frame with which they are tried.
+_SAMPLED_PIXELS = 5000
+#: Overlap from which two detections are of the same object.
+_SAME_OBJECT = 0.5
+#: Fraction of errors within one standard deviation of a normal distribution.
+_WITHIN_ONE_STD = 0.6827
+_MIN_DEPTH = 0.001
+
+
+@dataclass(frozen=True)
+class DepthFigures:
+    """Errors of one candidate: DEPTH_METRICS as means over images of all pixels with known depth.
+
+    overall: as mean_errors.  by_distance: rows of mean_errors with "from" and "to", metres.  by_region: name of a
+    region -> mean_errors.  relative_errors: (images,) mean relative error of each image.
+    """
+
+    overall: dict[str, Any]
+    by_distance: list[dict[str, Any]]
+    by_region: dict[str, dict[str, Any]]
+    relative_errors: list[float]
+
+
+def predict_all(predictor: Predictor, frames: FrameSet) -> list[Prediction]:
+    """Predictions of all frames."""
+    predictions = []
+    for index in range(len(frames)):
+        sample = frames[index]
+        predictions.append(predictor.predict(sample.image, sample.intrinsics))
+    return predictions
+
+
+def depth_maps(predictions: Sequence[Prediction], max_depth: float) -> list[DepthMap]:
+    """The depth maps of predictions at the network's resolution; what is beyond the range is at its end, metres."""
+    return [np.minimum(prediction.network_depth, np.float32(max_depth)) for prediction in predictions]
+
+
+def best_factor(maps: Sequence[DepthMap], frames: FrameSet) -> float:
+    """The factor with which depth maps have the smallest mean relative error on their frames."""
+    random = np.random.default_rng(0)
+    errors = np.zeros(len(_FACTORS))
+    for index, depth in enumerate(maps):
+        truth, predicted = known_pixels(frames, index, depth)
+        taken = random.permutation(len(truth))[:_SAMPLED_PIXELS]
+        ratio = predicted[taken] / truth[taken]
+        errors += np.abs(_FACTORS[:, None] * ratio - 1).mean(axis=1)
+    return float(_FACTORS[np.argmin(errors)])
+
+
+def fixed_depth_map(frames: FrameSet, size: tuple[int, int]) -> DepthMap:
+    """The median depth of each pixel over all frames, (height, width); unknown pixels take the nearest known one's."""
+    height, width = size
+    maps = [depth for index in range(len(frames)) if (depth := frames[index].depth) is not None]
+    stacked = np.stack([shrink_depth(depth, width, height) for depth in maps])
+    known = np.isfinite(stacked).any(axis=0)
+    median = np.full(size, np.nan, dtype=np.float32)
+    median[known] = np.nanmedian(stacked[:, known], axis=0)
+    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return np.asarray(median[rows, columns])
+
+
+def compare_depth(maps: Sequence[DepthMap], frames: FrameSet) -> DepthFigures:
+    """The errors of depth maps, metres, of any size, NaN where unknown, against the depth of their frames."""
+    overall, by_distance, by_region = [], [], []
+    for index, depth in enumerate(maps):
+        truth = frames[index].depth
+        assert truth is not None
+        predicted = resize_depth(depth, truth.shape[1], truth.shape[0])
+        known = np.isfinite(truth)
+        overall.append(_errors(truth, predicted, known))
+        by_distance.append(
+            [_errors(truth, predicted, (truth >= low) & (truth < high)) for low, high in pairwise(DISTANCES)]
+        )
+        by_region.append([_errors(truth, predicted, known & region) for region in _regions(truth.shape)])
+    names = [f"{row} {column}" for row in REGIONS[0] for column in REGIONS[1]]
+    rows = [{"from": low, "to": high} for low, high in pairwise(DISTANCES)]
+    return DepthFigures(
+        overall=mean_errors(overall, DEPTH_METRICS),
+        by_distance=[
+            row | mean_errors(column, DEPTH_METRICS)
+            for row, column in zip(rows, zip(*by_distance, strict=True), strict=True)
+        ],
+        by_region={
+            name: mean_errors(column, DEPTH_METRICS)
+            for name, column in zip(names, zip(*by_region, strict=True), strict=True)
+        },
+        relative_errors=[float(errors.errors[DEPTH_METRICS.index("rel")]) for errors in overall],
+    )
+
+
+def is_better(adapted: DepthFigures, others: Mapping[str, DepthFigures]) -> bool:
+    """Whether the adapted depth has a smaller relative error and a larger d1 than all others."""
+    rel, d1 = adapted.overall["rel"], adapted.overall["d1"]
+    return all(rel < other.overall["rel"] and d1 > other.overall["d1"] for other in others.values())
+
+
+def relative_depth_error(maps: Sequence[DepthMap], frames: FrameSet) -> float:
+    """Standard deviation of depth / estimate: as many errors are smaller as in a normal distribution."""
+    errors = []
+    for index, depth in enumerate(maps):
+        truth, predicted = known_pixels(frames, index, depth)
+        errors.append(np.abs(truth - predicted) / predicted)
+    return float(np.quantile(np.concatenate(errors), _WITHIN_ONE_STD))
+
+
+def kept_detections(before: Sequence[Prediction], after: Sequence[Prediction], threshold: float) -> dict[str, int]:
+    """How many detections there were before, how many are still made, and how many are new.
+
+    threshold: minimum score.  The same object: the same class, with an intersection over union of at least one half.
+    """
+    counts = {"before": 0, "kept": 0, "new": 0}
+    for old, new in zip(before, after, strict=True):
+        first, second = (p.detections[p.detections.scores >= threshold] for p in (old, new))
+        same = (box_iou(first.boxes, second.boxes) >= _SAME_OBJECT) & (first.labels[:, None] == second.labels[None])
+        counts["before"] += len(first)
+        counts["kept"] += int(same.any(axis=1).sum())
+        counts["new"] += int((~same.any(axis=0)).sum())
+    return counts
+
+
+def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The true depth (n,) of a frame where it is known, and the depth of a map there."""
+    truth = frames[index].depth
+    assert truth is not None
+    predicted = resize_depth(depth, truth.shape[1], truth.shape[0])
+    known = np.isfinite(truth) & np.isfinite(predicted)
+    return truth[known], predicted[known]
+
+
+def _errors(truth: DepthMap, predicted: DepthMap, compared: NDArray[np.bool_]) -> ImageErrors:
+    return image_errors(truth[compared], predicted[compared], depth_errors, minimum=_MIN_DEPTH)
+
+
+def _regions(shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+    """Masks (H, W) of the regions, row by row."""
+    height, width = shape
+    rows = np.arange(height) * len(REGIONS[0]) // height
+    columns = np.arange(width) * len(REGIONS[1]) // width
+    return [
+        (rows[:, None] == row) & (columns[None] == column)
+        for row in range(len(REGIONS[0]))
+        for column in range(len(REGIONS[1]))
+    ]

@@ -1,0 +1,35 @@
+"""The last layer after a change of the depth range: the old depth times a factor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mp_perception.adaptation.initial_weights import rescale_depth
+from mp_perception.errors import UserError
+from mp_perception.network.multitask import MultiTaskNetwork, describe_network
+
+
+@pytest.mark.parametrize(("decoder", "tolerance"), [("pyramid", 0.02), ("unet", 0.02), ("bilinear", 0.02)])
+def test_depth_around_the_median_is_the_old_one_times_a_factor(decoder: str, tolerance: float) -> None:
+    torch.manual_seed(0)
+    old = replace(describe_network("mobilenet_v2", decoder, input_size=(64, 96)), depth_range=(1.0, 160.0))
+    network = MultiTaskNetwork(old).eval()
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        before = network(images).depth
+        median = float(before.median())
+        rescale_depth(network, replace(old, depth_range=(0.2, 10.0)), median, 1.5)
+        after = network(images).depth
+    near = (before / median).log().abs() < 0.1
+    assert near.sum() > 20
+    torch.testing.assert_close(after[near], before[near] * 1.5 / median, rtol=tolerance, atol=0)
+    assert network.description.depth_range == (0.2, 10.0)
+
+
+def test_unbounded_depth_is_refused() -> None:
+    description = replace(describe_network("mobilenet_v2", input_size=(64, 96)), depth_bound="none")
+    with pytest.raises(UserError, match="depth_bound: logarithmic"):
+        rescale_depth(MultiTaskNetwork(description), description, 10.0, 1.0)
