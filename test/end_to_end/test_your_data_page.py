@@ -21,8 +21,8 @@ SHORTER = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.extended
+@pytest.mark.timeout(1200)
 def test_the_walk_from_a_recording_to_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PAGE.read_text()
     monkeypatch.chdir(tmp_path)
