@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ class Detections:
         position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
             and y are NaN without intrinsics.
         class_names: the network's classes, without the background.
+        ids: (N,) int64, of the tracks that a node published with recorded detections, 0 for none; None for others.
 
     Examples:
         >>> import numpy as np
@@ -55,14 +57,17 @@ class Detections:
     valid_fraction: NDArray[np.float32]
     position: NDArray[np.float32]
     class_names: tuple[str, ...]
+    ids: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, selection: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Detections:
         """The detections selected by a mask, indices or a slice."""
-        arrays = {f.name: getattr(self, f.name)[selection] for f in fields(self) if f.name != "class_names"}
-        return Detections(**arrays, class_names=self.class_names)
+        arrays: dict[str, Any] = {
+            name: value[selection] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
+        return replace(self, **arrays)
 
     def name(self, index: int) -> str:
         """Class name of detection number `index`."""

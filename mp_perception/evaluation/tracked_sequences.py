@@ -14,7 +14,9 @@ from mp_perception.evaluation.figures import Evaluation
 from mp_perception.evaluation.frame_scores import ObjectScores
 from mp_perception.evaluation.tracking_figures import TrackedFrame, tracking_figures
 from mp_perception.evaluation.tracking_truth import LabelledImage
+from mp_perception.prediction import Detections
 from mp_perception.tracking.tracker import Tracker, TrackerSettings
+from mp_perception.tracking.tracks import Tracks
 
 
 def evaluate_tracking(data_set: FrameSet, evaluation: Evaluation) -> dict[str, Any]:
@@ -54,16 +56,44 @@ def _sequences(data_set: FrameSet, evaluation: Evaluation) -> list[dict[int, Obj
 def _tracked(
     data_set: FrameSet, sequence: Mapping[int, ObjectScores], score_threshold: float, in_fixed_frame: bool
 ) -> list[TrackedFrame]:
-    """A sequence with the tracks of its detections."""
+    """A sequence with the tracks of its detections: those that a node published with them, or formed here."""
     tracker = Tracker(TrackerSettings(score_threshold=score_threshold))
+    ids = [objects.detections.ids for objects in sequence.values()]
+    published = any(of_image is not None and of_image.any() for of_image in ids)
     frames = []
     for index, objects in sequence.items():
         stamp, pose = data_set.stamp(index), data_set.pose(index) if in_fixed_frame else None
         assert stamp is not None
         intrinsics = None if objects.camera is None else objects.camera.intrinsics
-        tracks = tracker.update(objects.detections, stamp, intrinsics, pose)
+        if published:
+            tracks = _published(objects.detections)
+        else:
+            tracks = tracker.update(objects.detections, stamp, intrinsics, pose)
         truth = LabelledImage(stamp, objects.labels, objects.camera, np.eye(4) if pose is None else pose)
         measured = np.isfinite(objects.truths.depth_map)
         depths = np.where(measured, objects.truths.depth_map, objects.truths.surface)
         frames.append(TrackedFrame(truth, depths, objects.detections, tracks))
     return frames
+
+
+def _published(detections: Detections) -> Tracks:
+    """The identities that a node published with its detections; positions and velocities are not among them."""
+    assert detections.ids is not None
+    tracked = np.flatnonzero(detections.ids)
+    tracked = tracked[np.argsort(detections.ids[tracked])]
+    count = len(tracked)
+    return Tracks(
+        ids=detections.ids[tracked],
+        labels=detections.labels[tracked],
+        scores=detections.scores[tracked].astype(np.float64),
+        boxes=detections.boxes[tracked].astype(np.float64),
+        positions=np.full((count, 3), np.nan),
+        velocities=np.full((count, 3), np.nan),
+        covariances=np.full((count, 6, 6), np.nan),
+        seen=np.ones(count, dtype=bool),
+        ages=np.full(count, np.nan),
+        detection_ids=detections.ids,
+        class_names=detections.class_names,
+        camera_pose=np.eye(4),
+        camera_velocity=np.zeros(3),
+    )

@@ -165,7 +165,7 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
         UserError: an object without a hypothesis, of another class, or with a box or score that is not a number.
     """
     class_numbers = {str(i): i for i in range(len(class_names))} | {name: i for i, name in enumerate(class_names)}
-    boxes, scores, labels, deviations, positions = [], [], [], [], []
+    boxes, scores, labels, deviations, positions, ids = [], [], [], [], [], []
     for number, detection in enumerate(message.detections):
         if not detection.results:
             raise UserError(f"{where}: object {number}: expected a hypothesis, found none")
@@ -185,6 +185,7 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
         labels.append(class_numbers[class_id])
         deviations.append(np.sqrt(variance) if variance >= 0 else np.nan)
         positions.append((position.x, position.y, position.z))
+        ids.append(int(detection.id) if detection.id.isdecimal() and len(detection.id) < 19 else 0)
     position_array = np.array(positions, dtype=np.float32).reshape(-1, 3)
     detections = Detections(
         boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4),
@@ -195,6 +196,7 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
         valid_fraction=np.full(len(boxes), np.nan, dtype=np.float32),
         position=position_array,
         class_names=tuple(class_names),
+        ids=np.array(ids, dtype=np.int64),
     )
     return detections[np.argsort(-np.array(scores), kind="stable")]
 

@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from mp_perception.bags.message_types import bag_header, new_message
+from mp_perception.bags.truth_messages import labels_message
+from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
 from mp_perception.data.image_files import read_image
+from mp_perception.data.object_label import Box3D, ObjectLabel
+from mp_perception.geometry import CameraIntrinsics
+from mp_perception.messages.camera_info import camera_info_message
+from mp_perception.messages.detections import detection_message, hypothesis_message, label_info_message
+from mp_perception.messages.images import image_message
 from mp_perception.visualization.video import VideoWriter
 
 NUM_IMAGES = 6
@@ -62,6 +70,33 @@ def test_files_and_bag_give_the_same_figures(still_street: Path, street_weights:
     for name in ("HOTA", "IDF1", "MOTA", "hits", "misses", "false_alarms", "object_seconds", "recall"):
         expected = figures[name] if name == "recall" else pytest.approx(figures[name])
         assert bag[name] == expected, name
+
+
+def test_the_ids_that_a_node_published_are_scored(tmp_path: Path) -> None:
+    """One car in five images; the node gave it another id from the fourth on."""
+    box, camera = (100.0, 80.0, 160.0, 130.0), CameraIntrinsics(700, 700, 319.5, 95.5, 640, 192)
+    image = np.random.default_rng(0).integers(0, 256, (192, 640, 3), dtype=np.uint8)
+    label = ObjectLabel("Car", box, 0, 0, Box3D((-4.0, 1.6, 20.0), (1.5, 1.7, 4.0), 0.0), identity=5)
+    with BagWriter(tmp_path / "bag") as bag:
+        for number in range(5):
+            stamp = (1000 + number) * 100_000_000
+            header = bag_header("camera", stamp)
+            bag.write("/ground_truth/labels", stamp, labels_message([label], header))
+            bag.write("/camera/camera_info", stamp, camera_info_message(new_message, camera, header))
+            bag.write("/camera/image_raw", stamp, image_message(new_message, image, "rgb8", header))
+            info = label_info_message(new_message, ("Car",), 0.3, header)
+            bag.write("/label_info", stamp, info)
+            pose = new_message("geometry_msgs/msg/PoseWithCovariance")
+            pose.pose.position.z = 20.0
+            hypothesis = hypothesis_message(new_message, "Car", 0.9, pose)
+            detection = detection_message(new_message, header, box, hypothesis, "7" if number < 3 else "9")
+            found = new_message("vision_msgs/msg/Detection2DArray", header=header, detections=[detection])
+            bag.write("/detections", stamp, found)
+    done = run("bag", "evaluate", tmp_path / "bag", "--recorded", "--tracking", "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    figures = json.loads((tmp_path / "out.json").read_text())["tracking"]["camera"]["Vehicle"]
+    assert (figures["hits"], figures["switches"], figures["misses"]) == (5, 1, 0)
+    assert figures["velocity"]["median_error"] is None
 
 
 @pytest.mark.parametrize("command", ["evaluate", "bag"])
