@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from mp_perception.errors import UserError
 from mp_perception.ros.node_probe import NodeProbe
 from mp_perception.ros.node_process import NodeProcess
 
@@ -84,19 +87,21 @@ class Robot(NodeProbe):
     ) -> Any:
         """Publish an image; the message on `topic` with its stamp.
 
-        Best effort may lose the first messages between two nodes that have just discovered each other: until one has
-        arrived, the image is sent again.
+        The first messages between two nodes that have just discovered each other may be lost: until one has arrived
+        since the node's last change of state, the image is sent again.
         """
         deadline = time.monotonic() + 20
         while image_topic not in self._connected and time.monotonic() < deadline:
             sent = self.send_image(message, image_topic, stamp)
-            self.spin(1.0)
-            if any(m.header.stamp == sent.header.stamp for m in self.received[topic]):
+            with suppress(UserError):
+                self.wait(partial(self.with_stamp, topic, sent), topic, 1.0)
                 self._connected.add(image_topic)
         sent = self.send_image(message, image_topic, stamp)
-        return self.wait(
-            lambda: next((m for m in self.received[topic] if m.header.stamp == sent.header.stamp), None), topic
-        )
+        return self.wait(partial(self.with_stamp, topic, sent), topic)
+
+    def with_stamp(self, topic: str, message: Any) -> Any:
+        """The newest message received on a topic with the stamp of another message; None if there is none."""
+        return next((m for m in reversed(self.received[topic]) if m.header.stamp == message.header.stamp), None)
 
     def call(self, service_type: type[Any], name: str, request: Any) -> Any:
         """The answer of a service of the node under test."""
@@ -120,6 +125,7 @@ class Robot(NodeProbe):
 
     def change_state(self, transition: int) -> bool:
         """Whether a transition of the lifecycle succeeded."""
+        self._connected.clear()  # it may end the node's subscriptions and make new ones
         request = ChangeState.Request()
         request.transition.id = transition
         return bool(self.call(ChangeState, "change_state", request).success)

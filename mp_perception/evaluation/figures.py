@@ -36,6 +36,7 @@ class Evaluation:
 
     frames: name -> score.  dropped: name -> why the frame could not be scored.
     problems: (what was wrong, an example), for each frame in which something could not be used.
+    mended: what was corrected while frames were read, one line each.
     """
 
     def __init__(self, rules: ScoringRules) -> None:
@@ -43,6 +44,7 @@ class Evaluation:
         self.frames: dict[str, FrameScore] = {}
         self.dropped: dict[str, str] = {}
         self.problems: list[tuple[str, str]] = []
+        self.mended: set[str] = set()
 
     def merge(self, other: Evaluation) -> None:
         """Take over the frames of another part of the same data set.  ValueError if a frame is in both."""
@@ -53,6 +55,7 @@ class Evaluation:
         self.frames |= other.frames
         self.dropped |= other.dropped
         self.problems += other.problems
+        self.mended |= other.mended
 
     def detection(self, num_resamples: int = 0) -> dict[str, dict[str, Any]]:
         """Average precision (average_precision_figures); num_resamples: for intervals, 0 for none."""

@@ -137,13 +137,14 @@ def _result(
 ) -> dict[str, Any]:
     """All figures and where they come from, as the JSON has them."""
     tracking = evaluate_tracking(job.data_set, evaluation) if request.tracking else None
+    notes = {"problems": evaluation.problem_figures(), "mended": sorted(evaluation.mended)}
     missing = missing_libraries()
     if missing:
         warn(f"COCO's figures are left out: {' and '.join(missing)} not installed")
     return {
         **evaluation.result(request.num_resamples, with_coco=not missing),
         "tracking": tracking,
-        "data_set": {**job.data_set.description, "problems": evaluation.problem_figures()},
+        "data_set": {**job.data_set.description, **notes},
         **({} if predictor is None else describe_network(predictor)),
         "versions": describe_versions(),
         "run": {

@@ -90,6 +90,7 @@ class ScoringJob:
                 if self.depth is not None:
                     write_depth(self.depth, name, prediction)
             evaluation.problems += self.data_set.problems
+        evaluation.mended.update(self.data_set.mended)
         return evaluation
 
     def predict(self, predictor: Predictor | None, index: int, sample: Sample) -> Prediction:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from mp_perception.bags.message_types import new_message
 from mp_perception.bags.reading import BagReader
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
@@ -24,6 +25,7 @@ from mp_perception.errors import UserError
 from mp_perception.evaluation.frame_scores import LOWEST_SCORE, MAX_DETECTIONS
 from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.messages.images import depth_to_array, image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -106,6 +108,30 @@ def test_two_bags_in_two_processes_give_the_figures_of_one(
     assert without_origin(result) == without_origin(file_figures)
     assert result["run"]["processes"] == 2
     assert [bag["frames"] for bag in result["data_set"]["bags"]] == [4, 2]
+
+
+@pytest.mark.slow
+def test_what_is_mended_is_said_whichever_process_does_it(
+    street_bag: Path, street_weights: Path, tmp_path: Path
+) -> None:
+    topic = "/ground_truth/depth/image"
+    with BagReader(street_bag) as whole, BagWriter(tmp_path / "halved") as halved:
+        for found in whole.topics.values():
+            halved.add_topic(found.name, found.type)
+        for message in whole.messages():
+            if message.topic == topic:
+                depth = whole.decode(message)
+                small = image_message(new_message, depth_to_array(depth)[::2, ::2], "32FC1", depth.header)
+                halved.write(topic, message.time_ns, small)
+            else:
+                halved.write_serialized(message.topic, message.time_ns, message.data)
+    out = tmp_path / "out.json"
+    options = ("--weights", street_weights, "--num-threads", 1, "--processes", 2, "--json", out)
+    done = run("bag", "evaluate", tmp_path / "halved", *options)
+    assert done.exit_code == 0, done.output
+    mended = f"{topic}: resized from 320x96 to the image's 640x192"
+    assert json.loads(out.read_text())["data_set"]["mended"] == [mended]
+    assert f"mended: {mended}" in done.output.splitlines()
 
 
 @pytest.mark.slow
@@ -259,7 +285,7 @@ def test_bad_calls_are_answered_in_one_line_and_leave_nothing(street_bag: Path, 
     for arguments, expected in (
         ((tmp_path / "nowhere",), "nowhere: no such bag"),
         ((street_bag, "--recorded"), "expected recorded outputs"),
-        ((street_bag, "--depth-topic", "/x"), "no topic /x of type sensor_msgs/msg/Image; it has /ground_truth"),
+        ((street_bag, "--depth-topic", "/x"), "/x of type sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage"),
         ((street_bag, "--weights", tmp_path / "none.safetensors"), "none.safetensors: no such"),
         ((tmp_path / "nowhere", tmp_path / "nor_here"), "none of 2 bags can be used; the first: "),
         ((street_bag, "--json", tmp_path), "expected a file for the figures, found a folder"),

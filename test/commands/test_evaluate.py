@@ -85,7 +85,8 @@ def test_figures_and_files_agree(results: tuple[Path, str], streets: Path) -> No
     assert set(result["objects"]["Vehicle"]) >= {"count"} | metrics
     assert set(result["detection"]["Car"]["AP40"]) == {"easy", "moderate", "hard"}
     assert result["weights"]["sha256"]
-    assert result["data_set"] == {"name": "synthetic", "root": str(streets), "split": "train", "problems": {}}
+    origin = {"name": "synthetic", "root": str(streets), "split": "train"}
+    assert result["data_set"] == {**origin, "problems": {}, "mended": []}
 
     data_set = open_data_set("synthetic", streets)
     matches, depths, criteria = [], [], criteria_of(MIN_IOUS)

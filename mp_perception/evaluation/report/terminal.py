@@ -15,11 +15,13 @@ from mp_perception.progress import console, warn
 
 
 def print_result(result: Mapping[str, Any], report: Path | None) -> None:
-    """Print all tables, then warnings on standard error, what was scored by what, and where the report was written."""
+    """Print all tables, then warnings on standard error, what was mended, what was scored by what, and the report."""
     for content in figure_tables(result):
         print_table(content)
     for kind, problem in result["data_set"]["problems"].items():
         warn(f"{kind} in {problem['frames']} frames; the first: {problem['first']}")
+    for what in result["data_set"]["mended"]:
+        console.print(f"mended: {what}", soft_wrap=True, highlight=False, markup=False)
     frames, images, seconds = result["frames"], result["images"], result["run"]["seconds"]
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in frames["dropped"].items())
     lines = [
