@@ -85,7 +85,7 @@ class AdaptationRequest:
     weights: Path
     source: dict[str, Any]
     max_frames: int = 300
-    num_samples: int = 1500
+    num_samples: int = 900
     seed: int = 1
     int8: bool = False
 
@@ -212,6 +212,7 @@ def _train(request: AdaptationRequest, out: Path) -> None:
         ),
         losses=LossConfiguration(object_depth_weight=0.0, keep_sky=is_outdoors),
         optimisation=OptimisationConfiguration(
+            learning_rate=3e-3,
             epochs=_EPOCHS,
             weight_decay=0.01,
             average_decay=0.99,
