@@ -30,7 +30,7 @@ class AdaptationResult:
 
     figures, maps: by candidate, the adapted weights last: errors on the held-out frames, and depth maps of them.
     better: whether the adapted weights are better than all others, by rel and d1.
-    kept_detections: as the function of this name.  average_precision: of labelled objects before and after, or empty.
+    kept_detections: as the function of this name.
     description: of the adapted weights.  training_frames: their number.
     """
 
@@ -38,7 +38,6 @@ class AdaptationResult:
     maps: Mapping[str, Sequence[DepthMap]]
     better: bool
     kept_detections: Mapping[str, int]
-    average_precision: Mapping[str, Mapping[str, float]]
     description: CheckpointDescription
     training_frames: int
 
@@ -109,13 +108,6 @@ def comparison_tables(result: AdaptationResult) -> list[FigureTable]:
         if (rows := [figures.by_region[region] for figures in result.figures.values()])[0]["pixels"]
     ]
     tables.append(FigureTable("By region of the image: rel / d1", ["region", "pixels", *names], [regions]))
-    if result.average_precision:
-        columns = list(next(iter(result.average_precision.values())))
-        precisions = [
-            (name, *(f"{values.get(column, float('nan')):.3f}" for column in columns))
-            for name, values in result.average_precision.items()
-        ]
-        tables.append(FigureTable("Labelled objects of the held-out frames", ["", *columns], [precisions]))
     return tables
 
 

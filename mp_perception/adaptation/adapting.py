@@ -1,5 +1,7 @@
 """Adapts weights to one camera: from a recording to weights, exported model and report, in one folder.
 
+Only depth is trained, by layers that detection does not read, so every detection stays as it was.
+
 Every step leaves its result in the folder, complete or not at all, and is not repeated if its result is there: the same
 command continues after it was interrupted or killed.
 """
@@ -31,22 +33,20 @@ from mp_perception.adaptation.depth_comparison import (
     predict_all,
     relative_depth_error,
 )
-from mp_perception.adaptation.initial_weights import rescale_depth
+from mp_perception.adaptation.initial_weights import rescale_depth, separate_depth
 from mp_perception.adaptation.recording_checks import Finding, check_recording
 from mp_perception.adaptation.stored_recording import HELD_OUT, TRAINING, read_findings, store_findings, store_recording
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.recording import Recording, read_camera
 from mp_perception.data.sample_geometry import letterbox
 from mp_perception.errors import UserError
-from mp_perception.evaluation.figures import headline_figures
-from mp_perception.evaluation.scoring import evaluate
 from mp_perception.files import check_new_folder, complete_folder, write_atomically
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, letterbox_size
 from mp_perception.inference.export.exporter import FrameSource, export_model
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.model.checkpoint_description import AdaptedCamera, CheckpointDescription
-from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
+from mp_perception.network.checkpoint import read_checkpoint, read_description, write_checkpoint
 from mp_perception.progress import console, track, warn
 from mp_perception.training.configuration import (
     DataConfiguration,
@@ -71,8 +71,6 @@ _SURVEYED_FRAMES = 20
 #: Frames with which exported models are compared with PyTorch, and int8 is calibrated.
 _EXPORTED_FRAMES = 40
 _EPOCHS, _BATCH_SIZE = 5, 6
-#: Samples of a kept data set for every sample of the recording.
-_KEPT_WEIGHT = 0.25
 
 
 @dataclass(frozen=True)
@@ -80,16 +78,14 @@ class AdaptationRequest:
     """What to adapt to what.
 
     weights: the checkpoint to start from.  source: what identifies the recording, to recognise the same command.
-    kept: data sets on which the old detections, and their labels, are kept too.
     max_frames: frames of the recording to train on.  num_samples: augmented images to train on, in total.
     int8: whether to export an int8 model as well.
     """
 
     weights: Path
     source: dict[str, Any]
-    kept: tuple[DataSource, ...] = ()
     max_frames: int = 300
-    num_samples: int = 600
+    num_samples: int = 900
     seed: int = 1
     int8: bool = False
 
@@ -104,7 +100,7 @@ def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], 
     if not _is_stored(out, identity):
         with source as frames, complete_folder(out / "recording") as folder:
             write_atomically(folder / _REQUEST_FILE, identity.encode())
-            store_findings(_check(frames), folder / "checks")
+            store_findings(_check(frames, request.weights), folder / "checks")
             store_recording(frames, folder, request.max_frames)
     training, held_out = (Recording(out / "recording", part) for part in (TRAINING, HELD_OUT))
     camera = read_camera(out / "recording" / "calib.txt")
@@ -121,9 +117,11 @@ def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], 
     return result.better
 
 
-def _check(frames: FrameSet) -> list[Finding]:
+def _check(frames: FrameSet, weights: Path) -> list[Finding]:
     """What is wrong with the recording, said on the terminal.  Raises UserError if it would teach wrong depth."""
-    findings = check_recording(frames, frames.seconds())
+    predictor = Predictor.load(weights=weights)
+    findings = check_recording(frames, frames.seconds(), predictor)
+    predictor.close()
     for finding in findings:
         if finding.severity == "warn":
             warn(f"{finding.name}: {finding.text}")
@@ -159,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntrinsics, path: Path) -> None:
     """The weights with the depth range, input size and focal length of the camera."""
-    network = read_checkpoint(weights)
+    network = separate_depth(read_checkpoint(weights))
     predictor = Predictor.load(weights=weights)
     step = max(1, len(training) // _SURVEYED_FRAMES)
     truths, predictions = [], []
@@ -202,22 +200,24 @@ def _train(request: AdaptationRequest, out: Path) -> None:
     resume = (folder / "last.ckpt").is_file()
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    recording = DataSource("recording", "recording", TRAINING)
+    is_outdoors = read_description(out / "initial.safetensors").max_depth is not None
     configuration = TrainingConfiguration(
         network=NetworkConfiguration(initial_weights="initial.safetensors"),
         data=DataConfiguration(
-            training=[recording, *(replace(source, weight=_KEPT_WEIGHT) for source in request.kept)],
+            training=[DataSource("recording", "recording", TRAINING)],
             batch_size=_BATCH_SIZE,
             workers=1,
             samples_per_epoch=max(_BATCH_SIZE, request.num_samples // _EPOCHS),
             augmentation="camera",
         ),
-        losses=LossConfiguration(depth_weight=5.0, object_depth_weight=0.0, kept_detection_weight=2.0),
+        losses=LossConfiguration(object_depth_weight=0.0, keep_sky=is_outdoors),
         optimisation=OptimisationConfiguration(
+            learning_rate=3e-3,
             epochs=_EPOCHS,
             weight_decay=0.01,
             average_decay=0.99,
-            # Batches of one camera are too few and too alike for statistics, and those of the old images are kept.
+            depth_only=True,
+            # Batches of one camera are too few and too alike for statistics, and detection needs those of the old ones.
             freeze_batch_norm=True,
             precision="bf16-mixed",
         ),
@@ -251,12 +251,6 @@ def _compare(
     figures = {name: compare_depth(candidate, held_out) for name, candidate in maps.items()}
     *others, adapted = figures
     detection = kept_detections(old, new, before.description.score_threshold)
-    precision = {}
-    if held_out.labelled_classes.any():
-        precision = {
-            name: headline_figures(evaluate(predictor, held_out))
-            for name, predictor in (("weights before", before), ("adapted weights", after))
-        }
     network = read_checkpoint(trained)
     network.description = replace(
         network.description,
@@ -273,7 +267,6 @@ def _compare(
         maps=maps,
         better=is_better(figures[adapted], {name: figures[name] for name in others}),
         kept_detections=detection,
-        average_precision=precision,
         description=network.description,
         training_frames=len(training),
     )

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from mp_perception.errors import UserError
 from mp_perception.model.checkpoint_description import CheckpointDescription
-from mp_perception.network.checkpoint import Network
+from mp_perception.network.checkpoint import Network, build_network
+from mp_perception.network.depth_decoders import SEPARATE
 from mp_perception.network.multitask import MultiTaskNetwork
 
 #: Fractions of the depth range within which the median depth is taken: at its ends the sigmoid is flat.
 _INNER_RANGE = (0.05, 0.95)
+
+
+def separate_depth(network: Network) -> Network:
+    """The same network with depth layers that detection does not read: a copy of the decoder if need be."""
+    if not isinstance(network, MultiTaskNetwork) or network.depth_only_layers is not None:
+        return network
+    separate = build_network(replace(network.description, decoder=SEPARATE + network.description.decoder))
+    tensors = network.state_dict()
+    separate.load_state_dict(
+        {name: tensors[re.sub(r"^decoder\.(depth|detection)\.", "decoder.", name)] for name in separate.state_dict()}
+    )
+    return separate.eval()
 
 
 def rescale_depth(network: Network, description: CheckpointDescription, old_median: float, new_median: float) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mp_perception.commands.options import Checkpoint, Topic, split_weights
-
-if TYPE_CHECKING:
-    from mp_perception.training.configuration import DataSource
 
 #: Exit code if the adapted weights are not better than what a sceptic would try first.
 NOT_BETTER = 3
@@ -33,17 +31,10 @@ def adapt(
     depth_units: Annotated[
         float, typer.Option(min=1, max=1e5, help="Stored value of one metre in the depth maps; millimetres: 1000.")
     ] = 256,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FORMAT:ROOT[:SPLIT]",
-            help="Train on this data set too, such as kitti-object:kitti/object:train, to keep what was learned there.",
-        ),
-    ] = None,
     max_frames: Annotated[int, typer.Option(min=10, max=100_000, help="Frames of the recording to train on.")] = 300,
     samples: Annotated[
         int, typer.Option(min=6, max=10_000_000, help="Augmented images to train on, all epochs together.")
-    ] = 600,
+    ] = 900,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of samples and transforms.")] = 1,
     int8: Annotated[bool, typer.Option("--int8", help="Export an int8 model as well.")] = False,
     image_topic: Topic = None,
@@ -53,8 +44,8 @@ def adapt(
 ) -> None:
     """Adapt weights to your camera: learn its depth from a recording with a depth camera or a lidar beside it.
 
-    The last fifth of the recording is held out (of several bags, the last ones). What the weights detected before is
-    kept. The same command continues an interrupted run.
+    The last fifth of the recording is held out (of several bags, the last ones). Detection stays exactly as it was.
+    The same command continues an interrupted run.
 
     Writes to OUT: weights.safetensors and weights.onnx (for predict, evaluate and the node), report.html (depth before
     and after on the held-out part), training/configuration.yaml and recording/.
@@ -64,6 +55,8 @@ def adapt(
 
     Example: mp_perception adapt my_bag --out my_camera
     """
+    # Threads of OpenMP that wait actively take the cores of other processes: a step then takes 6 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mp_perception.adaptation.adapting import AdaptationRequest
     from mp_perception.adaptation.adapting import adapt as run_adaptation
     from mp_perception.adaptation.sources import ImageFolders, open_source
@@ -84,7 +77,6 @@ def adapt(
     request = AdaptationRequest(
         weights=find_checkpoint(*split_weights(weights)).resolve(),
         source={"recordings": paths, "folders": folders and vars(folders), "topics": vars(topics)},
-        kept=tuple(map(_kept_source, keep or [])),
         max_frames=max_frames,
         num_samples=samples,
         seed=seed,
@@ -95,14 +87,3 @@ def adapt(
     console.print(f"weights: {out / 'weights.onnx'}\nreport: {out / 'report.html'}", soft_wrap=True)
     if not better:
         raise typer.Exit(NOT_BETTER)
-
-
-def _kept_source(text: str) -> DataSource:
-    """A data set from FORMAT:ROOT[:SPLIT]."""
-    from mp_perception.errors import UserError
-    from mp_perception.training.configuration import DataSource
-
-    dataset, *rest = text.split(":")
-    if not 1 <= len(rest) <= 2 or not rest[0]:
-        raise UserError(f"--keep {text}: expected FORMAT:ROOT or FORMAT:ROOT:SPLIT")
-    return DataSource(dataset, str(Path(rest[0]).resolve()), rest[1] if len(rest) > 1 else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,8 @@ def train(
 
     Several processes: torchrun --nproc_per_node=2 -m mp_perception.commands.main train --config ...
     """
+    # Threads of OpenMP that wait actively take the cores of other processes: a step then takes 6 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mp_perception.errors import UserError
     from mp_perception.progress import console
     from mp_perception.training.configuration import read_configuration

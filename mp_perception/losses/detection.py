@@ -138,22 +138,3 @@ def _background_losses(class_logits: Tensor, labelled: Tensor) -> Tensor:
 def _focus(losses: Tensor) -> Tensor:
     """(1 - q)^gamma * -log q from -log q."""
     return (-torch.expm1(-losses)) ** _FOCAL_GAMMA * losses
-
-
-def kept_detection_loss(class_logits: Tensor, box_offsets: Tensor, kept_logits: Tensor, kept_offsets: Tensor) -> Tensor:
-    """The difference between the detections of a network and those that it shall keep, without labels.
-
-    The Kullback-Leibler divergence of the class probabilities (Hinton et al. 2015, temperature 1), summed over all
-    default boxes, and smooth L1 of the offsets, weighted by the kept probability of an object.  Both are divided by the
-    sum of these probabilities, but at least by one object per image.
-
-    class_logits, kept_logits: (B, N, 1 + C).  box_offsets, kept_offsets: (B, N, 4).
-    Returns a scalar, 0 for equal detections.
-    """
-    log_kept = kept_logits.float().log_softmax(dim=2)
-    object_probability = -torch.expm1(log_kept[..., 0])
-    number = object_probability.sum().clamp(min=len(class_logits))
-    log_found = class_logits.float().log_softmax(dim=2)
-    divergence = functional.kl_div(log_found, log_kept, reduction="sum", log_target=True)
-    differences = functional.smooth_l1_loss(box_offsets.float(), kept_offsets.float(), reduction="none").sum(dim=2)
-    return (divergence + (differences * object_probability).sum()) / number

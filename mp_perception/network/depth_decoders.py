@@ -19,6 +19,8 @@ from mp_perception.network.backbones import Backbone
 
 #: Strides of a decoder's maps, in the order in which it computes them; a decoder may end before the last.
 DECODER_STRIDES = (16, 8, 4, 2)
+#: Prefix of a decoder's name for SeparateDecoders.
+SEPARATE = "separate_"
 #: Channels of UNetDecoder's levels.
 _UNET_CHANNELS = (64, 48, 32, 16)
 #: Channels of PyramidDecoder's levels.
@@ -36,12 +38,17 @@ class DepthDecoder(nn.Module, ABC):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Five maps, finest first -> raw depth (B, 1, H / 2, W / 2), unbounded, and the decoder's maps."""
+        decoded = self.decode(maps)
+        return self.last(decoded[-1]), decoded
+
+    def decode(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The decoder's maps."""
         current = self.start(maps[4])
         decoded = []
         for level, skip in enumerate(maps[3::-1][: len(self.channels)]):
             current = self.ascend(level, current, skip)
             decoded.append(current)
-        return self.last(current), decoded
+        return decoded
 
     def start(self, coarsest: Tensor) -> Tensor:
         """The backbone's map of stride 32 as the decoder begins with it."""
@@ -65,11 +72,35 @@ def register_depth_decoder(name: str) -> Callable[[type[DepthDecoder]], type[Dep
     return register
 
 
-def build_depth_decoder(name: str, backbone: Backbone) -> DepthDecoder:
-    """A new decoder for a backbone; raises UserError that lists the known names."""
-    if name not in DEPTH_DECODERS:
+def build_depth_decoder(name: str, backbone: Backbone) -> DepthDecoder | SeparateDecoders:
+    """A new decoder for a backbone, or with the prefix SEPARATE two of them; raises UserError that lists the names."""
+    kind = name.removeprefix(SEPARATE)
+    if kind not in DEPTH_DECODERS:
         raise unknown_name("decoder", name, sorted(DEPTH_DECODERS))
-    return DEPTH_DECODERS[name](backbone)
+    return DEPTH_DECODERS[kind](backbone) if name == kind else SeparateDecoders(kind, backbone)
+
+
+class SeparateDecoders(nn.Module):
+    """Two decoders of one kind: detection heads read the maps of the one, depth comes from the other.
+
+    So depth can be trained alone while every detection stays as it was, at the price of the second decoder's time.
+    """
+
+    def __init__(self, name: str, backbone: Backbone) -> None:
+        super().__init__()
+        self.detection, self.depth = (DEPTH_DECODERS[name](backbone) for _ in range(2))
+        self.detection.last = nn.Identity()
+        self.channels = self.detection.channels
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that computes raw depth."""
+        return self.depth.last
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """See DepthDecoder."""
+        raw_depth, _ = self.depth(maps)
+        return raw_depth, self.detection.decode(maps)
 
 
 def _double(inputs: int, outputs: int, kernel: int = 4, bias: bool = False) -> nn.Sequential:

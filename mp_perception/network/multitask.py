@@ -13,7 +13,7 @@ from mp_perception.errors import UserError
 from mp_perception.model.checkpoint_description import CheckpointDescription, DetectionLevel
 from mp_perception.model.default_boxes import ssd_shapes
 from mp_perception.network.backbones import STRIDES, find_backbone
-from mp_perception.network.depth_decoders import DECODER_STRIDES, build_depth_decoder
+from mp_perception.network.depth_decoders import DECODER_STRIDES, SeparateDecoders, build_depth_decoder
 from mp_perception.network.detection_heads import ExtraMap, build_detection_head
 
 #: SSD's extra maps: strides and channels.
@@ -94,6 +94,14 @@ class MultiTaskNetwork(nn.Module):
             box_offsets=torch.cat([offsets for _, offsets in predictions], dim=1),
             depth=self.bound_depth(raw_depth),
         )
+
+    @property
+    def depth_only_layers(self) -> nn.Module | None:
+        """The layers of depth, none of which detection reads; None if detection heads read the depth decoder."""
+        if isinstance(self.decoder, SeparateDecoders):
+            return self.decoder.depth
+        read = any(level.source == "decoder" for level in self.description.levels)
+        return None if read else self.decoder
 
     def bound_depth(self, raw: Tensor) -> Tensor:
         """The last layer's output in metres.

@@ -114,9 +114,7 @@ class LossConfiguration:
     depth, classification: names in the registries of `losses`.
     learned: whether the tasks' weights are learned from homoscedastic uncertainty; the fixed weights are then ignored.
     object_depth_weight: of the weak depth target from labelled objects.
-    kept_detection_weight: of the difference between the detections and those of network.initial_weights, in every
-    image and without labels (learning without forgetting, Li and Hoiem 2016).  What they take for the sky is kept, too,
-    where depth is unknown.
+    keep_sky: what network.initial_weights take for the sky is learned as such where depth is unknown.
     """
 
     depth: str = "log_l1"
@@ -126,7 +124,7 @@ class LossConfiguration:
     classification_weight: float = 1.0
     localisation_weight: float = 1.0
     object_depth_weight: float = 0.3
-    kept_detection_weight: float = 0.0
+    keep_sky: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +135,7 @@ class OptimisationConfiguration:
     warm_up: fraction of all steps.  gradient_clip: maximum norm, 0 for none.
     average_decay: of the exponential moving average of the weights, which is validated and written; 0 for none.
     frozen_stride: the backbone's layers up to the map of this stride are not trained; 0 trains all.
+    depth_only: only the depth decoder is trained, and detection stays exactly as it is.
     freeze_batch_norm: the network keeps its running statistics.
     activation_checkpointing: saves memory by computing the backbone's activations again in the backward pass.
     images_per_update: task ("depth", "detection") -> labelled images per update of the task's own parameters
@@ -153,6 +152,7 @@ class OptimisationConfiguration:
     gradient_clip: float = 10.0
     average_decay: float = 0.998
     frozen_stride: Literal[0, 2, 4, 8, 16, 32] = 0
+    depth_only: bool = False
     freeze_batch_norm: bool = False
     activation_checkpointing: bool = False
     images_per_update: dict[str, int] = field(default_factory=dict)

@@ -20,13 +20,13 @@ from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.losses.depth import find_depth_loss, object_depth_loss
-from mp_perception.losses.detection import find_classification_loss, kept_detection_loss, smooth_l1_loss
+from mp_perception.losses.detection import find_classification_loss, smooth_l1_loss
 from mp_perception.losses.weighting import FixedWeights, UncertaintyWeights
 from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.backbones import load_backbone_weights
 from mp_perception.network.checkpoint import Network, build_network, read_checkpoint
 from mp_perception.network.matching import match_default_boxes
-from mp_perception.network.multitask import NetworkOutputs, describe_network
+from mp_perception.network.multitask import MultiTaskNetwork, NetworkOutputs, describe_network
 from mp_perception.training.batch import Batch
 from mp_perception.training.configuration import NetworkConfiguration, TrainingConfiguration
 from mp_perception.training.output_calibration import OutputCalibration, calibrate_outputs
@@ -50,18 +50,19 @@ class MultiTaskTraining(lightning.LightningModule):
         self.network = start_network(configuration.network).to(memory_format=torch.channels_last)
         for layer in self._frozen_layers():
             layer.requires_grad_(False)
+        if configuration.optimisation.depth_only:
+            self._freeze_all_but_depth()
         self._default_boxes: dict[tuple[int, int], Tensor] = {}
         losses = configuration.losses
         self._depth_loss = find_depth_loss(losses.depth)
         self._classification_loss = find_classification_loss(losses.classification)
-        tasks = [*TASKS, "kept_detection"] if losses.kept_detection_weight else TASKS
         self.weighting: nn.Module = (
-            UncertaintyWeights([task for task in tasks if task != "classification"], ["classification"])
+            UncertaintyWeights([task for task in TASKS if task != "classification"], ["classification"])
             if losses.learned
-            else FixedWeights({task: getattr(losses, f"{task}_weight") for task in tasks})
+            else FixedWeights({task: getattr(losses, f"{task}_weight") for task in TASKS})
         )
         # A tuple, so that it is not a part of this module: it is not trained, averaged or stored.
-        self._kept = (copy.deepcopy(self.network).requires_grad_(False).eval(),) if losses.kept_detection_weight else ()
+        self._before = (copy.deepcopy(self.network).requires_grad_(False).eval(),) if losses.keep_sky else ()
         if configuration.optimisation.activation_checkpointing:
             _recompute_activations(self.network)
 
@@ -83,18 +84,17 @@ class MultiTaskTraining(lightning.LightningModule):
         """Loss by task; None where the batch has no labels of the task."""
         losses: dict[str, Tensor | None] = dict.fromkeys(TASKS)
         depth = batch.depth
-        for network in self._kept:
+        for network in self._before:
             with torch.no_grad():
-                kept = network.to(batch.images.device)(batch.images)
-            losses["kept_detection"] = kept_detection_loss(*outputs[:2], *kept[:2])
+                before = network.to(batch.images.device)(batch.images)
             # No sensor measures the sky.
-            is_beyond = kept.depth > network.description.valid_depth_range[1]
+            is_beyond = before.depth > network.description.valid_depth_range[1]
             depth = torch.where(depth.isnan() & is_beyond, torch.inf, depth)
         if not depth.isnan().all():
             # The sky is infinitely far: the upper end of the range.
             target = depth.clamp(max=self.network.description.depth_range[1])
             losses["depth"] = self._depth_loss(outputs.depth.float(), target)
-        if batch.labelled_classes.any():
+        if batch.labelled_classes.any() and not self.configuration.optimisation.depth_only:
             default_boxes = self.default_boxes(batch)
             targets = match_default_boxes(default_boxes, batch.boxes, batch.labels, batch.ignored, batch.exact)
             losses["classification"] = self._classification_loss(outputs.class_logits, targets, batch.labelled_classes)
@@ -145,6 +145,15 @@ class MultiTaskTraining(lightning.LightningModule):
     def _frozen_layers(self) -> list[nn.Module]:
         stride = self.configuration.optimisation.frozen_stride
         return self.network.backbone.layers(stride) if stride else []
+
+    def _freeze_all_but_depth(self) -> None:
+        layers = self.network.depth_only_layers if isinstance(self.network, MultiTaskNetwork) else None
+        if layers is None:
+            raise UserError(
+                "optimisation.depth_only: expected a network whose detection does not read the depth decoder"
+            )
+        self.network.requires_grad_(False)
+        layers.requires_grad_(True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the configuration, without weight decay of normalisation and biases."""

@@ -15,7 +15,6 @@ from mp_perception.losses.detection import (
     find_classification_loss,
     focal_loss,
     hard_negatives_loss,
-    kept_detection_loss,
     smooth_l1_loss,
 )
 from mp_perception.network.matching import MatchedTargets
@@ -241,26 +240,3 @@ def test_losses_by_name():
     assert find_classification_loss("focal") is focal_loss
     with pytest.raises(UserError, match="unknown classification loss 'soft': expected one of focal, hard_negatives"):
         find_classification_loss("soft")
-
-
-def test_kept_detections_by_hand():
-    """One image, two default boxes: an object with probability .8, and background with .9."""
-    kept = torch.tensor([[[0.2, 0.8], [0.9, 0.1]]]).log()
-    found = torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]).log()
-    offsets = torch.tensor([[[0.0, 0, 0, 0], [3, 0, 0, 0]]])
-    moved = offsets + torch.tensor([[[0.4, 0, 0, -2], [0, 0, 0, 0]]])
-    divergence = 0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)
-    expected = divergence + 0.8 * (0.4**2 / 2 + (2 - 0.5))  # .8 + .1 objects, but at least one
-    assert float(kept_detection_loss(found, moved, kept, offsets)) == pytest.approx(expected, rel=1e-5)
-    assert float(kept_detection_loss(kept, offsets, kept, offsets)) == 0
-
-
-def test_kept_detections_count_by_object():
-    """The same image twice has the same loss, and so has an image with many equal objects."""
-    generator = torch.Generator().manual_seed(0)
-    logits, kept = (torch.randn(1, 50, 4, generator=generator) for _ in range(2))
-    offsets, kept_offsets = (torch.randn(1, 50, 4, generator=generator) for _ in range(2))
-    case = (logits, offsets, kept, kept_offsets)
-    once = kept_detection_loss(*case)
-    torch.testing.assert_close(kept_detection_loss(*(torch.cat([part, part]) for part in case)), once)
-    torch.testing.assert_close(kept_detection_loss(*(torch.cat([part, part], dim=1) for part in case)), once)

@@ -12,6 +12,7 @@ from mp_perception.geometry import CameraIntrinsics
 from mp_perception.model.checkpoint_description import AdaptedCamera
 from mp_perception.model.default_boxes import generate_default_boxes
 from mp_perception.network.checkpoint import write_checkpoint
+from mp_perception.network.multitask import describe_network
 from mp_perception.training.batch import Batch, collate
 from mp_perception.training.configuration import (
     LossConfiguration,
@@ -193,30 +194,26 @@ def test_bf16_is_not_emulated_by_a_processor_without_it(monkeypatch, capsys, has
     assert usable_precision("16-mixed", "cpu") == "16-mixed"
 
 
-def test_kept_detections_are_those_of_the_initial_weights(tmp_path):
-    """Images without labels: the loss is 0 at first, and training against a change brings it back."""
-    first = start_network(NETWORK)
-    first.description = replace(first.description, camera=AdaptedCamera(96, 64, 100.0))
-    write_checkpoint(tmp_path / "w.safetensors", first)
-    network = network_of(tmp_path / "w.safetensors")
+def test_depth_only_trains_the_depth_decoder_and_nothing_else():
     module = MultiTaskTraining(
-        TrainingConfiguration(network=network, losses=LossConfiguration(kept_detection_weight=1.0))
+        TrainingConfiguration(network=NETWORK, optimisation=OptimisationConfiguration(depth_only=True))
     )
-    assert module.network.description.camera is None
-    assert module.network.training
-    module.eval()
-    samples = batch(with_boxes=False, with_depth=False)
-    assert float(total(module, samples)) == pytest.approx(0, abs=1e-6)
-    with torch.no_grad():
-        for parameter in module.network.heads.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    changed = total(module, samples)
-    assert float(changed) > 0.01
-    changed.backward()
-    optimiser = torch.optim.SGD(module.parameters(), lr=1e-4)
-    optimiser.step()
-    assert float(total(module, samples)) < float(changed)
-    assert not [name for name in module.state_dict() if "kept" in name]
+    samples = batch()
+    losses = module.task_losses(module.network(samples.images), samples)
+    assert losses["classification"] is None
+    assert losses["localisation"] is None
+    losses["depth"].backward()
+    trained = {name for name, parameter in module.network.named_parameters() if parameter.grad is not None}
+    assert trained == {name for name, _ in module.network.named_parameters() if name.startswith("decoder.")}
+
+
+def test_depth_only_is_refused_if_detection_reads_the_decoder():
+    levels = list(describe_network("mobilenet_v2", sources=("decoder",) * 2).levels)
+    network = replace(NETWORK, levels=levels)
+    with pytest.raises(UserError, match="detection does not read the depth decoder"):
+        MultiTaskTraining(
+            TrainingConfiguration(network=network, optimisation=OptimisationConfiguration(depth_only=True))
+        )
 
 
 def test_the_sky_of_the_initial_weights_is_kept(tmp_path):
@@ -226,11 +223,14 @@ def test_the_sky_of_the_initial_weights_is_kept(tmp_path):
     with torch.no_grad():
         first.decoder.last[0].weight.zero_()
         first.decoder.last[0].bias.fill_(20.0)
+    first.description = replace(first.description, camera=AdaptedCamera(96, 64, 100.0))
     write_checkpoint(tmp_path / "w.safetensors", first)
     configuration = TrainingConfiguration(
-        network=network_of(tmp_path / "w.safetensors"), losses=LossConfiguration(kept_detection_weight=1.0)
+        network=network_of(tmp_path / "w.safetensors"), losses=LossConfiguration(keep_sky=True)
     )
     module = MultiTaskTraining(configuration)
+    assert module.network.description.camera is None
+    assert set(module.state_dict()) == {f"network.{name}" for name in first.state_dict()}
     with torch.no_grad():
         module.network.decoder.last[0].bias.fill_(-20.0)
     unknown = batch(with_boxes=False, with_depth=False)
