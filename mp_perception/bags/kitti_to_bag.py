@@ -38,7 +38,7 @@ _CAMERA_NAMES = {0: "camera_gray_left", 2: "camera_color_left", 3: "camera_color
 _SCANNER_FRAME = "velo_link"
 _IMU_FRAME = "imu_link"
 #: The fixed frame of REP 105: where the IMU is in the first frame of the bag.
-_ODOM_FRAME = "odom"
+ODOM_FRAME = "odom"
 _TRUTH = "/ground_truth"
 
 #: Stamp of the first frame where the data have none: midnight of KITTI's first day.
@@ -215,7 +215,7 @@ def _odometry(data_set: FrameSet, first: _FrameToWrite, frame: _FrameToWrite) ->
         return None
     imu_to_camera = calibration.velo_to_camera(2) @ calibration.imu_to_velo
     moved = np.linalg.inv(start @ imu_to_camera) @ pose @ imu_to_camera
-    return transforms_message(new_message, [(_ODOM_FRAME, _IMU_FRAME, moved)], frame.stamp_ns)
+    return transforms_message(new_message, [(ODOM_FRAME, _IMU_FRAME, moved)], frame.stamp_ns)
 
 
 def _transforms(frame: _FrameToWrite, has_labels: bool) -> Message | None:

@@ -12,15 +12,19 @@ from mp_perception.commands.options import Weights, split_weights
 #: Folder of the synthetic drive below the output folder.
 _KEPT = "synthetic_drive"
 
-#: All outputs of the node but the point cloud, which is off by default.
+#: All outputs of the node but the point cloud, which is off by default, and the pictures as JPEG.
 _OUTPUTS = (
     "/detections",
+    "/detections_3d",
     "/depth/image",
     "/depth/camera_info",
     "/depth/image_colored",
     "/overlay",
     "/label_info",
     "/markers",
+    "/tracks",
+    "/tracks/states",
+    "/tracks/markers",
     "/diagnostics",
 )
 
@@ -42,11 +46,14 @@ def demo(
     recording/ (a rosbag2 of all outputs), logs/ and summary.json (frames sent, processed, overwritten, stale; latency
     by stage; rate; weights).
 
+    The overlays show tracks: id, class, distance, speed and, below 10 s, time to contact. Speeds are those over the
+    ground if the drive has the vehicle's motion (oxts), otherwise relative to the camera, as in the synthetic drive.
+
     The synthetic drive is rendered once and kept in the output folder, in synthetic_drive/, for the next demo.
 
     Example: mp_perception demo --drive 2011_09_26/2011_09_26_drive_0005_sync
     """
-    from mp_perception.bags.kitti_to_bag import camera_info_topic, image_topic, write_raw_drive
+    from mp_perception.bags.kitti_to_bag import ODOM_FRAME, camera_info_topic, image_topic, write_raw_drive
     from mp_perception.bags.node_recording import read_headers, summarise
     from mp_perception.data.kitti.raw import RawDrive
     from mp_perception.progress import console
@@ -58,6 +65,9 @@ def demo(
     empty_folder(out, drive)
     if source is None:
         source = RawDrive(synthetic_drive(out / _KEPT, frames))
+    parameters["tracking"] = "true"
+    if source.camera_pose(source.frames[0].number, 2) is not None:
+        parameters["odom_frame"] = ODOM_FRAME
     session = ReplaySession(
         bag=out / "drive_bag",
         image_topic=image_topic(2),

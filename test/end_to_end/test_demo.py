@@ -73,7 +73,7 @@ def test_every_output_is_recorded_and_depth_is_in_metres(finished):
     out, _ = finished
     processed = json.loads((out / "summary.json").read_text())["frames"]["processed"]
     with BagReader(out / "recording") as bag:
-        for topic in ("/detections", "/depth/image", "/depth/camera_info", "/overlay", "/markers"):
+        for topic in ("/detections", "/depth/image", "/depth/camera_info", "/overlay", "/markers", "/tracks"):
             assert bag.topics[topic].count == processed, topic
         for message in bag.messages(["/detections"]):
             detections = bag.decode(message).detections
