@@ -25,8 +25,6 @@ _ARROW_SCALE = (0.15, 0.35, 0.4)
 _TRAIL_WIDTH = 0.06
 #: Slower objects have no arrow, metres per second: their direction is noise.
 _MIN_SPEED = 0.5
-#: A time to contact that is probably longer is not shown, seconds.
-_MAX_TIME_TO_CONTACT = 10.0
 #: Opacity of the box of an object that was seen, and of one that is predicted.
 _SEEN, _PREDICTED = 0.5, 0.2
 # visualization_msgs/Marker
@@ -49,9 +47,9 @@ def track_markers_message(
     """
     markers = [new("visualization_msgs/msg/Marker", header=header, action=_DELETEALL)]
     if intrinsics is not None:
-        orientation = quaternion(tracks.camera_pose[:3, :3]).tolist()
         for i, (centre, size) in track_extents(tracks, intrinsics).items():
-            markers += _track_markers(new, tracks, i, centre, size, orientation, trails, header)
+            trail = trails.get(int(tracks.ids[i]), np.zeros((0, 3)))
+            markers += _track_markers(new, tracks, i, centre, size, trail, header)
     return new("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
@@ -61,8 +59,7 @@ def _track_markers(
     i: int,
     centre: NDArray[np.float64],
     size: NDArray[np.float64],
-    orientation: Sequence[float],
-    trails: Mapping[int, NDArray[np.float64]],
+    trail: NDArray[np.float64],
     header: Message,
 ) -> list[Message]:
     red, green, blue = (channel / 255 for channel in class_color(tracks.name(i)))
@@ -83,7 +80,7 @@ def _track_markers(
         )
 
     above = centre + up * (size[1] / 2 + 1.5 * _TEXT_HEIGHT)
-    box_pose = pose_message(new, centre.tolist(), orientation)
+    box_pose = pose_message(new, centre.tolist(), quaternion(tracks.camera_pose[:3, :3]).tolist())
     found = [
         marker("boxes", _CUBE, size.tolist(), _SEEN if tracks.seen[i] else _PREDICTED, pose=box_pose),
         marker(
@@ -97,7 +94,6 @@ def _track_markers(
     if np.linalg.norm(tracks.velocities[i]) >= _MIN_SPEED:
         ends = np.stack([centre, centre + _ARROW_SECONDS * tracks.velocities[i]])
         found.append(marker("velocities", _ARROW, _ARROW_SCALE, points=_points(new, ends)))
-    trail = trails.get(int(tracks.ids[i]), np.zeros((0, 3)))
     trail = trail[np.isfinite(trail).all(axis=1)]
     if len(trail) > 1:
         found.append(marker("trails", _LINE_STRIP, (_TRAIL_WIDTH, 0.0, 0.0), points=_points(new, trail)))
@@ -109,9 +105,8 @@ def track_text(tracks: Tracks, i: int) -> str:
     text = f"{tracks.name(i)} {tracks.ids[i]}\n{tracks.distances[i]:.1f} m"
     if (speed := float(np.linalg.norm(tracks.velocities[i]))) >= _MIN_SPEED:
         text += f", {speed:.1f} m/s"
-    time, deviation = tracks.times_to_contact[i], tracks.time_to_contact_stds[i]
-    if time + 2 * deviation <= _MAX_TIME_TO_CONTACT:
-        text += f", contact in {time:.1f} s"
+    if tracks.contact_is_near[i]:
+        text += f", contact in {tracks.times_to_contact[i]:.1f} s"
     return text
 
 

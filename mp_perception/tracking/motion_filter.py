@@ -9,7 +9,8 @@ which therefore tells how fast the distance changes (time to contact) better tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,15 @@ class NoiseModel:
 
 
 @dataclass(frozen=True)
-class Measurements:
+class Rows:
+    """Arrays, or others of these, with one row per object."""
+
+    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
+        return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Measurements(Rows):
     """N detections seen through an ideal camera of focal length 1.
 
     directions: (N, 2) x and y of the box's centre at z = 1.  sizes: (N, 2) width and height of the box at z = 1.
@@ -73,29 +82,17 @@ class Measurements:
     depth_errors: Array
     cut: NDArray[np.bool_]
 
-    def __getitem__(self, chosen: NDArray[np.int64]) -> Measurements:
-        return Measurements(
-            self.directions[chosen],
-            self.sizes[chosen],
-            self.depths[chosen],
-            self.depth_errors[chosen],
-            self.cut[chosen],
-        )
-
 
 @dataclass(frozen=True)
-class States:
+class States(Rows):
     """Estimates of N objects: means (N, STATE_SIZE) and covariances (N, STATE_SIZE, STATE_SIZE)."""
 
     means: Array
     covariances: Array
 
-    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> States:
-        return States(self.means[chosen], self.covariances[chosen])
-
 
 @dataclass(frozen=True)
-class Expectation:
+class Expectation(Rows):
     """Where a camera is expected to see N objects.
 
     offsets: (N, 3) metres, positions in the camera's frame.  directions: (N, 2) at z = 1.  heights: (N,) of the boxes
@@ -107,15 +104,6 @@ class Expectation:
     heights: Array
     depths: Array
     depth_stds: Array
-
-    def __getitem__(self, chosen: NDArray[np.int64]) -> Expectation:
-        return Expectation(
-            self.offsets[chosen],
-            self.directions[chosen],
-            self.heights[chosen],
-            self.depths[chosen],
-            self.depth_stds[chosen],
-        )
 
 
 def joined(first: States, second: States) -> States:

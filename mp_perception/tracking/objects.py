@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.prediction import Detections
 from mp_perception.tracking import motion_filter
-from mp_perception.tracking.motion_filter import Measurements, States
+from mp_perception.tracking.motion_filter import Measurements, Rows, States
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -20,7 +21,7 @@ _VOTE_DECAY = 0.9
 
 
 @dataclass(frozen=True)
-class FollowedObjects:
+class FollowedObjects(Rows):
     """N objects.
 
     Attributes:
@@ -45,9 +46,6 @@ class FollowedObjects:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, chosen: Indices | NDArray[np.bool_]) -> FollowedObjects:
-        return FollowedObjects(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
     @property
     def labels(self) -> Indices:
         """(N,) class with most votes."""
@@ -68,15 +66,13 @@ class FollowedObjects:
         objects: Indices,
         states: States,
         seen: Measurements,
-        scores: Array,
-        labels: Indices,
+        found: Detections,
         previous: Array,
         stamp: float,
     ) -> FollowedObjects:
-        """The objects after the detections (M) of some of them.
+        """The objects after the detections `found` (M) of some of them.
 
-        objects: (M,) indices.  states: (M,), of these.  scores, labels: (M,) of the detections.  previous: (N,) scores
-        before the image.
+        objects: (M,) indices.  states: (M,), of these.  seen: the detections.  previous: (N,) scores before the image.
         """
         means, covariances = self.states.means.copy(), self.states.covariances.copy()
         means[objects], covariances[objects] = states.means, states.covariances
@@ -92,8 +88,9 @@ class FollowedObjects:
         whole = ~seen.cut.any(axis=1)
         ratios = seen.sizes[:, 0] / seen.sizes[:, 1] / self.aspects[objects]
         new.aspects[objects] *= np.where(whole, ratios**_WIDTH_GAIN, 1.0)
+        scores = found.scores.astype(np.float64)
         new.votes[objects] *= _VOTE_DECAY
-        new.votes[objects, labels] += scores
+        new.votes[objects, found.labels] += scores
         new.scores[objects] = previous[objects] + _SCORE_GAIN * (scores - previous[objects])
         new.last_seen[objects] = stamp
         new.ranged[objects] |= np.isfinite(seen.depths)

@@ -194,8 +194,7 @@ class Tracker:
             anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, noise)
             updated.means[wrong], updated.covariances[wrong] = anew.means, anew.covariances
         faded = old.faded(states, float(np.exp(-seconds / self.settings.fading_seconds)))
-        scores, labels = found.scores[detections].astype(np.float64), found.labels[detections]
-        new = faded.detected(objects, updated, seen, scores, labels, old.scores, stamp)
+        new = faded.detected(objects, updated, seen, found[detections], old.scores, stamp)
         return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
 
     def _add_new(

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: A contact within this time is shown to people, seconds.
+_NEAR_CONTACT = 10.0
+
 
 @dataclass(frozen=True)
 class Tracks:
@@ -108,6 +111,11 @@ class Tracks:
         # d(distance / speed) = (d distance - time * d speed) / speed
         stds = self._std((self._directions - time * self._speed_gradient) / speed, time * self._directions / speed)
         return np.where(finite, stds, times)
+
+    @cached_property
+    def contact_is_near(self) -> NDArray[np.bool_]:
+        """(N,) whether the object very probably reaches the camera within some seconds, at two standard deviations."""
+        return np.asarray(self.times_to_contact + 2 * self.time_to_contact_stds <= _NEAR_CONTACT)
 
     @cached_property
     def _offsets(self) -> Array:

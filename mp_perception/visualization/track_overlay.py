@@ -13,8 +13,6 @@ from mp_perception.geometry import CameraIntrinsics
 from mp_perception.tracking.tracks import Tracks
 from mp_perception.visualization.overlay import draw_labels
 
-#: Times to contact up to this are shown, seconds.
-_MAX_TIME = 10.0
 #: Nearest depth at which a former position is drawn, metres.
 _NEAREST = 0.5
 
@@ -55,8 +53,7 @@ def track_texts(tracks: Tracks, index: int) -> tuple[str, ...]:
     time, name = tracks.times_to_contact[index], f"{tracks.ids[index]} {tracks.name(index)}"
     metres = f" {distance:.1f} m" if np.isfinite(distance) else ""
     motion = f" {speed:.1f} m/s" if np.isfinite(speed) else ""
-    sure = time + 2 * tracks.time_to_contact_stds[index] <= _MAX_TIME
-    contact = f" {time:.1f} s" if sure else ""
+    contact = f" {time:.1f} s" if tracks.contact_is_near[index] else ""
     return (f"{name}{metres}{motion}{contact}", f"{tracks.ids[index]}{metres}", str(tracks.ids[index]))
 
 
