@@ -143,9 +143,9 @@ def test_runtime_and_precision_are_those_of_the_user(street_bag: Path, tmp_path:
     shown = run("bag", "render", street_bag, tmp_path / "street.mp4", *options)
     assert (shown.exit_code, (tmp_path / "street.mp4").exists()) == (0, True), shown.output
     for command in (("evaluate", street_bag), ("render", street_bag, tmp_path / "other.mp4")):
-        refused = run("bag", *command, "--precision", "int8")
+        refused = run("bag", *command, "--runtime", "torch", "--precision", "int8")
         assert isinstance(refused.exception, UserError)
-        assert "expected a quantised model for precision int8, found fp32" in str(refused.exception)
+        assert "precision 'int8' is not supported by runtime 'torch'" in str(refused.exception)
 
 
 @pytest.mark.slow

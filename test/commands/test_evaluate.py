@@ -170,7 +170,7 @@ def test_a_broken_image_leaves_nothing_behind(streets: Path, street_weights: Pat
     [
         (["--root", "."], "evaluate: expected --dataset NAME, found none"),
         (["--dataset", "kitti-object"], "evaluate: expected --root FOLDER, found none"),
-        (["--dataset", "none", "--root", "."], "unknown data set 'none': expected one of coco, kitti-depth"),
+        (["--dataset", "none", "--root", "."], "unknown data set 'none': expected one of bag, coco, kitti-depth"),
         (["--dataset", "synthetic", "--root", "no"], "no: no such folder, expected the data set synthetic"),
         (["--dataset", "synthetic", "--root", "object", "--save-depth", "full"], "found something there"),
         (["--dataset", "synthetic", "--root", "object", "--plots", "a", "--save-depth", "a"], "found it named twice"),

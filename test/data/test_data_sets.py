@@ -71,7 +71,7 @@ def test_labelled_and_inexact_classes_can_be_named(tmp_path: Path) -> None:
 
 
 def test_unknown_names_and_missing_folders(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unknown data set 'kitty': expected one of coco, kitti-depth"):
+    with pytest.raises(UserError, match="unknown data set 'kitty': expected one of bag, coco, kitti-depth"):
         open_data_set("kitty", tmp_path)
     for name in DATA_SETS:
         with pytest.raises(UserError, match="no such folder"):
