@@ -44,7 +44,6 @@ from mp_perception.files import check_new_folder, complete_folder, write_atomica
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, letterbox_size
 from mp_perception.inference.export.exporter import FrameSource, export_model
 from mp_perception.inference.predictor import Predictor
-from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.model.checkpoint_description import AdaptedCamera, CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint, read_description, write_checkpoint
 from mp_perception.progress import console, track, warn
@@ -168,9 +167,11 @@ def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntr
         truth, predicted = known_pixels(training, index, depth)
         truths.append(truth)
         predictions.append(predicted)
+    input_size = predictor.input_size
     predictor.close()
     true_depth, predicted_depth = np.concatenate(truths), np.concatenate(predictions)
-    description = _camera_description(network.description, camera, float(np.quantile(true_depth, _RANGE_QUANTILE)))
+    farthest = float(np.quantile(true_depth, _RANGE_QUANTILE))
+    description = _camera_description(network.description, camera, input_size, farthest)
     old_focal, focal = network.description.training_focal_length, description.training_focal_length
     # Predictions are in metres of this camera, the network's output in metres of the one that it was trained for.
     to_output = 1.0 if old_focal is None or focal is None else old_focal / focal
@@ -178,10 +179,11 @@ def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntr
     write_checkpoint(path, network)
 
 
-def _camera_description(old: CheckpointDescription, camera: CameraIntrinsics, farthest: float) -> CheckpointDescription:
-    size = (camera.height, camera.width)
-    input_size = fit_input_size(size, math.prod(old.input_size))
-    scale = letterbox_size(size, input_size)[0] / camera.height
+def _camera_description(
+    old: CheckpointDescription, camera: CameraIntrinsics, input_size: tuple[int, int], farthest: float
+) -> CheckpointDescription:
+    """input_size: at which the old weights see the camera's images; at another one they detect other objects."""
+    scale = letterbox_size((camera.height, camera.width), input_size)[0] / camera.height
     max_depth = float(math.ceil(farthest))
     outdoors = max_depth >= _OUTDOORS
     return replace(
@@ -233,7 +235,8 @@ def _compare(
 ) -> AdaptationResult:
     """Write weights.safetensors and compare them with what else there is."""
     trained = out / "training" / "last.safetensors"
-    before, after = Predictor.load(weights=request.weights), Predictor.load(weights=trained)
+    before = Predictor.load(weights=request.weights)
+    after = Predictor.load(weights=trained, input_size=read_description(trained).input_size)
     old, new = (predict_all(predictor, held_out) for predictor in (before, after))
     old_maps, new_maps = (
         depth_maps(predictions, predictor.description.valid_depth_range[1])

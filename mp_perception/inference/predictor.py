@@ -65,7 +65,8 @@ class PredictionSettings:
 class Predictor:
     """A network in a runtime, with preprocessing and postprocessing.  Not thread-safe.
 
-    The network's input has the size that fits the image best (preprocess.fit_input_size), unless it is fixed.
+    The network's input has the size that fits the image best (preprocess.fit_input_size), unless it is fixed.  Weights
+    that were adapted to a camera see its images at the size that they were trained for.
 
     Attributes:
         runtime: the engine that runs the network.
@@ -256,9 +257,15 @@ class Predictor:
 
     def _follow(self, image: NDArray[np.uint8]) -> None:
         """Choose the network's input for the image, unless its size is fixed."""
-        size = self.fixed_size or fit_input_size((image.shape[0], image.shape[1]), self.input_pixels)
+        size = self.fixed_size or self._adapted_size(image) or fit_input_size(image.shape[:2], self.input_pixels)
         if size != self.input_size:
             self._preprocess = Preprocessor(size)
+
+    def _adapted_size(self, image: NDArray[np.uint8]) -> tuple[int, int] | None:
+        """The input for images of the camera that the weights were adapted to; None for others and other pixels."""
+        camera, size = self.description.camera, self.description.input_size
+        is_own = camera is not None and image.shape[:2] == (camera.height, camera.width)
+        return size if is_own and self.input_pixels == math.prod(size) else None
 
     def _check_outputs(self, outputs: RuntimeOutputs, default_boxes: NDArray[np.float32]) -> None:
         """Raises UserError unless the first outputs at an input size fit the description, and are finite."""

@@ -15,7 +15,7 @@ from mp_perception.inference.predictor import PredictionSettings, Predictor
 from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.lens_distortion import LensDistortion
-from mp_perception.model.checkpoint_description import DetectionLevel
+from mp_perception.model.checkpoint_description import AdaptedCamera, DetectionLevel
 from mp_perception.network.checkpoint import build_network, read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
@@ -266,6 +266,20 @@ def test_the_input_follows_the_image(predictor, checkpoint, image):
     larger = Predictor.load(weights=checkpoint, input_pixels=4 * 96 * 128)
     larger.predict(image)
     assert larger.input_size == (192, 256)
+
+
+def test_an_adapted_camera_has_the_input_of_its_training(tmp_path, checkpoint, image):
+    network = read_checkpoint(checkpoint)
+    network.description = replace(network.description, input_size=(96, 160), camera=AdaptedCamera(400, 300, 300.0))
+    write_checkpoint(tmp_path / "adapted.safetensors", network)
+    predictor = Predictor.load(weights=tmp_path / "adapted.safetensors")
+    for seen, size in [(image, (96, 160)), (image[:200], fit_input_size((200, 400), 96 * 160))]:
+        predictor.predict(np.ascontiguousarray(seen))
+        assert predictor.input_size == size
+    assert fit_input_size((300, 400), 96 * 160) != (96, 160)
+    finer = Predictor.load(weights=tmp_path / "adapted.safetensors", input_pixels=4 * 96 * 160)
+    finer.predict(image)
+    assert finer.input_size == fit_input_size((300, 400), 4 * 96 * 160)
 
 
 def test_a_network_for_one_size_does_not_follow(tmp_path, image):
