@@ -27,7 +27,7 @@ PERIOD = 1 / 60
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Iterator[Any]:
     """A node with a large network input, and images of KITTI's size at 60 Hz."""
-    process, robot = start_node("/fast", input_size=[384, 1248], diagnostics_period=0.5, max_age=10.0)
+    process, robot = start_node("/fast", input_size=[768, 2496], diagnostics_period=0.5, max_age=10.0)
     robot.subscribe(Detection2DArray, "detections")
     robot.wait(lambda: "active: looking at /fast/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("detections")
