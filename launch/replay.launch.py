@@ -63,7 +63,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         _argument("keep", "", "new bag for the recording that is scored; empty: it is removed"),
         _argument("score_threshold", "", "minimum score of a detection in the evaluation; empty: the checkpoint's"),
         _argument("backbone", "", "network; empty: mobilenet_v2", ("", *backbone_names())),
-        _argument("weights", "", "weights file; empty: the backbone's default"),
+        _argument("weights", "", "weights file, or name of weights that ship; empty: the backbone's"),
         _argument("device", "auto", "auto, cpu, cuda or cuda:N"),
         _argument("tracking", "false", "follow objects; needs evaluate:=false", ("true", "false")),
         _argument("odom_frame", "", "frame of the bag's transforms that tracks are formed in; empty: the camera's"),

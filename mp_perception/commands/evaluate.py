@@ -96,7 +96,7 @@ def evaluate(
 
 @app.command()
 def tables(
-    weights: Annotated[list[str], typer.Option(help="A weights file, or a backbone; once per network.")],
+    weights: Annotated[list[str], typer.Option(help="A weights file or the name of weights that ship; once each.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set.")] = "kitti-object",
     root: DatasetRoot = None,
     split: Split = None,

@@ -9,9 +9,9 @@ import typer
 
 # The network: which weights, and what runs them.
 Weights = Annotated[
-    str, typer.Option(help="Weights file (.safetensors, .onnx or .xml), or a backbone name for its default weights.")
+    str, typer.Option(help="Weights file (.safetensors, .onnx or .xml), or the name of weights that ship.")
 ]
-Checkpoint = Annotated[str, typer.Option(help="Checkpoint (.safetensors), or a backbone name for its default weights.")]
+Checkpoint = Annotated[str, typer.Option(help="Checkpoint (.safetensors), or the name of weights that ship.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 RuntimeName = Annotated[
     str, typer.Option(help="Inference engine: auto, openvino, onnxruntime or torch; auto: chosen by the weights file.")
@@ -67,7 +67,7 @@ Cluster = Annotated[
 
 
 def split_weights(weights: str) -> tuple[str | None, Path | None]:
-    """What --weights names: (backbone, None), or (None, file), where the file determines the backbone."""
+    """What --weights names: (backbone, None), or (None, file or name of weights that ship, which has its backbone)."""
     from mp_perception.model.checkpoint_description import backbone_names
 
     return (weights, None) if weights in backbone_names() else (None, Path(weights))

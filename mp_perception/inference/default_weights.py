@@ -1,4 +1,4 @@
-"""The weights that ship with the package for a backbone: a checkpoint, and models that were exported from it.
+"""The weights that ship with the package by name: a checkpoint, and models that were exported from it.
 
 Checkpoint and model give the same results (docs/export.md).  On a CPU the model needs half the time and a quarter of
 the memory, and no PyTorch, so it is the default.  The quantised model is for processors that multiply eight bits
@@ -27,29 +27,37 @@ class DefaultWeights:
     reason: str
 
 
-def default_checkpoint(backbone: str) -> Path | None:
-    """The checkpoint that ships for a backbone, or None."""
-    path = share_folder() / "weights" / f"{backbone}.safetensors"
+def default_checkpoint(name: str) -> Path | None:
+    """The checkpoint that ships under a name, such as that of a backbone, or None."""
+    path = share_folder() / "weights" / f"{name}.safetensors"
     return path if path.is_file() else None
 
 
+def is_shipped_name(weights: str | Path) -> bool:
+    """Whether this is not a file but the name of weights that ship, such as mobilenet_v2_paper."""
+    name = str(weights)
+    return name.isidentifier() and not Path(name).is_file() and default_checkpoint(name) is not None
+
+
 def find_checkpoint(backbone: str | None, weights: Path | None) -> Path:
-    """The checkpoint that a user names by its file, or by a backbone for its default weights.
+    """The checkpoint that a user names by its file, or that ships under the name of a backbone or another one.
 
     Raises:
-        UserError: the file does not exist, or no weights ship for the backbone.
+        UserError: the file does not exist, or no weights ship under the name.
     """
-    path = weights if weights is not None else default_checkpoint(str(backbone))
-    if path is None:
-        raise UserError(f"no default weights for {backbone}: expected --weights CHECKPOINT.safetensors")
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    return path
+    if weights is None or is_shipped_name(weights):
+        checkpoint = default_checkpoint(str(weights or backbone))
+        if checkpoint is None:
+            raise UserError(f"no default weights for {backbone}: expected --weights CHECKPOINT.safetensors")
+        return checkpoint
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such weights file")
+    return weights
 
 
-def default_weights(backbone: str, runtime: str, device: str, precision: str) -> DefaultWeights | None:
-    """The file that ships for a backbone and suits the arguments of `Predictor.load`, or None if none ships."""
-    checkpoint = default_checkpoint(backbone)
+def default_weights(name: str, runtime: str, device: str, precision: str) -> DefaultWeights | None:
+    """The file that ships under a name and suits the arguments of `Predictor.load`, or None if none ships."""
+    checkpoint = default_checkpoint(name)
     if checkpoint is None:
         return None
     model = checkpoint.with_suffix(_MODEL_SUFFIX)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mp_perception.errors import UserError, unknown_name
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
-from mp_perception.inference.default_weights import default_weights
+from mp_perception.inference.default_weights import default_weights, is_shipped_name
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
 from mp_perception.inference.postprocess import select_detections
 from mp_perception.inference.preprocess import Placement, Preprocessor, fit_input_size
@@ -119,8 +119,8 @@ class Predictor:
 
         Args:
             backbone: one of backbone_names(); default: that of the weights, or mobilenet_v2.
-            weights: a file; default: the weights that ship for the backbone (default_weights.py), or an untrained
-                network if none ship (`untrained` is then true).
+            weights: a file, or the name of weights that ship (default_weights.py); default: those that ship under the
+                backbone's name, or an untrained network if none do (`untrained` is then true).
             runtime: one of runtime_names().
             device: auto, cpu, cuda or cuda:N.
             precision: one of PRECISIONS.
@@ -140,7 +140,10 @@ class Predictor:
                 check_input_pixels(input_pixels)
         except ValueError as error:
             raise UserError(str(error)) from error
-        default = None if weights else default_weights(backbone or BACKBONE_NAMES[0], runtime, device, precision)
+        name = backbone or BACKBONE_NAMES[0]
+        if weights and is_shipped_name(weights):
+            name, weights = str(weights), None
+        default = None if weights else default_weights(name, runtime, device, precision)
         path = Path(weights) if weights else default.path if default is not None else None
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such weights file")
@@ -149,7 +152,7 @@ class Predictor:
         if default is not None:
             loaded.reason += f"; {default.reason}"
         found = loaded.description.backbone
-        if backbone is not None and found != backbone:
+        if weights and backbone is not None and found != backbone:
             raise UserError(f"{path}: expected weights of backbone '{backbone}', found '{found}'")
         fixed = loaded.fixed_input_size
         if fixed is not None and input_size not in (None, fixed):

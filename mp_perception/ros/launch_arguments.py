@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from mp_perception.errors import UserError, one_line, unknown_name
+from mp_perception.inference.default_weights import is_shipped_name
 
 #: How similar a name must be to an argument to be taken for a misspelt one in a launch file that another one includes.
 _SIMILARITY = 0.8
@@ -75,7 +76,8 @@ def read_cameras(path: Path, arguments: Sequence[str]) -> list[dict[str, str]]:
             if name not in arguments:
                 raise UserError(f"{where}: {unknown_name('argument', str(name), arguments)}")
         camera = {name: _text(value) for name, value in values.items()}
-        camera |= {name: str(path.parent / camera[name]) for name in _FILES if camera.get(name)}
+        files = [name for name in _FILES if camera.get(name) and not is_shipped_name(camera[name])]
+        camera |= {name: str(path.parent / camera[name]) for name in files}
         node = "/".join(camera.get(name, "").strip("/") for name in ("namespace", "name"))
         if node in cameras:
             raise UserError(f"{where}: expected another namespace or name than the cameras before it")

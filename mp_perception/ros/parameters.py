@@ -61,7 +61,7 @@ _METRES_OR_DEFAULT = Range(
 )
 _DEVICE = Range("auto, cpu, cuda, cuda:N", lambda value: re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value) is not None)
 _FRAME = Range("a frame of tf, or empty", lambda value: len(value) <= 255 and "\0" not in value)
-_FILE = Range("a file, or empty", lambda value: "\0" not in value)
+_FILE = Range("a file, a name, or empty", lambda value: "\0" not in value)
 _INPUT_PIXELS = Range(
     f"0 or {MIN_INPUT_PIXELS} to {MAX_INPUT_PIXELS}",
     lambda value: value == 0 or MIN_INPUT_PIXELS <= value <= MAX_INPUT_PIXELS,
@@ -86,7 +86,10 @@ class NodeParameters:
 
     backbone: str = _fixed("mobilenet_v2", _one_of(*backbone_names()), "Backbone of the network.")
     weights: str = _fixed(
-        "", _FILE, "Weights file (.safetensors, or exported: .onnx, .xml); empty: the backbone's default weights."
+        "",
+        _FILE,
+        "Weights file (.safetensors, or exported: .onnx, .xml), or the name of weights that ship; empty: those of the"
+        " backbone's name.",
     )
     device: str = _fixed(
         "auto",

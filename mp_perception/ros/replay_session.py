@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mp_perception.errors import UserError
+from mp_perception.inference.default_weights import is_shipped_name
 from mp_perception.inference.predictor import Predictor
 from mp_perception.progress import track
 from mp_perception.ros.diagnostics import FRAME_COUNTS
@@ -53,9 +54,9 @@ def network_parameters(backbone: str | None, weights: Path | None) -> tuple[dict
     """
     predictor = Predictor.load(backbone, weights)
     predictor.close()
-    parameters = {"backbone": predictor.description.backbone}
+    parameters = {"backbone": backbone or predictor.description.backbone}
     if weights is not None:
-        parameters["weights"] = str(weights.resolve())
+        parameters["weights"] = str(weights if is_shipped_name(weights) else weights.resolve())
     return parameters, float(predictor.description.score_threshold)
 
 

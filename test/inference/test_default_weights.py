@@ -1,4 +1,4 @@
-"""The choice between the files that ship for a backbone, and that model and checkpoint belong together."""
+"""The choice between the files that ship under a name, and that model and checkpoint belong together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import pytest
 from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.inference import default_weights as module
-from mp_perception.inference.default_weights import default_checkpoint, default_weights
+from mp_perception.inference.default_weights import (
+    default_checkpoint,
+    default_weights,
+    find_checkpoint,
+    is_shipped_name,
+)
 from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes import registry
 from mp_perception.inference.runtimes.exported_model import CHECKPOINT_KEY, DESCRIPTION_KEY, PRECISION_KEY
@@ -99,6 +104,25 @@ def test_without_model_or_checkpoint(shipped) -> None:
     assert found is not None
     assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
     assert default_weights("resnet50", "auto", "auto", "auto") is None
+
+
+def test_weights_are_named_by_a_file_or_by_a_name_that_ships(shipped: Path, tmp_path: Path, monkeypatch) -> None:
+    """A file in the working folder comes before weights that ship under the same name."""
+    real = share_folder() / "weights" / "mobilenet_v2"
+    for suffix in (".safetensors", ".onnx"):
+        (shipped / f"as_in_a_book{suffix}").symlink_to(real.with_suffix(suffix))
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint(None, Path("as_in_a_book")) == shipped / "as_in_a_book.safetensors"
+    predictor = Predictor.load("resnet50", "as_in_a_book", runtime="onnxruntime")
+    assert predictor.weights_path == shipped / "as_in_a_book.onnx"
+    assert predictor.description.backbone == "mobilenet_v2"
+    predictor.close()
+    for name in ("unknown", "../weights/as_in_a_book", "as_in_a_book.onnx"):
+        assert not is_shipped_name(name)
+        with pytest.raises(UserError, match=f"{re.escape(name)}: no such weights file"):
+            find_checkpoint(None, Path(name))
+    (tmp_path / "as_in_a_book").touch()
+    assert find_checkpoint(None, Path("as_in_a_book")) == Path("as_in_a_book")
 
 
 def test_without_a_cuda_driver_no_device_is_found_and_torch_is_not_asked(monkeypatch) -> None:

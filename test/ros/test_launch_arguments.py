@@ -63,7 +63,9 @@ def test_cameras_are_read_as_launch_arguments(tmp_path: Path) -> None:
     path = cameras_file(
         tmp_path,
         "- {namespace: front, image: /front/image_raw, params_file: front.yaml, score_threshold: 0.4}\n"
-        "- {namespace: /rear/, classes: [Car, Van], respawn: true, weights: /a/b.onnx, image: }\n",
+        "- {namespace: /rear/, classes: [Car, Van], respawn: true, weights: /a/b.onnx, image: }\n"
+        "- {namespace: left, weights: mobilenet_v2}\n"
+        "- {namespace: right, weights: right.onnx}\n",
     )
     assert read_cameras(path, ARGUMENTS) == [
         {
@@ -71,6 +73,8 @@ def test_cameras_are_read_as_launch_arguments(tmp_path: Path) -> None:
             "score_threshold": "0.4",
         },
         {"namespace": "/rear/", "classes": "[Car, Van]", "respawn": "true", "weights": "/a/b.onnx", "image": ""},
+        {"namespace": "left", "weights": "mobilenet_v2"},
+        {"namespace": "right", "weights": str(tmp_path / "right.onnx")},
     ]  # fmt: skip
 
 
