@@ -30,7 +30,7 @@ class Detections:
         position: (N, 3) float32 metres in the camera's optical frame (x right, y down, z forward); z equals depth, x
             and y are NaN without intrinsics.
         class_names: the network's classes, without the background.
-        ids: (N,) int64, of the tracks that a node published with recorded detections, 0 for none; None for others.
+        ids: (N,) int64, of the tracks, 0 for a detection without one; None where objects are not followed.
 
     Examples:
         >>> import numpy as np
@@ -68,6 +68,10 @@ class Detections:
             name: value[selection] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
         return replace(self, **arrays)
+
+    def above(self, score_threshold: float) -> Detections:
+        """The detections of at least this score."""
+        return self[self.scores >= score_threshold]
 
     def name(self, index: int) -> str:
         """Class name of detection number `index`."""

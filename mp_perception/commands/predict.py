@@ -55,7 +55,6 @@ def predict(
     from mp_perception.inference.predictor import PredictionSettings
     from mp_perception.progress import console, track
     from mp_perception.tracking.tracker import Tracker, TrackerSettings
-    from mp_perception.tracking.trails import Trails
     from mp_perception.visualization.overlay import draw_overlay
     from mp_perception.visualization.prediction_files import write_prediction
     from mp_perception.visualization.track_overlay import draw_tracks
@@ -66,7 +65,7 @@ def predict(
     predictor = network.load_with_warning()
     threshold = predictor.description.score_threshold if score_threshold is None else score_threshold
     settings = PredictionSettings(score_threshold=threshold)
-    video, tracker, trails = Path(), Tracker(), Trails()
+    video, tracker = Path(), Tracker()
     num_images = num_objects = 0
     for named in track(read_images(files), "predict", total):
         camera = _camera(intrinsics, named.image.shape[1], named.image.shape[0])
@@ -75,15 +74,11 @@ def predict(
             overlay = draw_overlay(named.image, prediction)
         else:
             if named.name.parent != video:
-                video, tracker, trails = named.name.parent, Tracker(TrackerSettings(threshold)), Trails()
+                video, tracker = named.name.parent, Tracker(TrackerSettings(threshold))
             low = replace(settings, score_threshold=tracker.settings.lowest_score)
-            prediction = predictor.predict(named.image, camera, low)
-            tracks = tracker.update(prediction.detections, named.time, camera)
-            trails.update(tracks, named.time)
-            shown = prediction.detections.scores >= threshold
-            prediction = replace(prediction, detections=prediction.detections[shown])
+            prediction, tracks = tracker.report(predictor.predict(named.image, camera, low), named.time, camera)
             overlay = named.image.copy()
-            draw_tracks(overlay, tracks, trails.positions(), camera)
+            draw_tracks(overlay, tracks, camera)
         write_prediction(out / named.name, named.source, overlay, prediction, tracks)
         num_images += 1
         num_objects += len(prediction.detections)

@@ -186,7 +186,7 @@ def score_frame(
         )
     beyond = count_beyond(sky, sample.depth, prediction.network_depth)
     detected: dict[str, list[float]] = {}
-    found = prediction.detections[prediction.detections.scores >= rules.score_threshold]
+    found = prediction.detections.above(rules.score_threshold)
     for i in range(len(found)):
         detected.setdefault(found.name(i), []).append(float(found.depth[i]))
     return FrameScore(depth, objects, beyond, detected, prediction.timings)

@@ -32,7 +32,6 @@ def detections_message(
     intrinsics: CameraIntrinsics | None,
     header: Message,
     class_id_format: str,
-    track_ids: NDArray[np.int64] | None = None,
 ) -> Message:
     """Detection2DArray; `header`, unchanged, is that of the array and of each detection.
 
@@ -44,9 +43,8 @@ def detections_message(
     Args:
         intrinsics: of the image; None if unknown.
         class_id_format: "name", or "index" for the number that `label_info_message` lists.
-        track_ids: (N,) ids, 0 for objects without a track; None: no object has one.
     """
-    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections, track_ids)
+    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections)
     messages = []
     for i in range(len(detections)):
         pose = _pose_with_covariance(new, detections.position[i].tolist(), covariances[i])
@@ -63,7 +61,6 @@ def detections_3d_message(
     intrinsics: CameraIntrinsics,
     header: Message,
     class_id_format: str,
-    track_ids: NDArray[np.int64] | None = None,
 ) -> Message:
     """Detection3DArray of the objects with a depth, in the camera's optical frame, metres.
 
@@ -73,9 +70,9 @@ def detections_3d_message(
 
     Args:
         intrinsics: of the image.
-        class_id_format, track_ids: as for `detections_message`.
+        class_id_format: as for `detections_message`.
     """
-    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections, track_ids)
+    covariances, ids = _covariances(detections, intrinsics), _id_texts(detections)
     covariances.reshape(-1, 36)[:, _ROTATIONS] = UNKNOWN_ANGLE
     sizes = seen_sizes(detections.boxes, detections.depth, intrinsics)
     messages = []
@@ -205,8 +202,9 @@ def _class_id(detections: Detections, i: int, class_id_format: str) -> str:
     return detections.name(i) if class_id_format == "name" else str(int(detections.labels[i]))
 
 
-def _id_texts(detections: Detections, track_ids: NDArray[np.int64] | None) -> list[str]:
-    return [""] * len(detections) if track_ids is None else [str(number) if number else "" for number in track_ids]
+def _id_texts(detections: Detections) -> list[str]:
+    numbers = [0] * len(detections) if detections.ids is None else detections.ids.tolist()
+    return [str(number) if number else "" for number in numbers]
 
 
 def _covariances(detections: Detections, intrinsics: CameraIntrinsics | None) -> NDArray[np.float64]:

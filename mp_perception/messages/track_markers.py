@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,24 +32,18 @@ _ARROW, _CUBE, _LINE_STRIP, _TEXT_VIEW_FACING, _DELETEALL = 0, 1, 4, 9, 3
 
 
 def track_markers_message(
-    new: NewMessage,
-    tracks: Tracks,
-    trails: Mapping[int, NDArray[np.float64]],
-    intrinsics: CameraIntrinsics | None,
-    header: Message,
+    new: NewMessage, tracks: Tracks, intrinsics: CameraIntrinsics | None, header: Message
 ) -> Message:
     """MarkerArray that replaces all earlier markers: per track a box, a text, an arrow if it moves, and its trail.
 
     Args:
-        trails: id -> (n, 3) former positions of a track, metres in its frame, oldest first.
         intrinsics: of the image; without them there are no markers.
         header: the image's stamp, and the frame that the tracks are formed in.
     """
     markers = [new("visualization_msgs/msg/Marker", header=header, action=_DELETEALL)]
     if intrinsics is not None:
         for i, (centre, size) in track_extents(tracks, intrinsics).items():
-            trail = trails.get(int(tracks.ids[i]), np.zeros((0, 3)))
-            markers += _track_markers(new, tracks, i, centre, size, trail, header)
+            markers += _track_markers(new, tracks, i, centre, size, header)
     return new("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
@@ -59,7 +53,6 @@ def _track_markers(
     i: int,
     centre: NDArray[np.float64],
     size: NDArray[np.float64],
-    trail: NDArray[np.float64],
     header: Message,
 ) -> list[Message]:
     red, green, blue = (channel / 255 for channel in class_color(tracks.name(i)))
@@ -94,6 +87,7 @@ def _track_markers(
     if np.linalg.norm(tracks.velocities[i]) >= _MIN_SPEED:
         ends = np.stack([centre, centre + _ARROW_SECONDS * tracks.velocities[i]])
         found.append(marker("velocities", _ARROW, _ARROW_SCALE, points=_points(new, ends)))
+    trail = tracks.trails[int(tracks.ids[i])]
     trail = trail[np.isfinite(trail).all(axis=1)]
     if len(trail) > 1:
         found.append(marker("trails", _LINE_STRIP, (_TRAIL_WIDTH, 0.0, 0.0), points=_points(new, trail)))

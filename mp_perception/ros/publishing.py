@@ -47,7 +47,7 @@ class ProcessedFrame:
     header: of the image; every output has it unchanged.  image: RGB (H, W, 3).
     camera_info, intrinsics: of that image; both None without usable camera info.
     depth_range: effective (minimum, maximum), metres, for the colours.
-    tracked: None without tracking.  track_ids: (N,) for the detections, 0 for those without a track; None likewise.
+    tracked: None without tracking.
     """
 
     header: Header
@@ -58,7 +58,6 @@ class ProcessedFrame:
     parameters: NodeParameters
     depth_range: tuple[float, float]
     tracked: TrackedObjects | None
-    track_ids: NDArray[np.int64] | None
 
     @property
     def tracks_header(self) -> Header:
@@ -77,7 +76,7 @@ class ProcessedFrame:
         if self.tracked is None:
             return draw_overlay(self.image, self.prediction)
         canvas = self.image.copy()
-        draw_tracks(canvas, self.tracked.tracks, self.tracked.trails.positions(), self.intrinsics)
+        draw_tracks(canvas, self.tracked.tracks, self.intrinsics)
         return canvas
 
     @cached_property
@@ -88,16 +87,14 @@ class ProcessedFrame:
 
 def _detections(frame: ProcessedFrame) -> Message:
     detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
-    return detections_message(new_message, detections, frame.intrinsics, frame.header, class_id_format, frame.track_ids)
+    return detections_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
 
 
 def _detections_3d(frame: ProcessedFrame) -> Message | None:
     if frame.intrinsics is None:
         return None
     detections, class_id_format = frame.prediction.detections, frame.parameters.class_id_format
-    return detections_3d_message(
-        new_message, detections, frame.intrinsics, frame.header, class_id_format, frame.track_ids
-    )
+    return detections_3d_message(new_message, detections, frame.intrinsics, frame.header, class_id_format)
 
 
 def _depth(frame: ProcessedFrame) -> Message:
@@ -158,9 +155,7 @@ def _track_states(frame: ProcessedFrame) -> Message | None:
 def _track_markers(frame: ProcessedFrame) -> Message | None:
     if frame.tracked is None or frame.intrinsics is None:
         return None
-    tracked = frame.tracked
-    trails, header = tracked.trails.positions(), frame.tracks_header
-    return track_markers_message(new_message, tracked.tracks, trails, frame.intrinsics, header)
+    return track_markers_message(new_message, frame.tracked.tracks, frame.intrinsics, frame.tracks_header)
 
 
 @dataclass(frozen=True)

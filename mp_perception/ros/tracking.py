@@ -18,7 +18,6 @@ from mp_perception.ros.node_main import THROTTLED
 from mp_perception.ros.transforms import Transforms
 from mp_perception.tracking.tracker import Tracker
 from mp_perception.tracking.tracks import Tracks
-from mp_perception.tracking.trails import Trails
 
 #: A camera that moves faster by tf, metres per second, has not moved: its pose was corrected, or is wrong.
 _MAX_CAMERA_SPEED = 100.0
@@ -28,12 +27,11 @@ _MAX_CAMERA_SPEED = 100.0
 class TrackedObjects:
     """The tracks after an image.
 
-    frame_id: the frame that they are formed in.  trails: where they have been there.
+    frame_id: the frame that they are formed in.
     """
 
     tracks: Tracks
     frame_id: str
-    trails: Trails
 
 
 class ObjectTracking:
@@ -63,7 +61,6 @@ class ObjectTracking:
         self._topic = topic
         self._tracker = tracker
         tracker.reset()
-        self._trails = Trails()
         self._announced = False
         self._num_tracks = 0
         self._frame = ""
@@ -80,10 +77,10 @@ class ObjectTracking:
         """Drop all tracks, for example because tracking is off."""
         self._tracker.reset()
 
-    def update(
+    def report(
         self, prediction: Prediction, header: Header, intrinsics: CameraIntrinsics | None
-    ) -> TrackedObjects | None:
-        """The tracks after an image; None, with a warning, if they cannot be formed.
+    ) -> tuple[Prediction, TrackedObjects | None]:
+        """What to report of an image, and the tracks after it; None, with a warning, if they cannot be formed.
 
         Args:
             prediction: with the score threshold that `prediction_threshold` returns.
@@ -101,7 +98,8 @@ class ObjectTracking:
             text = f"{self._topic}: no tracks: {error}"
             self._statistics.problem("images_without_tracks", text)
             self._logger.warning(text, **THROTTLED)
-            return None
+            found = prediction.detections.above(self._tracker.settings.score_threshold)
+            return replace(prediction, detections=found), None
         stamp = stamp_ns / 1e9
         frame_id = header.frame_id if pose is None else self._odom_frame
         if intrinsics is not None:
@@ -109,15 +107,14 @@ class ObjectTracking:
         reason = self._jump(frame_id, stamp, pose)
         if reason:
             self._tracker.reset()
-        tracks = self._tracker.update(prediction.detections, stamp, intrinsics, pose)
+        reported, tracks = self._tracker.report(prediction, stamp, intrinsics, pose)
         lost, self._num_tracks = self._num_tracks, len(tracks)
         if reason := reason or tracks.restart:
             tracks = replace(tracks, restart=reason)
             self._statistics.count("tracks_restarted")
             if lost:
                 self._logger.warning(f"{self._topic}: tracks start anew, {lost} are lost: {reason}", **THROTTLED)
-        self._trails.update(tracks, stamp)
-        return TrackedObjects(tracks, frame_id, self._trails)
+        return reported, TrackedObjects(tracks, frame_id)
 
     def _announce(self, frame_id: str) -> None:
         """Say once what velocities are relative to."""

@@ -111,20 +111,17 @@ class FrameWorker:
         rectified = parameters.is_rectified(self.topic)
         camera = self.camera.match(image.shape[1], image.shape[0], message.header.frame_id, rectified)
         converted = time.perf_counter()
-        threshold = parameters.effective_score_threshold(self.predictor.description)
         settings = parameters.prediction_settings()
-        if parameters.tracking:  # a low score is credible where an object was a moment ago
+        if parameters.tracking:
+            threshold = parameters.effective_score_threshold(self.predictor.description)
             settings = replace(settings, score_threshold=self.tracking.prediction_threshold(threshold))
         prediction = self.predictor.predict(image, camera.intrinsics, settings)
         if not camera.has_metres:
             prediction = prediction.without_distances()
         predicted = time.perf_counter()
-        tracked, track_ids = None, None
+        tracked = None
         if parameters.tracking:
-            tracked = self.tracking.update(prediction, message.header, camera.intrinsics)
-            reported = prediction.detections.scores >= threshold
-            prediction = replace(prediction, detections=prediction.detections[reported])
-            track_ids = None if tracked is None else tracked.tracks.detection_ids[reported]
+            prediction, tracked = self.tracking.report(prediction, message.header, camera.intrinsics)
         else:
             self.tracking.reset()
         followed = time.perf_counter()
@@ -138,7 +135,6 @@ class FrameWorker:
                 parameters=parameters,
                 depth_range=parameters.depth_range(self.predictor.description),
                 tracked=tracked,
-                track_ids=track_ids,
             )
         )
         end = time.perf_counter()

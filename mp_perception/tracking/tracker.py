@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.classes import typical_height
 from mp_perception.geometry import CameraIntrinsics, box_areas, box_centres, box_iou, clip_boxes
-from mp_perception.prediction import Detections
+from mp_perception.prediction import Detections, Prediction
 from mp_perception.tracking import motion_filter
 from mp_perception.tracking.association import associate, pair_costs
 from mp_perception.tracking.motion_filter import Expectation, Measurements, NoiseModel
 from mp_perception.tracking.objects import FollowedObjects, new_objects
 from mp_perception.tracking.tracks import Array, Tracks
+from mp_perception.tracking.trails import Trails
 
 Indices = NDArray[np.int64]
 
@@ -84,6 +85,27 @@ class Tracker:
         self._setting: tuple[object, ...] = ()
         self._pose: Array = np.eye(4)
         self._camera_velocity: Array = np.zeros(3)
+        self._trails = Trails()
+
+    def report(
+        self,
+        prediction: Prediction,
+        stamp: float,
+        intrinsics: CameraIntrinsics | None,
+        pose: NDArray[np.floating] | None = None,
+    ) -> tuple[Prediction, Tracks]:
+        """As `update`, for all that is predicted of an image; also what to report of it.
+
+        Args:
+            prediction: with the settings' `lowest_score`, because a low score is credible where an object was before.
+            stamp, intrinsics, pose: as for `update`.
+
+        Returns:
+            The prediction with the detections above the score threshold, with the ids of their tracks; the tracks.
+        """
+        tracks = self.update(prediction.detections, stamp, intrinsics, pose)
+        detections = replace(prediction.detections, ids=tracks.detection_ids)
+        return replace(prediction, detections=detections.above(self.settings.score_threshold)), tracks
 
     def update(
         self,
@@ -239,6 +261,7 @@ class Tracker:
         if not has_camera:
             means[:, [0, 1, 3, 4]] = np.nan
         means[~objects.ranged] = np.nan
+        self._trails = self._trails.continued(objects.ids, means[:, :3], self._stamp)
         return Tracks(
             ids=objects.ids,
             labels=objects.labels,
@@ -253,6 +276,7 @@ class Tracker:
             class_names=class_names,
             camera_pose=self._pose,
             camera_velocity=self._camera_velocity,
+            trails=self._trails,
             restart=reason,
         )
 

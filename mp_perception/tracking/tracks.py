@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mp_perception.tracking.trails import Trails
 
 Array = NDArray[np.float64]
 
@@ -36,6 +38,7 @@ class Tracks:
         class_names: the network's classes.
         camera_pose: (4, 4), from the camera's optical frame to the frame of the tracks.
         camera_velocity: (3,) metres per second in that frame.
+        trails: where they have been, in the frame of the tracks.
         restart: why all earlier tracks were dropped before this image; empty if they were not.
     """
 
@@ -52,6 +55,7 @@ class Tracks:
     class_names: tuple[str, ...]
     camera_pose: Array
     camera_velocity: Array
+    trails: Trails = field(default_factory=Trails)
     restart: str = ""
 
     def __len__(self) -> int:

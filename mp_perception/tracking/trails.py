@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-
-from mp_perception.tracking.tracks import Array, Tracks
+from numpy.typing import NDArray
 
 #: Length of a trail, and minimum time between its positions, seconds.
 _SECONDS, _STEP = 3.0, 0.2
 
 
+@dataclass(frozen=True)
 class Trails:
-    """The former positions of the tracks that exist now."""
+    """The former positions of tracks.  paths: id -> (stamp in seconds, position (3,)), oldest first."""
 
-    def __init__(self) -> None:
-        self._trails: dict[int, deque[tuple[float, Array]]] = {}
+    paths: Mapping[int, tuple[tuple[float, NDArray[np.float64]], ...]] = field(default_factory=dict)
 
-    def update(self, tracks: Tracks, stamp: float) -> None:
-        """Take in the tracks after an image; those that have ended are forgotten.  stamp: of the image, seconds."""
-        before = {} if tracks.restart else self._trails
-        self._trails = {}
-        for i, track_id in enumerate(tracks.ids.tolist()):
-            trail = self._trails[track_id] = before.get(track_id, deque())
-            while trail and stamp - trail[0][0] > _SECONDS:
-                trail.popleft()
-            if len(trail) > 1 and trail[-1][0] - trail[-2][0] < _STEP:
-                trail.pop()
-            trail.append((stamp, tracks.positions[i]))
+    def continued(self, ids: NDArray[np.int64], positions: NDArray[np.float64], stamp: float) -> Trails:
+        """The trails after one more image; those of tracks that have ended are left out.
 
-    def positions(self) -> dict[int, Array]:
-        """id -> (n, 3) positions in the frame of the tracks, metres, oldest first, the present one last.
-
-        NaN where the position was not known.
+        ids: (N,).  positions: (N, 3) metres, of these tracks.  stamp: of the image, seconds.
         """
-        return {track_id: np.array([position for _, position in trail]) for track_id, trail in self._trails.items()}
+        paths = {}
+        for track_id, position in zip(ids.tolist(), positions, strict=True):
+            path = [entry for entry in self.paths.get(track_id, ()) if stamp - entry[0] <= _SECONDS]
+            if len(path) > 1 and path[-1][0] - path[-2][0] < _STEP:
+                path.pop()
+            paths[track_id] = (*path, (stamp, position))
+        return Trails(paths)
+
+    def __getitem__(self, track_id: int) -> NDArray[np.float64]:
+        """(n, 3) positions in the frame of the tracks, metres, the present one last; NaN where one was not known."""
+        return np.array([position for _, position in self.paths.get(track_id, ())]).reshape(-1, 3)

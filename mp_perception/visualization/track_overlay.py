@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +15,12 @@ from mp_perception.visualization.overlay import draw_labels
 _NEAREST = 0.5
 
 
-def draw_tracks(
-    canvas: NDArray[np.uint8],
-    tracks: Tracks,
-    trails: Mapping[int, NDArray[np.float64]],
-    intrinsics: CameraIntrinsics | None,
-) -> None:
+def draw_tracks(canvas: NDArray[np.uint8], tracks: Tracks, intrinsics: CameraIntrinsics | None) -> None:
     """Draw into an RGB image (H, W, 3): boxes coloured by class, thin where an object is predicted but not seen.
 
     Args:
         canvas: the image.
         tracks: after the image.
-        trails: as `Trails.positions`.
         intrinsics: of the image; without them no trails are drawn.
     """
     thickness = max(1, round(canvas.shape[0] / 250))
@@ -36,7 +28,7 @@ def draw_tracks(
     colors = [class_color(tracks.name(i)) for i in range(len(tracks))]
     if intrinsics is not None:
         for i in np.argsort(-distances, kind="stable"):
-            _draw_trail(canvas, tracks, trails.get(int(tracks.ids[i]), np.zeros((0, 3))), intrinsics, colors[i])
+            _draw_trail(canvas, tracks, int(tracks.ids[i]), intrinsics, colors[i])
     for i in np.argsort(-distances, kind="stable"):
         x1, y1, x2, y2 = (round(float(edge)) for edge in tracks.boxes[i])
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness if tracks.seen[i] else 1)
@@ -60,12 +52,12 @@ def track_texts(tracks: Tracks, index: int) -> tuple[str, ...]:
 def _draw_trail(
     canvas: NDArray[np.uint8],
     tracks: Tracks,
-    trail: NDArray[np.float64],
+    track_id: int,
     intrinsics: CameraIntrinsics,
     color: tuple[int, int, int],
 ) -> None:
     """A line through the former positions, as the camera sees them now."""
-    points = (trail - tracks.camera_pose[:3, 3]) @ tracks.camera_pose[:3, :3]
+    points = (tracks.trails[track_id] - tracks.camera_pose[:3, 3]) @ tracks.camera_pose[:3, :3]
     points = points[np.isfinite(points).all(axis=1)]
     points = points[points[:, 2] > _NEAREST]
     if len(points) < 2:

@@ -72,6 +72,12 @@ def test_fields_of_the_message(new: NewMessage, sent: Callable[[Any, str], Any])
     assert cyclist.results[0].pose.covariance[0] == -1
 
 
+def test_detections_have_the_ids_of_their_tracks(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
+    followed = replace(detections(), ids=np.array([2**40, 0, 7]))
+    message = sent(detections_message(new, followed, CAMERA, header(new), "name"), ARRAY)
+    assert [d.id for d in message.detections] == [str(2**40), "", "7"]
+
+
 def test_without_a_camera_the_depth_alone_is_known(new: NewMessage) -> None:
     unknown = detections()
     unknown.position[:, :2] = NAN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from mp_perception.messages.header import Message, NewMessage, new_header
 from mp_perception.messages.track_markers import track_markers_message
 from mp_perception.messages.tracks import STATE_LAYOUT, track_states_message, tracks_message
 from mp_perception.tracking.tracks import Tracks
+from mp_perception.tracking.trails import Trails
 
 CAMERA = CameraIntrinsics(fx=700, fy=700, cx=599.5, cy=179.5, width=1200, height=360)
 ARRAY, CLOUD, MARKERS = (
@@ -118,7 +120,7 @@ def test_ids_of_years_stay_readable(new: NewMessage, sent: Callable[[Any, str], 
     assert read_table(sent(track_states_message(new, late, header(new)), CLOUD))["id"].tolist() == [5, 0]
     message = tracks_message(new, late, CAMERA, header(new), "name")
     assert [track.id for track in message.detections] == [str(2**32 + 5), str(2**40)]
-    for marker in sent(track_markers_message(new, late, {}, CAMERA, header(new)), MARKERS).markers:
+    for marker in sent(track_markers_message(new, late, CAMERA, header(new)), MARKERS).markers:
         assert 0 <= marker.id < 2**31
 
 
@@ -128,12 +130,14 @@ def test_no_tracks_give_empty_messages(new: NewMessage, sent: Callable[[Any, str
     assert sent(tracks_message(new, none, CAMERA, header(new), "name"), ARRAY).detections == []
     table = sent(track_states_message(new, none, header(new)), CLOUD)
     assert (table.width, len(table.data), len(table.fields)) == (0, 0, len(STATE_LAYOUT.names))
-    assert len(sent(track_markers_message(new, none, {}, CAMERA, header(new)), MARKERS).markers) == 1
+    assert len(sent(track_markers_message(new, none, CAMERA, header(new)), MARKERS).markers) == 1
 
 
 def test_markers_show_velocity_trail_and_time_to_contact(new: NewMessage, sent: Callable[[Any, str], Any]) -> None:
-    trails = {3: np.array([[29.0, 0, 1.5], [26.5, 0, 1.5], [24, 0, 1.5]]), 4: np.array([[30.0, -4, 1.5]])}
-    markers = sent(track_markers_message(new, tracks(), trails, CAMERA, header(new)), MARKERS).markers
+    trail = [(29.0, 0, 1.5), (26.5, 0, 1.5), (24.0, 0, 1.5)]
+    paths = {3: tuple((i / 2, np.array(place)) for i, place in enumerate(trail)), 4: ((1.0, np.array([30, -4, 1.5])),)}
+    moved = replace(tracks(), trails=Trails(paths))
+    markers = sent(track_markers_message(new, moved, CAMERA, header(new)), MARKERS).markers
     delete, *others = markers
     assert delete.action == delete.DELETEALL
     assert {marker.header.frame_id for marker in markers} == {"odom"}
@@ -144,7 +148,7 @@ def test_markers_show_velocity_trail_and_time_to_contact(new: NewMessage, sent: 
     arrow = found["velocities", 3]
     assert [(p.x, p.y, p.z) for p in arrow.points] == [pytest.approx((24.2, 0, 1.5)), pytest.approx((19.2, 0, 1.5))]
     assert (arrow.type, arrow.pose.orientation.w) == (arrow.ARROW, 1)
-    assert [(p.x, p.y, p.z) for p in found["trails", 3].points] == [tuple(p) for p in trails[3]]
+    assert [(p.x, p.y, p.z) for p in found["trails", 3].points] == trail
     assert found["texts", 3].text == "Cyclist 3\n14.0 m, 5.0 m/s, contact in 2.8 s"
     assert found["texts", 4].text == "Car 4\n20.4 m"
     assert found["texts", 3].pose.position.z > 1.5 + 1  # above the box of 2 m
@@ -155,7 +159,7 @@ def test_markers_show_velocity_trail_and_time_to_contact(new: NewMessage, sent: 
 def test_a_time_to_contact_that_is_hardly_known_is_not_shown(new: NewMessage) -> None:
     uncertain = tracks()
     uncertain.covariances[0, 3, 3] = 60  # 2.8 s, with a standard deviation of 4.3 s
-    texts = [m.text for m in track_markers_message(new, uncertain, {}, CAMERA, header(new)).markers if m.ns == "texts"]
+    texts = [m.text for m in track_markers_message(new, uncertain, CAMERA, header(new)).markers if m.ns == "texts"]
     assert texts == ["Cyclist 3\n14.0 m, 5.0 m/s", "Car 4\n20.4 m"]
 
 

@@ -65,7 +65,7 @@ class Node:
     def see(
         self, seconds: float, *positions: tuple[float, float, float], frame: str = "camera"
     ) -> TrackedObjects | None:
-        return self.tracking.update(prediction(*positions), self.header(seconds, frame), CAMERA)
+        return self.tracking.report(prediction(*positions), self.header(seconds, frame), CAMERA)[1]
 
     @staticmethod
     def header(seconds: float, frame: str = "camera") -> Header:
@@ -87,8 +87,8 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     assert tracked is not None
     assert tracked.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
-    assert tracked.trails.positions()[1][-1] == pytest.approx(tracked.tracks.positions[0])
-    assert tracked.trails.positions()[1][0, 2] > 45  # from its first images on
+    assert tracked.tracks.trails[1][-1] == pytest.approx(tracked.tracks.positions[0])
+    assert tracked.tracks.trails[1][0, 2] > 45  # from its first images on
     assert node.log().count("so that its own motion is part of velocities (odom_frame is not set)") == 1
 
 
@@ -131,7 +131,7 @@ def test_a_correction_of_the_robots_place_starts_tracks_anew(capfd: Any) -> None
     assert ids(tracked) == [2]
     assert tracked is not None
     assert np.abs(tracked.tracks.velocities).max() < 1
-    assert len(tracked.trails.positions()[2]) == 2
+    assert len(tracked.tracks.trails[2]) == 2
     assert "tracks start anew, 1 are lost: the camera has moved 500 m in 0.1 s by tf" in node.log()
 
 
@@ -158,14 +158,14 @@ def test_stamps_that_jump_start_tracks_anew(capfd: Any, jump: float) -> None:
 
 def test_images_without_a_stamp_have_no_tracks(capfd: Any) -> None:
     node = Node("", capfd)
-    assert node.tracking.update(prediction((2, 1, 20)), Header(frame_id="camera"), CAMERA) is None
+    assert node.tracking.report(prediction((2, 1, 20)), Header(frame_id="camera"), CAMERA)[1] is None
     assert "no tracks: the stamps are not above zero" in node.log()
 
 
 def test_without_camera_info_objects_still_have_ids(capfd: Any) -> None:
     node = Node("odom", capfd)
     for image in range(3):
-        tracked = node.tracking.update(prediction((2, 1, 20)), node.header(image / 10), None)
+        _, tracked = node.tracking.report(prediction((2, 1, 20)), node.header(image / 10), None)
     assert ids(tracked) == [1]
     assert tracked is not None
     assert tracked.frame_id == "camera"
@@ -186,7 +186,7 @@ def test_values_that_are_not_numbers_do_no_harm(capfd: Any) -> None:
             found.depth[0] = found.depth_std[0] = found.position[0] = np.nan
         if image % 3 == 1:
             found.boxes[0], found.depth_std[1] = np.nan, np.inf
-        tracked = node.tracking.update(broken, node.header(image / 10), CAMERA)
+        _, tracked = node.tracking.report(broken, node.header(image / 10), CAMERA)
     assert tracked is not None
     assert ids(tracked) == [1, 2]
     assert np.isfinite(tracked.tracks.positions).all()
@@ -198,7 +198,7 @@ def test_a_network_that_states_no_error_of_its_depth_has_tracks(capfd: Any) -> N
     for image in range(10):
         exact = prediction((2, 1, 50 - image))
         exact.detections.depth_std[:] = 0
-        tracked = node.tracking.update(exact, node.header(image / 10), CAMERA)
+        _, tracked = node.tracking.report(exact, node.header(image / 10), CAMERA)
     assert ids(tracked) == [1]
     assert tracked is not None
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
@@ -218,7 +218,7 @@ def test_a_busy_street_leaves_nothing_behind(capfd: Any) -> None:
             node.drive(image / 10 + jump, image / 10)
         node.see(image / 10 + jump, *map(tuple, objects))
         if image % 1_000 == 900:
-            sizes.append(len(pickle.dumps((node.tracker, node.tracking._trails, node.transforms._tree))))
+            sizes.append(len(pickle.dumps((node.tracker, node.transforms._tree))))
     assert node.statistics.total("tracks_restarted") >= 11
     assert node.statistics.total("images_without_tracks") > 500
     assert node.tracker._last_id > 500

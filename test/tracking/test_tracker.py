@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mp_perception.classes import typical_height
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.prediction import Detections
-from mp_perception.tracking.tracker import MAX_OBJECTS, Tracker
+from mp_perception.prediction import Detections, Prediction
+from mp_perception.tracking.tracker import MAX_OBJECTS, Tracker, TrackerSettings
 from mp_perception.tracking.tracks import Tracks
 
 CAMERA = CameraIntrinsics(fx=720, fy=720, cx=620.5, cy=187, width=1242, height=375)
@@ -87,6 +87,21 @@ def test_low_scores_continue_tracks_but_do_not_begin_them() -> None:
         scores = strong if image < 10 else weak
         tracks = tracker.update(detections_at(street(image / 10), labels, scores), image / 10, CAMERA)
     assert tracks.detection_ids.tolist() == [1, 2, 0] or tracks.detection_ids.tolist() == [2, 1, 0]
+
+
+@given(threshold=st.floats(0.2, 0.6), low=st.floats(0.41, 0.99))
+def test_what_is_reported_is_above_the_threshold_and_has_the_ids_of_the_tracks(threshold: float, low: float) -> None:
+    tracker = Tracker(TrackerSettings(score_threshold=threshold))
+    for image in range(6):
+        scores = np.array([0.9, 0.95, 0.9 if image < 5 else low * threshold])
+        found = detections_at(street(image / 10), [0, 1, 2], scores)
+        before = Prediction(found, np.ones((2, 3), np.float32), (375, 1242))
+        after, tracks = tracker.report(before, image / 10, CAMERA)
+    assert sorted(tracks.detection_ids.tolist()) == [1, 2, 3]  # the low score continues its track
+    assert np.array_equal(after.detections.boxes, found.boxes[:2])
+    assert after.detections.ids is not None
+    assert after.detections.ids.tolist() == tracks.detection_ids[:2].tolist()
+    assert after.network_depth is before.network_depth
 
 
 def test_a_doubtful_object_is_reported_later_than_a_certain_one() -> None:

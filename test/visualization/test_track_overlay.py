@@ -12,6 +12,7 @@ from mp_perception.classes import class_color
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.tracking.tracks import Tracks
+from mp_perception.tracking.trails import Trails
 from mp_perception.visualization.prediction_files import write_prediction
 from mp_perception.visualization.track_overlay import draw_tracks, track_texts
 
@@ -20,7 +21,7 @@ CAMERA = CameraIntrinsics(fx=300, fy=300, cx=199.5, cy=99.5, width=400, height=2
 
 @pytest.fixture
 def tracks() -> Tracks:
-    """A cyclist who nears, and a car that is not seen and whose distance is unknown."""
+    """A cyclist who nears and has crossed, and a car that is not seen and whose distance is unknown."""
     return Tracks(
         ids=np.array([3, 8]),
         labels=np.array([1, 0]),
@@ -35,6 +36,7 @@ def tracks() -> Tracks:
         class_names=("Car", "Cyclist"),
         camera_pose=np.eye(4),
         camera_velocity=np.zeros(3),
+        trails=Trails({3: tuple((0.2 * i, np.array([2.0 * i - 4, 0, 14])) for i in range(3))}),
     )
 
 
@@ -45,15 +47,14 @@ def test_texts(tracks: Tracks) -> None:
 
 def test_boxes_trails_and_labels_are_drawn(tracks: Tracks) -> None:
     canvas = np.zeros((200, 400, 3), np.uint8)
-    trail = np.array([[-4.0, 0, 14], [-2, 0, 14], [0, 0, 14]])
-    draw_tracks(canvas, tracks, {3: trail}, CAMERA)
+    draw_tracks(canvas, tracks, CAMERA)
     color = np.array(class_color("Cyclist"))
     assert (canvas[100, 180] == color).all()  # the box
     assert (canvas[100, 150] == color).all()  # the trail: x = -2.3 m is at column 200 - 2.3 * 300 / 14
     assert (canvas[52, 184] == color).all()  # the label
     assert (canvas[105, 300] == class_color("Car")).all()
     without = np.zeros((200, 400, 3), np.uint8)
-    draw_tracks(without, tracks, {3: trail}, None)
+    draw_tracks(without, tracks, None)
     assert (without[100, 150] == 0).all()
 
 

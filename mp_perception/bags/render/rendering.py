@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,6 @@ from mp_perception.prediction import Prediction
 from mp_perception.progress import console, track, warn
 from mp_perception.tracking.tracker import Tracker, TrackerSettings
 from mp_perception.tracking.tracks import Tracks
-from mp_perception.tracking.trails import Trails
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
 from mp_perception.visualization.track_overlay import draw_tracks
@@ -44,7 +43,7 @@ class RenderedFrame:
 
     stamp_ns: nanoseconds since 1970.  image: RGB uint8 (H, W, 3).  intrinsics: None without usable camera info.
     prediction: None where the recorded node published nothing.  true_boxes: x1 y1 x2 y2, pixels.
-    tracks: after the image; None without tracking.  trails: as Trails.positions.
+    tracks: after the image; None without tracking.
     """
 
     stamp_ns: int
@@ -53,14 +52,13 @@ class RenderedFrame:
     prediction: Prediction | None
     true_boxes: tuple[Box, ...]
     tracks: Tracks | None = None
-    trails: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def overlay(self) -> NDArray[np.uint8]:
         """RGB (H, W, 3): the image with the true boxes in white, below the tracks or detections."""
         canvas = self.image.copy()
         draw_true_boxes(canvas, self.true_boxes)
         if self.tracks is not None:
-            draw_tracks(canvas, self.tracks, self.trails, self.intrinsics)
+            draw_tracks(canvas, self.tracks, self.intrinsics)
         elif self.prediction is not None:
             draw_detections(canvas, self.prediction.detections)
         return canvas
@@ -202,7 +200,7 @@ def _frames(
     # The true depth is not shown, and reading it takes longer than everything else.
     without_depth = tuple(replace(frame, depth=None, points=None) for frame in contents.frames)
     usable, reason = 0, ""
-    tracker, trails = Tracker(TrackerSettings(score_threshold=threshold)), Trails()
+    tracker = Tracker(TrackerSettings(score_threshold=threshold))
     lowest = tracker.settings.lowest_score if tracking else threshold
     with closing(BagFrames([replace(contents, frames=without_depth)], score_recorded=predictor is None)) as frames:
         for index in range(len(frames)):
@@ -227,13 +225,11 @@ def _frames(
             labels = frames.labels(index) or []
             boxes = tuple(label.box for label in labels if label.class_name != IGNORED_REGION)
             stamp_ns, tracks = frames.place(index)[1].stamp_ns, None
-            if prediction is not None:
-                if tracking:
-                    tracks = tracker.update(prediction.detections, stamp_ns / 1e9, intrinsics)
-                    trails.update(tracks, stamp_ns / 1e9)
-                shown = prediction.detections.scores >= threshold
-                prediction = replace(prediction, detections=prediction.detections[shown])
-            yield RenderedFrame(stamp_ns, image, intrinsics, prediction, boxes, tracks, trails.positions())
+            if prediction is not None and tracking:
+                prediction, tracks = tracker.report(prediction, stamp_ns / 1e9, intrinsics)
+            elif prediction is not None:
+                prediction = replace(prediction, detections=prediction.detections.above(threshold))
+            yield RenderedFrame(stamp_ns, image, intrinsics, prediction, boxes, tracks)
             usable += 1
         if not usable:
             raise UserError(f"{contents.source}: none of {len(frames)} images can be used; the first: {reason}")

@@ -74,7 +74,7 @@ def example_frames(job: ScoringJob, evaluation: Evaluation, predictor: Predictor
             index = indices[name]
             sample = job.data_set[index]
             prediction = job.predict(predictor, index, sample)
-            shown = prediction.detections[prediction.detections.scores >= job.rules.score_threshold]
+            shown = prediction.detections.above(job.rules.score_threshold)
             labels = [label for label in job.data_set.labels(index) or [] if label.class_name != IGNORED_REGION]
             pictures = [draw_objects(sample, shown, [label.box for label in labels])]
             if kind != WORST_DETECTION:
