@@ -32,16 +32,32 @@ from reliability.small_network import write_small_network
 
 NUM_FRAMES = 6
 #: What must be equal to the last digit.
-FIGURES = ("depth", "objects", "detection", "detection_protocol", "coco", "images", "score_threshold")
+FIGURES = ("depth", "objects", "detection", "detection_protocol", "coco", "images", "score_threshold", "tracking")
 OUTPUTS = {"/detections", "/depth/image", "/label_info"}
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic drive, whose labels have identities: their numbers in each image."""
     folder = tmp_path_factory.mktemp("drive")
-    drive = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(320, 96))
-    write_raw_drive(RawDrive(drive), folder / "street")
+    drive = write_synthetic_drive(folder / "raw", NUM_FRAMES, seed=5, camera=camera_of_size(640, 192))
+    write_raw_drive(RawDrive(drive), folder / "anonymous")
+    with BagReader(folder / "anonymous") as reader, BagWriter(folder / "street") as writer:
+        add_topics(reader, writer)
+        for message in reader.messages():
+            if message.topic == "/ground_truth/labels":
+                labels = reader.decode(message)
+                for number, status in enumerate(labels.status):
+                    status.hardware_id = str(number)
+                writer.write(message.topic, message.time_ns, labels)
+            else:
+                writer.write_serialized(message.topic, message.time_ns, message.data)
     return folder / "street"
+
+
+def add_topics(reader: BagReader, writer: BagWriter) -> None:
+    for topic in reader.topics.values():
+        writer.add_topic(topic.name, topic.type, offered_qos(transient_local=topic.transient_local))
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +92,7 @@ def assert_equal_figures(found: dict[str, Any], expected: dict[str, Any]) -> Non
 def copy_frames(bag: Path, target: Path, stamps: Collection[int]) -> Path:
     """The bag with only the frames of these stamps."""
     with BagReader(bag) as reader, BagWriter(target) as writer:
-        for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type, offered_qos(transient_local=topic.transient_local))
+        add_topics(reader, writer)
         for message in reader.messages():
             header = read_serialized_header(message.data)
             if reader.topics[message.topic].transient_local or (header is not None and header[0] in stamps):
@@ -88,9 +103,9 @@ def copy_frames(bag: Path, target: Path, stamps: Collection[int]) -> Path:
 @pytest.mark.dds
 @pytest.mark.timeout(300)
 def test_a_slow_replay_gives_the_figures_of_the_file(
-    bag: Path, weights: Path, dds_environment: dict[str, str], tmp_path: Path
+    bag: Path, dds_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    arguments = ("--weights", weights, "--rate", "0.1", "--json", "live.json", "--report", "live.html")
+    arguments = ("--tracking", "--rate", "0.1", "--json", "live.json", "--report", "live.html")
     done = replay_evaluate(tmp_path, dds_environment, bag, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stderr
@@ -100,7 +115,8 @@ def test_a_slow_replay_gives_the_figures_of_the_file(
     assert live["images"]["with_depth"] == live["images"]["with_labels"] == NUM_FRAMES
     assert live["latency_ms"]["total"]["frames"] == NUM_FRAMES
     assert live["latency_ms"]["total"]["median"] > 0
-    assert_equal_figures(live, offline(tmp_path, bag, "--weights", weights))
+    assert live["tracking"]["camera"]["all"]["hits"] > 0
+    assert_equal_figures(live, offline(tmp_path, bag, "--tracking"))
     assert "<html" in (tmp_path / "live.html").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["live.html", "live.json", "offline.json"]
 

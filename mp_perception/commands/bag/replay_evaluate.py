@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.options import Device, JsonFile, ScoreThreshold, Weights, split_weights
+from mp_perception.commands.options import Device, JsonFile, ScoreThreshold, Tracking, Weights, split_weights
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents
@@ -31,6 +31,7 @@ def replay_evaluate(
         Path | None, typer.Option(metavar="BAG", help="Keep the recording as this new bag; by default it is removed.")
     ] = None,
     score_threshold: ScoreThreshold = None,
+    tracking: Tracking = False,
     device: Device = "auto",
 ) -> None:
     """Play a bag through the node, record its outputs beside the ground truth, and score the recording.
@@ -66,7 +67,7 @@ def replay_evaluate(
         diagnostics = _record(contents, recording, parameters, rate)
         threshold = own_threshold if score_threshold is None else score_threshold
         with open_bags([recording], ChosenTopics(), score_recorded=True) as data_set:
-            run_evaluation(data_set, EvaluationRequest(None, score_threshold=threshold), paths)
+            run_evaluation(data_set, EvaluationRequest(None, score_threshold=threshold, tracking=tracking), paths)
     console.print(_summary(diagnostics), style="dim", soft_wrap=True)
 
 
