@@ -26,11 +26,11 @@ from mp_perception.training.processes import num_processes, process_number
 class EpochPositions(Sampler[tuple[int, int]]):
     """The (epoch, position) keys of one process: its part of every batch.
 
-    batch_size: over all processes, a multiple of their number; an incomplete last batch is dropped.
+    batch_size: over all processes, a multiple of their number; an incomplete last batch is dropped.  epoch: the first.
     """
 
-    def __init__(self, num_samples: int, batch_size: int) -> None:
-        self.epoch = 0
+    def __init__(self, num_samples: int, batch_size: int, epoch: int = 0) -> None:
+        self.epoch = epoch
         self.per_process = batch_size // num_processes()
         self._num_batches = num_samples // batch_size
         self._batch_size = batch_size
@@ -59,6 +59,7 @@ class TrainingData(lightning.LightningDataModule):
         super().__init__()
         self._configuration = configuration
         self._root = root
+        self._first_epoch = 0
         data = configuration.data
         if not data.training:
             raise UserError("data.training: expected at least one data set")
@@ -90,7 +91,7 @@ class TrainingData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """The batches of this process."""
         data = self._configuration.data
-        positions = EpochPositions(len(self.samples), data.batch_size)
+        positions = EpochPositions(len(self.samples), data.batch_size, self._first_epoch)
         return DataLoader(
             self.samples,  # type: ignore[arg-type]  # its index is (epoch, position)
             batch_size=positions.per_process,
@@ -102,6 +103,15 @@ class TrainingData(lightning.LightningDataModule):
             worker_init_fn=_one_thread,
             multiprocessing_context="spawn" if data.workers else None,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of finished epochs, for resuming."""
+        assert self.trainer is not None
+        return {"epochs": self.trainer.fit_loop.epoch_progress.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Resume from `state_dict`: Lightning selects the epoch after the loading processes have begun with another."""
+        self._first_epoch = state_dict["epochs"]
 
     def val_dataloader(self) -> DataLoader[FrameSet]:
         """Whole data sets, one per step: the validation distributes their images over the processes itself."""
