@@ -107,7 +107,8 @@ class TrainingData(lightning.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """The number of finished epochs, for resuming."""
         assert self.trainer is not None
-        return {"epochs": self.trainer.fit_loop.epoch_progress.current.processed}
+        epochs = self.trainer.fit_loop.epoch_progress.current
+        return {"epochs": epochs.processed}  # type: ignore[attr-defined]  # its declared type lacks it
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Resume from `state_dict`: Lightning selects the epoch after the loading processes have begun with another."""
