@@ -31,15 +31,18 @@ def build_network(description: CheckpointDescription) -> Network:
 def write_checkpoint(path: Path, network: Network, dtype: torch.dtype = torch.float32) -> None:
     """Write a network to `path`; an old file stays until the new one is complete.
 
-    dtype: of the floating-point tensors in the file (float16 halves its size); integer tensors keep theirs.
+    dtype: of the floating-point tensors in the file (float16 halves its size); integer tensors keep theirs, and so do
+    those with a value that is out of its range, such as a variance of the first feature map.
     Raises UserError if a tensor is not finite or the file cannot be written.
     """
     _check_finite(path, network)
-    tensors = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in network.state_dict().items()
-    }
+    tensors = {name: _converted(value, dtype).contiguous().cpu() for name, value in network.state_dict().items()}
     write_atomically(path, save(tensors, metadata={METADATA_KEY: network.description.to_json()}))
+
+
+def _converted(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    converted = value.to(dtype) if value.is_floating_point() else value
+    return converted if converted.isfinite().all() else value
 
 
 def read_description(path: Path) -> CheckpointDescription:

@@ -65,6 +65,16 @@ def test_half_precision_halves_the_file_and_loads_as_single(network, checkpoint,
     assert next(read_checkpoint(half).parameters()).dtype == torch.float32
 
 
+def test_values_out_of_the_range_of_half_precision_are_kept(network, tmp_path):
+    wide = copy.deepcopy(network)
+    wide.backbone.features[0][1].running_var[0] = 1e5
+    write_checkpoint(tmp_path / "wide.safetensors", wide, torch.float16)
+    again = read_checkpoint(tmp_path / "wide.safetensors")
+    torch.testing.assert_close(
+        again.backbone.features[0][1].running_var, wide.backbone.features[0][1].running_var, rtol=0, atol=0
+    )
+
+
 def test_nothing_else_is_left_in_the_folder(checkpoint):
     assert [file.name for file in checkpoint.parent.iterdir()] == ["net.safetensors"]
 
