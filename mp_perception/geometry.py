@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.lens_distortion import LensDistortion
-
-Floats = NDArray[np.floating]
 
 #: Stride of the network's depth map.  The part of the network's input that an image fills ends on a multiple of it,
 #: so that the depth map can be cropped to the image exactly.
@@ -85,7 +84,7 @@ class CameraIntrinsics:
             height=height,
         )
 
-    def project(self, points: ArrayLike) -> Floats:
+    def project(self, points: ArrayLike) -> AnyFloats:
         """Image points (N, 2) of 3D points (N, 3), metres in the optical frame, z > 0.
 
         A point lies in the pixel that is the floor of its image point.
@@ -96,7 +95,7 @@ class CameraIntrinsics:
             rays = self.distortion.distort(rays)
         return np.asarray(rays * [self.fx, self.fy] + [self.cx + 0.5, self.cy + 0.5])
 
-    def unproject(self, image_points: ArrayLike, depth: ArrayLike) -> Floats:
+    def unproject(self, image_points: ArrayLike, depth: ArrayLike) -> AnyFloats:
         """3D points (N, 3), metres, of image points (N, 2) at depth (N,), metres along z.
 
         x and y are NaN where depth is NaN, and where no ray through the lens reaches the image point.
@@ -107,7 +106,7 @@ class CameraIntrinsics:
 
     def position_covariance(
         self, image_points: ArrayLike, depth: ArrayLike, depth_std: ArrayLike, point_std: ArrayLike
-    ) -> Floats:
+    ) -> AnyFloats:
         """Covariances (N, 3, 3), square metres, of `unproject`, to first order.
 
         Args:
@@ -127,7 +126,7 @@ class CameraIntrinsics:
         root = root * np.column_stack([depth_std, sideways])[:, None]
         return np.asarray(root @ root.transpose(0, 2, 1))
 
-    def pixel_rays(self) -> Floats:
+    def pixel_rays(self) -> AnyFloats:
         """Directions (height, width, 3) through all pixel centres with z = 1: multiplied by depth, 3D points.
 
         NaN where no ray through the lens reaches the pixel.
@@ -141,7 +140,7 @@ class CameraIntrinsics:
         rays[np.isnan(rays[..., 0])] = np.nan
         return rays
 
-    def magnification(self) -> Floats:
+    def magnification(self) -> AnyFloats:
         """How much higher (height, width) the lens shows an object at each pixel than at the principal point.
 
         1 without distortion; within 0.1..10, and 1 where no ray through the lens reaches the pixel.
@@ -150,12 +149,12 @@ class CameraIntrinsics:
             return np.ones((self.height, self.width))
         half_pixel = np.array([0.0, 0.5])
 
-        def at(points: Floats) -> Floats:
+        def at(points: AnyFloats) -> AnyFloats:
             return np.asarray(1 / self.fy / (self._rays(points + half_pixel) - self._rays(points - half_pixel))[:, 1:])
 
         return np.nan_to_num(np.clip(self._at_all_pixels(at)[..., 0], 0.1, 10), nan=1.0)
 
-    def _at_all_pixels(self, function: Callable[[Floats], Floats]) -> Floats:
+    def _at_all_pixels(self, function: Callable[[AnyFloats], AnyFloats]) -> AnyFloats:
         """Values (height, width, n) at all pixel centres of a function from image points (N, 2) to values (N, n).
 
         The inverse of a distortion is an iteration, which takes seconds for all pixels.  It is smooth: between the
@@ -169,18 +168,18 @@ class CameraIntrinsics:
         grid = grid[:, first_column] * (1 - right) + grid[:, first_column + 1] * right
         return np.asarray(grid[first_row] * (1 - down) + grid[first_row + 1] * down)
 
-    def _rays(self, image_points: Floats) -> Floats:
+    def _rays(self, image_points: AnyFloats) -> AnyFloats:
         """x and y (N, 2) at z = 1 of image points (N, 2)."""
         rays = (image_points - [self.cx + 0.5, self.cy + 0.5]) / [self.fx, self.fy]
         return rays if self.distortion is None else self.distortion.undistort(rays)
 
 
-def box_areas(boxes: Floats) -> Floats:
+def box_areas(boxes: AnyFloats) -> AnyFloats:
     """Areas (N,) in square pixels of boxes (N, 4) x1 y1 x2 y2; 0 for inverted boxes."""
     return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
 
 
-def box_intersections(first: Floats, second: Floats) -> Floats:
+def box_intersections(first: AnyFloats, second: AnyFloats) -> AnyFloats:
     """Areas (N, M) in square pixels of the intersections of boxes (N, 4) and (M, 4), x1 y1 x2 y2."""
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
@@ -188,7 +187,7 @@ def box_intersections(first: Floats, second: Floats) -> Floats:
     return np.asarray(sides[..., 0] * sides[..., 1])
 
 
-def box_iou(first: Floats, second: Floats) -> Floats:
+def box_iou(first: AnyFloats, second: AnyFloats) -> AnyFloats:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x1 y1 x2 y2; 0 if both are empty.
 
     Examples:
@@ -200,18 +199,18 @@ def box_iou(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
 
 
-def clip_boxes(boxes: Floats, width: float, height: float) -> Floats:
+def clip_boxes(boxes: AnyFloats, width: float, height: float) -> AnyFloats:
     """Boxes (N, 4) clipped to an image of width x height pixels."""
     limits = np.array([width, height, width, height], dtype=boxes.dtype)
     return np.asarray(np.clip(boxes, 0, limits))
 
 
-def box_centres(boxes: Floats) -> Floats:
+def box_centres(boxes: AnyFloats) -> AnyFloats:
     """Centres (N, 2) of boxes (N, 4), as image points."""
     return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
-def seen_sizes(boxes: Floats, depth: Floats, camera: CameraIntrinsics) -> Floats:
+def seen_sizes(boxes: AnyFloats, depth: AnyFloats, camera: CameraIntrinsics) -> AnyFloats:
     """Width and height (N, 2), metres, of what boxes (N, 4) x1 y1 x2 y2 show at depth (N,), metres."""
     (x, y), (x1, y1, x2, y2) = box_centres(boxes).T, boxes.T
     left, right, top, bottom = (

@@ -12,9 +12,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from mp_perception.arrays import AnyFloats
 
 #: Model -> the numbers of coefficients that it may have, in OpenCV's order (k1 k2 p1 p2 k3 ...; equidistant: k1..k4).
 COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
@@ -67,7 +66,7 @@ class LensDistortion:
             expected = " or ".join(map(str, lengths))
             raise ValueError(f"D: expected {expected} coefficients of {self.model}, found {len(given)}")
 
-    def distort(self, rays: Floats) -> Floats:
+    def distort(self, rays: AnyFloats) -> AnyFloats:
         """Image points (N, 2) of rays (N, 2).
 
         Far from the axis a polynomial turns back, and would show what the lens does not see inside the image; rays
@@ -79,7 +78,7 @@ class LensDistortion:
         outside = np.maximum(radius / _field_of_view(self), 1)[:, None]
         return np.asarray(self._apply(rays / outside) * outside)
 
-    def undistort(self, points: Floats) -> Floats:
+    def undistort(self, points: AnyFloats) -> AnyFloats:
         """Rays (N, 2) of image points (N, 2); NaN for a point that no ray reaches."""
         if len(points) == 0:
             return points
@@ -95,7 +94,7 @@ class LensDistortion:
         found[~good] = np.nan
         return found
 
-    def _apply(self, rays: Floats) -> Floats:
+    def _apply(self, rays: AnyFloats) -> AnyFloats:
         """The model's own formula."""
         if len(rays) == 0:
             return rays

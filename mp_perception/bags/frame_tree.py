@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mp_perception.arrays import Matrix
 from mp_perception.bags.reading import BagReader
 from mp_perception.errors import UserError
-from mp_perception.messages.frame_tree import TRANSFORMS_TYPE, FrameTree, Matrix, frame_name
+from mp_perception.messages.frame_tree import TRANSFORMS_TYPE, FrameTree, frame_name
 from mp_perception.messages.header import Message, stamp_of
 from mp_perception.messages.poses import transform_matrix
 

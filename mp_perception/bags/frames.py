@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.bags.contents import BagContents
 from mp_perception.bags.message_index import Place
 from mp_perception.bags.pairing import BagFrame
@@ -38,7 +39,6 @@ from mp_perception.messages.points import read_points
 from mp_perception.prediction import Prediction
 
 Value = TypeVar("Value")
-Matrix = NDArray[np.float64]
 
 
 class BagFrames(FrameSet):

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.bags.message_types import new_message
 from mp_perception.classes import KITTI_TYPES
 from mp_perception.data.boxes_3d import box_corners
@@ -27,7 +27,6 @@ from mp_perception.messages.detections import detection_message, hypothesis_mess
 from mp_perception.messages.header import Message, stamp_of
 from mp_perception.messages.poses import pose_message, quaternion, rotation_matrix
 
-Matrix = NDArray[np.float64]
 #: Labels by the ids of their detections.
 IdentifiedLabels = list[tuple[str, ObjectLabel]]
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
-
-Floats = NDArray[np.float64]
 
 #: Lidar points up to this distance outside a labelled box, metres, count as the object's: labels are drawn by hand and
 #: points have noise.

@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
+from mp_perception.arrays import Floats
 from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.data.image_files import read_image
 from mp_perception.errors import UserError
-
-Floats = NDArray[np.float64]
 
 #: The refinement ends when its maximum change of a depth is below this, metres: a quarter of a depth map's unit.
 TOLERANCE = 1 / 1024

@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats, Integers
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.kitti_matching import DIFFICULTIES, Difficulty, ImageMatches, ImageOverlaps
 from mp_perception.prediction import Detections
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: Class -> overlaps at which it is scored, KITTI's own first; Car at 0.5 besides, as many papers report it.
 MIN_IOUS: dict[str, tuple[float, ...]] = {"Car": (0.7, 0.5), "Pedestrian": (0.5,), "Cyclist": (0.5,)}

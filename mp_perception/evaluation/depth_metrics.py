@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from mp_perception.arrays import Floats
 
 #: The paper's six; d is the true depth, p the predicted one.  d1, d2, d3: fraction with max(d/p, p/d) below 1.25,
 #: 1.25^2, 1.25^3; rel: mean |d - p| / d; rmse: root of mean (d - p)^2, metres; log10: mean |log10 d - log10 p|.

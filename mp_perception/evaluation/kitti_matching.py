@@ -12,16 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats, Integers, Mask
 from mp_perception.data.frame_sets import NEIGHBOURS
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.geometry import box_areas, box_intersections, box_iou
 from mp_perception.prediction import Detections
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

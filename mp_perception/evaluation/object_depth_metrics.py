@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats, Mask
 from mp_perception.classes import CATEGORIES
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, depth_errors
@@ -21,9 +22,6 @@ from mp_perception.evaluation.object_depth_truth import ObjectTruths
 from mp_perception.geometry import box_iou
 from mp_perception.inference.object_depth import measure_object_depth
 from mp_perception.prediction import Detections, Prediction
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: A detection finds the object of its class that it overlaps more than this.
 MIN_IOU = 0.5

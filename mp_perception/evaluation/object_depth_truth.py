@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.data.boxes_3d import centre_depths, points_in_box, visible_surface_depths
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.object_label import ObjectLabel
-
-Floats = NDArray[np.float64]
 
 #: With fewer points inside the 3D box an object's measured depth is unknown.
 MIN_POINTS = 5

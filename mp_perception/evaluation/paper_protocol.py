@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.classes import CATEGORIES
 from mp_perception.data.depth_png import UNITS_PER_METRE
 from mp_perception.data.frame_sets import FrameCamera
@@ -23,7 +24,6 @@ from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.depth_metrics import (
     DEPTH_METRICS,
-    Floats,
     ImageErrors,
     depth_errors,
     image_errors,

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.tracking_matching import (
     GROUPS,
@@ -25,8 +25,6 @@ from mp_perception.evaluation.tracking_metrics import MIN_IOU, TrackedImage, tra
 from mp_perception.evaluation.tracking_truth import LabelledImage, Motions, true_motions
 from mp_perception.prediction import Detections
 from mp_perception.tracking.tracks import Tracks
-
-Floats = NDArray[np.float64]
 
 #: Recall is given at this precision.
 PRECISION = 0.9

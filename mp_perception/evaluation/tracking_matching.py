@@ -9,18 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from mp_perception.arrays import Floats, Integers
 from mp_perception.classes import CATEGORIES
 from mp_perception.data.frame_sets import NEIGHBOURS
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.evaluation.kitti_matching import DIFFICULTIES, label_boxes, largest_covered_fraction
 from mp_perception.evaluation.tracking_metrics import MIN_IOU
 from mp_perception.geometry import box_iou
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: Group of classes -> its classes.
 GROUPS = {"Vehicle": CATEGORIES["Vehicle"], "Pedestrian": ("Pedestrian",), "Cyclist": ("Cyclist",)}

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from mp_perception.arrays import Floats, Integers
 
 #: Overlap from which a track finds an object, for IDF1 and CLEAR MOT.
 MIN_IOU = 0.5

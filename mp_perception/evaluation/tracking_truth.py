@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.data.boxes_3d import box_corners
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.object_label import ObjectLabel
-
-Floats = NDArray[np.float64]
 
 #: A velocity is the slope of the positions within this time on both sides, seconds: labels are drawn by hand.
 _HALF_WINDOW = 0.35

@@ -11,14 +11,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.lens_distortion import LensDistortion
 from mp_perception.messages.header import Message, NewMessage
-
-Matrix = NDArray[np.float64]
 
 #: Range of a camera matrix, pixels: beyond it, scaling to another image size would overflow or give zero.
 _MAX_VALUE = 1e9

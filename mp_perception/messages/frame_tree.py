@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from mp_perception.arrays import Matrix
 
 TRANSFORMS_TYPE = "tf2_msgs/msg/TFMessage"
 

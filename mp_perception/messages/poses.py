@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.messages.header import Message, NewMessage, new_header
-
-Matrix = NDArray[np.float64]
 
 
 def pose_message(new: NewMessage, position: Sequence[float], orientation: Sequence[float] = (0, 0, 0, 1)) -> Message:

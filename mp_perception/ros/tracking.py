@@ -8,9 +8,9 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
+from mp_perception.arrays import Matrix
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.frame_tree import Matrix
 from mp_perception.messages.header import stamp_of
 from mp_perception.prediction import Prediction
 from mp_perception.ros.diagnostics import Statistics

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mp_perception.arrays import Matrix
 from mp_perception.errors import UserError
-from mp_perception.messages.frame_tree import FrameTree, Matrix, frame_name
+from mp_perception.messages.frame_tree import FrameTree, frame_name
 from mp_perception.messages.header import Message, stamp_of
 from mp_perception.messages.poses import transform_matrix
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.synthetic.noise import smooth_noise
 from mp_perception.synthetic.scene import Light
-from mp_perception.synthetic.shapes import Floats
 
 # Colours are in single precision, which halves the time.
 _SUN = np.array([1.0, 0.95, 0.85], dtype=np.float32)
@@ -16,7 +16,7 @@ _ZENITH = np.array([0.24, 0.49, 1.06], dtype=np.float32)
 _HORIZON = np.array([0.88, 0.93, 1.0], dtype=np.float32)
 
 
-def sky_color(light: Light, directions: Floats, to_sun: Floats) -> Floats:
+def sky_color(light: Light, directions: AnyFloats, to_sun: AnyFloats) -> AnyFloats:
     """Linear light (N, 3) from the sky in directions (N, 3); to_sun (3,): in the same frame, y down."""
     length = np.linalg.norm(directions, axis=1)
     up = np.clip(-directions[:, 1] / length, 0, 1)
@@ -33,8 +33,8 @@ def sky_color(light: Light, directions: Floats, to_sun: Floats) -> Floats:
 
 
 def illuminate(
-    reflectance: Floats, normals: Floats, lit: Floats, open_sky: Floats, light: Light, to_sun: Floats
-) -> Floats:
+    reflectance: AnyFloats, normals: AnyFloats, lit: AnyFloats, open_sky: AnyFloats, light: Light, to_sun: AnyFloats
+) -> AnyFloats:
     """Linear light (N, 3) from matte surfaces with a reflectance (N, 3) and unit normals (N, 3).
 
     lit (N,): 1 in the sun, 0 in shadow.  open_sky (N,): fraction of the sky that the surface sees.
@@ -47,8 +47,14 @@ def illuminate(
 
 
 def add_reflections(
-    color: Floats, normals: Floats, rays: Floats, shine: Floats, lit: Floats, light: Light, to_sun: Floats
-) -> Floats:
+    color: AnyFloats,
+    normals: AnyFloats,
+    rays: AnyFloats,
+    shine: AnyFloats,
+    lit: AnyFloats,
+    light: Light,
+    to_sun: AnyFloats,
+) -> AnyFloats:
     """Light (N, 3) with the sun's highlight and a mirror image of the surroundings.
 
     rays (N, 3): from the camera to the surface.  shine (N,): 0 matte to 1 polished.
@@ -64,7 +70,7 @@ def add_reflections(
     return np.asarray(color * (1 - mirror) + surroundings * mirror + highlight[:, None] * light.sun * _SUN)
 
 
-def add_haze(color: Floats, depth: Floats, light: Light) -> Floats:
+def add_haze(color: AnyFloats, depth: AnyFloats, light: Light) -> AnyFloats:
     """Light (N, 3) after depth (N,) metres of air."""
     clear = np.exp(-depth / light.visibility)[:, None]
     brightness = 1.3 if light.is_sunny else light.sky

@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.synthetic.light import add_reflections, illuminate
 from mp_perception.synthetic.noise import noise, smooth_noise
 from mp_perception.synthetic.scene import CAMERA_HEIGHT, Light, Road
 from mp_perception.synthetic.shadows import ShadowMap
-from mp_perception.synthetic.shapes import Floats, Kind, Material, Model
+from mp_perception.synthetic.shapes import Kind, Material, Model
 
 
 def shape_color(
-    model: Model, shape: NDArray[Any], points: Floats, rays: Floats, shadows: ShadowMap, light: Light
-) -> Floats:
+    model: Model, shape: NDArray[Any], points: AnyFloats, rays: AnyFloats, shadows: ShadowMap, light: Light
+) -> AnyFloats:
     """Linear light (N, 3) from points (N, 3) on shapes (N,) along rays (N, 3) with z = 1, in the camera's frame."""
     inverse = np.linalg.inv(model.axes).astype(np.float32)
     rows = inverse[shape]
@@ -41,7 +42,7 @@ def shape_color(
     return color
 
 
-def _normals(model: Model, shape: NDArray[Any], local: Floats, rows: Floats, rays: Floats) -> Floats:
+def _normals(model: Model, shape: NDArray[Any], local: AnyFloats, rows: AnyFloats, rays: AnyFloats) -> AnyFloats:
     """Unit normals (N, 3) towards the camera."""
     kind = model.kind[shape]
     gradient = np.where((kind == Kind.POLYGON)[:, None], np.array([0, 0, 1], dtype=np.float32), local)
@@ -54,7 +55,7 @@ def _normals(model: Model, shape: NDArray[Any], local: Floats, rows: Floats, ray
     return normals
 
 
-def _normalized(vectors: Floats) -> Floats:
+def _normalized(vectors: AnyFloats) -> AnyFloats:
     return np.asarray(vectors / np.sqrt(np.einsum("ni,ni->n", vectors, vectors))[:, None])
 
 
@@ -62,15 +63,15 @@ class _Part(NamedTuple):
     """The points of one material: reflectance (N, 3), local coordinates (N, 3), pattern (N, 3), unit normals (N, 3) and
     height above the ground (N,), metres."""
 
-    color: Floats
-    local: Floats
-    pattern: Floats
-    normals: Floats
-    height: Floats
+    color: AnyFloats
+    local: AnyFloats
+    pattern: AnyFloats
+    normals: AnyFloats
+    height: AnyFloats
 
 
 #: Reflectance and unit normals (N, 3), and shine (N,) or a number: 0 matte to 1 polished.
-_Shaded = tuple[Floats, Floats, Floats | float]
+_Shaded = tuple[AnyFloats, AnyFloats, AnyFloats | float]
 
 
 def _matte(part: _Part) -> _Shaded:
@@ -132,7 +133,7 @@ _MATERIALS = {
 }
 
 
-def ground_reflectance(road: Road, points: Floats, depth: Floats) -> Floats:
+def ground_reflectance(road: Road, points: AnyFloats, depth: AnyFloats) -> AnyFloats:
     """Linear reflectance (N, 3) of ground points (N, 3), in world coordinates, seen at depth (N,)."""
     x, z = points[:, 0], points[:, 2]
     # Detail finer than a pixel would flicker: it fades with distance.
@@ -151,7 +152,7 @@ def ground_reflectance(road: Road, points: Floats, depth: Floats) -> Floats:
     return np.asarray(color, dtype=np.float32)
 
 
-def _asphalt(road: Road, x: Floats, z: Floats) -> Floats:
+def _asphalt(road: Road, x: AnyFloats, z: AnyFloats) -> AnyFloats:
     """Reflectance (N,): tracks of the tyres, dashes between the lanes, lines at the parking strips."""
     tracks = 1 + 0.06 * np.cos(4 * np.pi * x / road.lane_width)
     is_white = (np.abs(np.abs(x) - road.drivable) < 0.05) & (road.parking > 0)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from mp_perception.arrays import AnyFloats
 
 #: Side of a tile, in cells.
 TILE = 512
@@ -31,14 +31,14 @@ def noise_tile(exponent: int) -> NDArray[np.float32]:
     return ranks.reshape(TILE, TILE)
 
 
-def noise(exponent: int, x: Floats, y: Floats) -> NDArray[np.float32]:
+def noise(exponent: int, x: AnyFloats, y: AnyFloats) -> NDArray[np.float32]:
     """Noise 0..1 at positions x, y (equal shapes), in cells; positions may be negative."""
     tile = noise_tile(exponent)
     row = np.floor(y).astype(np.int32) & (TILE - 1)
     return tile.ravel()[row * TILE + (np.floor(x).astype(np.int32) & (TILE - 1))]
 
 
-def smooth_noise(exponent: int, x: Floats, y: Floats) -> NDArray[np.float32]:
+def smooth_noise(exponent: int, x: AnyFloats, y: AnyFloats) -> NDArray[np.float32]:
     """The same noise, interpolated linearly between cells."""
     column, row = np.floor(x), np.floor(y)
     right, down = (x - column).astype(np.float32), (y - row).astype(np.float32)

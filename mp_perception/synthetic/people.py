@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Color, Floats, Material, Model, ModelBuilder, Surface, join, random_color
+from mp_perception.arrays import AnyFloats
+from mp_perception.synthetic.shapes import Color, Material, Model, ModelBuilder, Surface, join, random_color
 
 _SKINS: tuple[Color, ...] = ((0.93, 0.76, 0.65), (0.87, 0.66, 0.54), (0.76, 0.55, 0.42), (0.45, 0.30, 0.21))
 _HAIRS: tuple[Color, ...] = ((0.10, 0.08, 0.07), (0.25, 0.16, 0.10), (0.45, 0.30, 0.16), (0.70, 0.62, 0.48))
@@ -71,13 +72,13 @@ def _random_cloth(generator: np.random.Generator) -> Surface:
 class _Posture:
     """Positions of the joints, (forward, left, up); index 0 of a pair is the left one."""
 
-    hips: Floats
-    chest: Floats
-    head: Floats
-    elbows: Floats
-    hands: Floats
-    knees: Floats
-    ankles: Floats
+    hips: AnyFloats
+    chest: AnyFloats
+    head: AnyFloats
+    elbows: AnyFloats
+    hands: AnyFloats
+    knees: AnyFloats
+    ankles: AnyFloats
 
 
 def pedestrian(person: Person, time: float) -> Model:
@@ -113,12 +114,12 @@ def _walking_posture(person: Person, time: float) -> _Posture:
     return _Posture(hips, chest, chest + (0.012, 0.0, 0.172), elbows, hands, knees, knees + shins)
 
 
-def _downwards(angles: Floats) -> Floats:
+def _downwards(angles: AnyFloats) -> AnyFloats:
     """Directions (N, 3) at angles (N,) forward from straight down, radians."""
     return np.stack([np.sin(angles), np.zeros(len(angles)), -np.cos(angles)], axis=1)
 
 
-def _shoulders_and_hip_joints(hips: Floats, chest: Floats, girth: float) -> tuple[Floats, Floats]:
+def _shoulders_and_hip_joints(hips: AnyFloats, chest: AnyFloats, girth: float) -> tuple[AnyFloats, AnyFloats]:
     """Where arms and legs begin, (2, 3) each."""
     shoulders = chest + (0.0, 0.0, 0.030) + 0.100 * girth * _LEFT_AND_RIGHT
     return shoulders, hips + 0.050 * girth * _LEFT_AND_RIGHT
@@ -148,7 +149,7 @@ def _add_person(builder: ModelBuilder, person: Person, posture: _Posture) -> Non
     spine = (chest - hips) / np.sqrt((chest - hips) @ (chest - hips))
     body_axes = np.stack([np.array([spine[2], 0.0, -spine[0]]), np.array([0.0, 1.0, 0.0]), spine], axis=1)
 
-    def oval(centre: Floats, along: float, across: float, up: float, surface: Surface) -> None:
+    def oval(centre: AnyFloats, along: float, across: float, up: float, surface: Surface) -> None:
         builder.ellipsoid(centre, body_axes * (along, across, up), surface)
 
     oval(hips, 0.068 * girth, 0.090 * girth, 0.075, trousers)

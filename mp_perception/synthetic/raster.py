@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.noise import noise
-from mp_perception.synthetic.shapes import Floats, Kind, Material, Model
+from mp_perception.synthetic.shapes import Kind, Material, Model
 
 #: A curved shape that reaches nearer than this, metres, is not drawn.
 NEAR = 0.4
@@ -29,11 +30,11 @@ class Surfaces:
     """
 
     shape: Integers
-    depth: Floats
+    depth: AnyFloats
     alone: NDArray[np.bool_]
 
 
-def silhouettes(model: Model, camera: CameraIntrinsics) -> tuple[Floats, NDArray[np.bool_]]:
+def silhouettes(model: Model, camera: CameraIntrinsics) -> tuple[AnyFloats, NDArray[np.bool_]]:
     """Exact boxes (N, 4) around the shapes' projections, as image points, and which shapes can be drawn (N,).
 
     model: in the camera's frame.  Corners of a polygon that are nearer than NEAR, or behind the camera, count as if
@@ -105,11 +106,11 @@ class _RayCaster:
         o = self.origin
         self.constant = o[:, 0] ** 2 + o[:, 1] ** 2 + q0 * o[:, 2] ** 2 + q1 * o[:, 2] + q2
 
-    def inverse_depth(self, index: int, x: Floats, y: Floats) -> Floats:
+    def inverse_depth(self, index: int, x: AnyFloats, y: AnyFloats) -> AnyFloats:
         """Inverse depth (H, W) at which the rays through columns x (W,) and rows y (H,) meet a shape; 0: not at all."""
         return (self._polygon if self.model.kind[index] == Kind.POLYGON else self._curved)(index, x, y)
 
-    def _polygon(self, index: int, x: Floats, y: Floats) -> Floats:
+    def _polygon(self, index: int, x: AnyFloats, y: AnyFloats) -> AnyFloats:
         # Each face limits the row, from the left or from the right, where a x + b y + c changes its sign.
         a, b, c = self.faces[index].T
         border = -(b * y[:, None] + c) / a
@@ -118,7 +119,7 @@ class _RayCaster:
         inside = (x >= left) & (x <= right)
         return np.where(inside, _linear(self.planes[index], x, y), 0.0)
 
-    def _curved(self, index: int, x: Floats, y: Floats) -> Floats:
+    def _curved(self, index: int, x: AnyFloats, y: AnyFloats) -> AnyFloats:
         q = self.quadratic[index]
         squared = (q[0, 0] * x + 2 * q[0, 2]) * x + ((q[1, 1] * y + 2 * q[1, 2]) * y + q[2, 2])[:, None]
         squared += np.multiply.outer(2 * q[0, 1] * y, x)
@@ -127,7 +128,7 @@ class _RayCaster:
         roots = (-half_b - root) / self.constant[index], (-half_b + root) / self.constant[index]
         farther, nearer = roots if self.constant[index] > 0 else roots[::-1]
         height, offset = _linear(self.inverse[index, 2], x, y), self.origin[index, 2]
-        result: Floats = np.zeros(half_b.shape)
+        result: AnyFloats = np.zeros(half_b.shape)
         for side in (farther, nearer):
             met = np.abs(height + offset * side) <= side * (1 + 1e-9)
             if self.model.material[index] in (Material.LEAVES, Material.SPOKES):
@@ -135,7 +136,7 @@ class _RayCaster:
             result = np.where(met, side, result)
         return result
 
-    def _solid(self, index: int, x: Floats, y: Floats, inverse_depth: Floats) -> NDArray[np.bool_]:
+    def _solid(self, index: int, x: AnyFloats, y: AnyFloats, inverse_depth: AnyFloats) -> NDArray[np.bool_]:
         """Where a ray that meets the shape at an inverse depth (H, W) does not pass through a gap."""
         row, column = np.nonzero(inverse_depth > 0)
         direction = np.stack([x[column], y[row], np.ones(len(row))], axis=1) @ self.inverse[index].T
@@ -155,8 +156,8 @@ class _RayCaster:
         return solid
 
 
-def _linear(coefficients: Floats, x: Floats, y: Floats) -> Floats:
+def _linear(coefficients: AnyFloats, x: AnyFloats, y: AnyFloats) -> AnyFloats:
     """a x + b y + c (H, W) for columns x (W,) and rows y (H,)."""
     a, b, c = coefficients
-    result: Floats = a * x + (b * y + c)[:, None]
+    result: AnyFloats = a * x + (b * y + c)[:, None]
     return result

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.light import add_haze, illuminate, sky_color
@@ -19,7 +20,7 @@ from mp_perception.synthetic.materials import ground_reflectance, shape_color
 from mp_perception.synthetic.raster import silhouettes, trace
 from mp_perception.synthetic.scene import CAMERA_HEIGHT, Actor, Scene
 from mp_perception.synthetic.shadows import cast_shadows
-from mp_perception.synthetic.shapes import Floats, Model, join, rotation_about_vertical
+from mp_perception.synthetic.shapes import Model, join, rotation_about_vertical
 
 #: The left colour camera of KITTI's recordings of 2011-09-26.
 KITTI_CAMERA = CameraIntrinsics(fx=721.5377, fy=721.5377, cx=609.5593, cy=172.854, width=1242, height=375)
@@ -95,10 +96,12 @@ class _PosedActor:
     label: str
     model: Model
     box_3d: Box3D
-    silhouette: Floats
+    silhouette: AnyFloats
 
 
-def _pose(actor: Actor, time: float, origin: Floats, to_camera: Floats, camera: CameraIntrinsics) -> _PosedActor | None:
+def _pose(
+    actor: Actor, time: float, origin: AnyFloats, to_camera: AnyFloats, camera: CameraIntrinsics
+) -> _PosedActor | None:
     """None if the actor is not in view."""
     body = actor.model(time)
     turn = to_camera @ rotation_about_vertical(actor.motion.heading - np.pi / 2)
@@ -118,7 +121,7 @@ def _pose(actor: Actor, time: float, origin: Floats, to_camera: Floats, camera: 
     return _PosedActor(actor.label, model, Box3D((x, y, z), (height, width, length), rotation_y), silhouette)
 
 
-def _ground_depth(camera: CameraIntrinsics) -> Floats:
+def _ground_depth(camera: CameraIntrinsics) -> AnyFloats:
     """Depth (H, W) of the ground plane, metres; inf above the horizon."""
     down = (np.arange(camera.height) - camera.cy) / camera.fy
     rows = np.where(down > 0, CAMERA_HEIGHT / np.where(down > 0, down, 1), np.inf)
@@ -138,7 +141,7 @@ def _label(actor: _PosedActor, alone: NDArray[np.bool_], visible: int, camera: C
     return ObjectLabel(actor.label, (x1, y1, x2, y2), truncation, int(occlusion), actor.box_3d)
 
 
-def _develop(color: Floats, exposure: float, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _develop(color: AnyFloats, exposure: float, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Image (H, W, 3), RGB, from linear light (H, W, 3); transforms of the training vary contrast, blur and noise."""
     values = np.clip(color * exposure, 0, 1) ** (1 / 2.2)
     # Contrast must not make objects in the shade black.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Floats, Model
+from mp_perception.arrays import AnyFloats
+from mp_perception.synthetic.shapes import Model
 
 #: Metres above the ground.
 CAMERA_HEIGHT = 1.65
@@ -77,7 +78,7 @@ class Motion:
     speed_z: float = 0.0
     heading: float = 0.0
 
-    def at(self, time: float) -> Floats:
+    def at(self, time: float) -> AnyFloats:
         """Position (3,) at a time, seconds."""
         return np.array([self.x + self.speed_x * time, 0.0, self.z + self.speed_z * time])
 

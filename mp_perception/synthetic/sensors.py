@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.render import KITTI_CAMERA, RenderedFrame
-from mp_perception.synthetic.shapes import Floats
 
 #: Rectified camera 0 to rectified cameras 0..3, metres: cameras 0 and 1 are grey, 2 and 3 colour (as KITTI's car).
 CAMERA_SHIFTS = np.array([[0.0, 0.0, 0.0], [-0.5372, 0.0, 0.0], [0.0598, -0.0004, 0.0027], [-0.4731, 0.0024, 0.0027]])
@@ -48,7 +48,7 @@ def object_calibration_file(camera: CameraIntrinsics) -> str:
     return text + _line("R0_rect", np.eye(3)) + _line("Tr_velo_to_cam", VELO_TO_CAMERA)
 
 
-def _projection(camera: CameraIntrinsics, number: int) -> Floats:
+def _projection(camera: CameraIntrinsics, number: int) -> AnyFloats:
     """KITTI's projection matrix (3, 4) of camera `number`, from the rectified camera 0 frame to pixels."""
     matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     return np.asarray(matrix @ np.concatenate([np.eye(3), CAMERA_SHIFTS[number][:, None]], axis=1))

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.scene import CAMERA_HEIGHT
-from mp_perception.synthetic.shapes import Floats, Kind, Model
+from mp_perception.synthetic.shapes import Kind, Model
 
 #: Metres per cell, and cells per side of a map.
 _CELL = 0.06
@@ -34,9 +35,9 @@ class ShadowMap:
 
     heights: NDArray[np.float32]
     contact: NDArray[np.float32]
-    to_sun: Floats
+    to_sun: AnyFloats
 
-    def on_ground(self, camera: CameraIntrinsics) -> tuple[Floats, Floats]:
+    def on_ground(self, camera: CameraIntrinsics) -> tuple[AnyFloats, AnyFloats]:
         """Fractions (H, W) of the sun and of the sky that reach the ground at each pixel below the horizon."""
         # The ground plane projects as a homography, here from pixels to cells.
         to_rays = np.linalg.inv(np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]))
@@ -50,7 +51,7 @@ class ShadowMap:
         )
         return 1 - blocked, 1 - hidden
 
-    def on_objects(self, points: Floats) -> NDArray[np.float32]:
+    def on_objects(self, points: AnyFloats) -> NDArray[np.float32]:
         """Fraction (N,) of the sun that reaches points (N, 3) above the ground, 0 or 1."""
         height = CAMERA_HEIGHT - points[:, 1]
         # Where the ray from the sun through the point reaches the ground.
@@ -62,7 +63,7 @@ class ShadowMap:
         return np.asarray(~inside | (blocked <= np.maximum(height + 0.5, _TALL)), dtype=np.float32)
 
 
-def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: Floats) -> ShadowMap:
+def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: AnyFloats) -> ShadowMap:
     """Shadows of shapes in the camera's frame; is_actor (N,): shapes that also hide the sky from the ground below."""
     outlines = _outlines(model)
     # A large face counts as high as its middle everywhere; poles and limbs do not shade other objects.
@@ -74,7 +75,7 @@ def cast_shadows(model: Model, is_actor: NDArray[np.bool_], to_sun: Floats) -> S
     return ShadowMap(heights, 0.75 * contact, to_sun)
 
 
-def _project(outlines: Floats, level: Floats, direction: Floats) -> NDArray[np.float32]:
+def _project(outlines: AnyFloats, level: AnyFloats, direction: AnyFloats) -> NDArray[np.float32]:
     """Map of the hulls of outlines (N, K, 3) at levels (N,), projected to the ground against a direction."""
     heights = np.zeros((_SIZE, _SIZE), dtype=np.float32)
     up = CAMERA_HEIGHT - outlines[..., 1]
@@ -88,7 +89,7 @@ def _project(outlines: Floats, level: Floats, direction: Floats) -> NDArray[np.f
     return heights
 
 
-def _outlines(model: Model) -> Floats:
+def _outlines(model: Model) -> AnyFloats:
     """Points (N, 32, 3) whose convex hull is approximately that of the shape."""
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros(8)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.floating]
+from mp_perception.arrays import AnyFloats
+
 Color = tuple[float, float, float]
 
 #: Slots for a polygon's corners; the last corner fills the rest.
@@ -66,18 +67,18 @@ class Model:
     """
 
     kind: NDArray[np.int64]
-    corners: Floats
-    centre: Floats
-    axes: Floats
-    radii: Floats
-    color: Floats
+    corners: AnyFloats
+    centre: AnyFloats
+    axes: AnyFloats
+    radii: AnyFloats
+    color: AnyFloats
     material: NDArray[np.int64]
-    pattern: Floats
+    pattern: AnyFloats
 
     def __len__(self) -> int:
         return len(self.kind)
 
-    def moved(self, rotation: Floats, translation: Floats) -> Model:
+    def moved(self, rotation: AnyFloats, translation: AnyFloats) -> Model:
         """The same shapes with every point p at rotation @ p + translation; rotation (3, 3) may also scale."""
         return Model(
             self.kind,
@@ -94,7 +95,7 @@ class Model:
         """The same shapes, larger by a factor about the origin."""
         return self.moved(np.eye(3) * factor, np.zeros(3))
 
-    def hull(self) -> tuple[Floats, Floats]:
+    def hull(self) -> tuple[AnyFloats, AnyFloats]:
         """Centres (N, MAX_CORNERS, 3) and axes (N, MAX_CORNERS, 3, 3) of ellipsoids with the same convex hull.
 
         These are points (axes 0) at the corners of a polygon, the ellipsoid itself, or discs at the ends of a cone.
@@ -104,7 +105,7 @@ class Model:
         scale = np.stack([radii, radii, np.where(is_cone[:, None], 0.0, radii)], axis=2)
         return self.corners, self.axes[:, None] * scale[:, :, None, :]
 
-    def bounds(self) -> tuple[Floats, Floats]:
+    def bounds(self) -> tuple[AnyFloats, AnyFloats]:
         """Minimum and maximum x, y, z, each (3,), over all points of all shapes."""
         centres, axes = self.hull()
         reach = np.sqrt((axes**2).sum(axis=3))
@@ -116,7 +117,7 @@ def join(models: Sequence[Model]) -> Model:
     return Model(*(np.concatenate([getattr(model, field.name) for model in models]) for field in fields(Model)))
 
 
-def rotation_about_vertical(angle: float) -> Floats:
+def rotation_about_vertical(angle: float) -> AnyFloats:
     """KITTI's rotation_y: (3, 3), turns x (forward) towards -z by the angle, radians."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
@@ -130,7 +131,7 @@ def random_color(generator: np.random.Generator, palette: Sequence[Color]) -> Co
     return red, green, blue
 
 
-def _perpendicular(direction: Floats, hint: Floats) -> tuple[Floats, Floats]:
+def _perpendicular(direction: AnyFloats, hint: AnyFloats) -> tuple[AnyFloats, AnyFloats]:
     """Two unit vectors that complete the unit direction to a right-handed frame, the first near the hint."""
     first = hint - direction * (hint @ direction)
     if first @ first < 1e-12:
@@ -192,9 +193,9 @@ class ModelBuilder:
     def _add(
         self,
         kind: Kind,
-        corners: Floats,
-        centre: Floats,
-        axes: Floats,
+        corners: AnyFloats,
+        centre: AnyFloats,
+        axes: AnyFloats,
         surface: Surface,
         radii: tuple[float, float] = (1.0, 1.0),
     ) -> None:

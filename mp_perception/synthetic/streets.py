@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
+from mp_perception.arrays import AnyFloats
 from mp_perception.synthetic import surroundings
 from mp_perception.synthetic.people import cyclist, pedestrian, random_person
 from mp_perception.synthetic.scene import Actor, Light, Motion, Road, Scene
-from mp_perception.synthetic.shapes import Floats, Model, join, rotation_about_vertical
+from mp_perception.synthetic.shapes import Model, join, rotation_about_vertical
 from mp_perception.synthetic.vehicles import random_vehicle
 
 #: Length of the street ahead of the camera's last position, metres.
@@ -79,7 +80,7 @@ class _Traffic:
         # Positions (T, 2) and half extents (2,) along x and z; the first are those of the camera's car.
         self._occupied = [(self._positions(camera), np.array([1.0, 3.0]))]
 
-    def _positions(self, motion: Motion) -> Floats:
+    def _positions(self, motion: Motion) -> AnyFloats:
         return np.array([motion.at(time)[[0, 2]] for time in self._times])
 
     def _add(self, label: str, model: Callable[[float], Model], motion: Motion) -> None:

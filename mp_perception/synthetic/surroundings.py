@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Color, Floats, Material, Model, ModelBuilder, Surface, random_color
+from mp_perception.arrays import AnyFloats
+from mp_perception.synthetic.shapes import Color, Material, Model, ModelBuilder, Surface, random_color
 
 _PLASTERS: tuple[Color, ...] = ((0.75, 0.73, 0.70), (0.63, 0.56, 0.48), (0.50, 0.36, 0.31), (0.44, 0.45, 0.47))
 _ROOFS: tuple[Color, ...] = ((0.50, 0.24, 0.18), (0.36, 0.22, 0.20), (0.28, 0.28, 0.30))
@@ -93,7 +94,7 @@ def skyline(generator: np.random.Generator) -> Model:
 
 
 def _add_leaves(
-    builder: ModelBuilder, generator: np.random.Generator, centre: Floats, size: float, color: Color
+    builder: ModelBuilder, generator: np.random.Generator, centre: AnyFloats, size: float, color: Color
 ) -> None:
     """A leafy ellipsoid, its colour a shade of `color`."""
     red, green, blue = np.array(color) * generator.uniform(0.75, 1.2)

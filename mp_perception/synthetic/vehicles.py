@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mp_perception.synthetic.shapes import Color, Floats, Material, Model, ModelBuilder, Surface, random_color
+from mp_perception.arrays import AnyFloats
+from mp_perception.synthetic.shapes import Color, Material, Model, ModelBuilder, Surface, random_color
 
 _BLACK = Surface((0.07, 0.07, 0.08))
 _GLASS = Surface((0.13, 0.15, 0.17), Material.PAINT)
@@ -102,7 +103,7 @@ def _passenger_vehicle(generator: np.random.Generator, body: _Body, has_rear_win
 
 def _bevelled_prism(
     builder: ModelBuilder, profile: Sequence[tuple[float, float]], half: float, surface: Surface
-) -> list[Floats]:
+) -> list[AnyFloats]:
     """A convex profile (forward, up), from the front's lower corner upwards, extruded to left = -half..half.
 
     The profile shrinks a little towards the flanks.  Returns its faces (4, 3), beginning with the front's: lower left,
@@ -126,7 +127,7 @@ def _bevelled_prism(
     return faces
 
 
-def _cabin(builder: ModelBuilder, base: Floats, roof: Floats, paint: Surface, has_rear_windows: bool) -> None:
+def _cabin(builder: ModelBuilder, base: AnyFloats, roof: AnyFloats, paint: Surface, has_rear_windows: bool) -> None:
     """Walls and windows between base and roof, each (front, rear, up, half width)."""
     (x0, x1, z, y), (roof_x0, roof_x1, roof_z, roof_y) = base, roof
     screen = [(0.06, 0.94)]
@@ -148,7 +149,7 @@ def _cabin(builder: ModelBuilder, base: Floats, roof: Floats, paint: Surface, ha
 
 
 def _panel(
-    builder: ModelBuilder, face: Floats, u: tuple[float, float], v: tuple[float, float], surface: Surface
+    builder: ModelBuilder, face: AnyFloats, u: tuple[float, float], v: tuple[float, float], surface: Surface
 ) -> None:
     """A part of a planar quadrilateral, 6 mm in front of it.
 

@@ -7,14 +7,10 @@ themselves, then those with a low score, which are credible where an object was 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from mp_perception.arrays import Floats, Integers, Mask
 from mp_perception.geometry import box_iou
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 #: Boxes are enlarged by this fraction on each side before their overlap is taken (C-BIoU, Yang et al. 2023), because
 #: small or fast objects may miss their predicted box.
@@ -29,13 +25,13 @@ _IMPOSSIBLE = 1e3
 
 
 def pair_costs(
-    object_boxes: Array,
-    detected_boxes: Array,
-    depth_differences: Array,
-    depth_errors: Array,
-    class_fractions: Array,
-    labels: NDArray[np.int64],
-) -> Array:
+    object_boxes: Floats,
+    detected_boxes: Floats,
+    depth_differences: Floats,
+    depth_errors: Floats,
+    class_fractions: Floats,
+    labels: Integers,
+) -> Floats:
     """Costs (N, M) of every pair of an object and a detection.
 
     object_boxes: (N, 4), predicted.  depth_differences: (N, M), logarithms of the ratio, NaN where unknown.
@@ -48,7 +44,7 @@ def pair_costs(
     return np.asarray(costs)
 
 
-def associate(costs: Array, credible: Mask, recent: Mask) -> tuple[Indices, Indices]:
+def associate(costs: Floats, credible: Mask, recent: Mask) -> tuple[Integers, Integers]:
     """The pairs (objects, detections) of both passes.
 
     costs: (N, M).  credible: (M,), the detections of the first pass.  recent: (N,), the objects that the others may
@@ -65,7 +61,7 @@ def associate(costs: Array, credible: Mask, recent: Mask) -> tuple[Indices, Indi
     return np.concatenate([objects, others[more_objects]]), np.concatenate([first[detections], second[more_detections]])
 
 
-def _assign(costs: Array, highest: float) -> tuple[Indices, Indices]:
+def _assign(costs: Floats, highest: float) -> tuple[Integers, Integers]:
     """The pairs (rows, columns) of the smallest total cost, each at most `highest`."""
     # A pair above the limit costs about as much as no pair, so that it does not displace others.
     rows, columns = linear_sum_assignment(np.minimum(costs, highest + 1e-6))
@@ -73,6 +69,6 @@ def _assign(costs: Array, highest: float) -> tuple[Indices, Indices]:
     return rows[kept], columns[kept]
 
 
-def _enlarged(boxes: Array) -> Array:
+def _enlarged(boxes: Floats) -> Floats:
     margins = (boxes[:, 2:] - boxes[:, :2]) * _MARGIN
     return np.concatenate([boxes[:, :2] - margins, boxes[:, 2:] + margins], axis=1)

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from mp_perception.arrays import Floats
 
 #: Elements of the state: position, velocity (3 each), logarithm of the height in metres, error of the depth in
 #: standard deviations.
@@ -76,10 +76,10 @@ class Measurements(Rows):
     not those of the object.
     """
 
-    directions: Array
-    sizes: Array
-    depths: Array
-    depth_errors: Array
+    directions: Floats
+    sizes: Floats
+    depths: Floats
+    depth_errors: Floats
     cut: NDArray[np.bool_]
 
 
@@ -87,8 +87,8 @@ class Measurements(Rows):
 class States(Rows):
     """Estimates of N objects: means (N, STATE_SIZE) and covariances (N, STATE_SIZE, STATE_SIZE)."""
 
-    means: Array
-    covariances: Array
+    means: Floats
+    covariances: Floats
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class Expectation(Rows):
     at z = 1.  depths, depth_stds: (N,) metres.
     """
 
-    offsets: Array
-    directions: Array
-    heights: Array
-    depths: Array
-    depth_stds: Array
+    offsets: Floats
+    directions: Floats
+    heights: Floats
+    depths: Floats
+    depth_stds: Floats
 
 
 def joined(first: States, second: States) -> States:
@@ -111,7 +111,7 @@ def joined(first: States, second: States) -> States:
     return States(np.concatenate([first.means, second.means]), np.concatenate([first.covariances, second.covariances]))
 
 
-def born(seen: Measurements, typical_heights: Array, pose: Array, noise: NoiseModel) -> States:
+def born(seen: Measurements, typical_heights: Floats, pose: Floats, noise: NoiseModel) -> States:
     """States of new objects.
 
     typical_heights: (N,) metres, of their classes, NaN where unknown.  pose: (4, 4) from the camera to the frame of the
@@ -155,7 +155,7 @@ def born(seen: Measurements, typical_heights: Array, pose: Array, noise: NoiseMo
     return States(means, moves @ inner @ moves.transpose(0, 2, 1))
 
 
-def predicted(states: States, seconds: float, typical_heights: Array, noise: NoiseModel) -> States:
+def predicted(states: States, seconds: float, typical_heights: Floats, noise: NoiseModel) -> States:
     """The states after some seconds at constant velocity, with white noise of acceleration.
 
     Height and depth error return to what is typical, so that a wrong association is forgotten.
@@ -180,7 +180,7 @@ def predicted(states: States, seconds: float, typical_heights: Array, noise: Noi
     return States(means, transition @ states.covariances @ transition.transpose(0, 2, 1) + added)
 
 
-def expected(states: States, pose: Array) -> Expectation:
+def expected(states: States, pose: Floats) -> Expectation:
     """Where a camera at this pose (4, 4) is expected to see the objects."""
     offsets = (states.means[:, :3] - pose[:3, 3]) @ pose[:3, :3]
     depths = np.maximum(offsets[:, 2], _NEAREST)
@@ -192,8 +192,13 @@ def expected(states: States, pose: Array) -> Expectation:
 
 
 def updated(
-    states: States, expectation: Expectation, seen: Measurements, typical_heights: Array, pose: Array, noise: NoiseModel
-) -> tuple[States, Array]:
+    states: States,
+    expectation: Expectation,
+    seen: Measurements,
+    typical_heights: Floats,
+    pose: Floats,
+    noise: NoiseModel,
+) -> tuple[States, Floats]:
     """The states after the measurements (N) of the same objects, and how much they differ from what was expected.
 
     The error of a position is taken in direction and logarithm of the depth, in which measurements are linear: in the
@@ -241,7 +246,7 @@ def updated(
     return States(means, (covariances + covariances.transpose(0, 2, 1)) / 2), np.sum(innovations * weighted, axis=1)
 
 
-def _depth_model(seen: Measurements, typical: NDArray[np.bool_], noise: NoiseModel) -> tuple[Array, Array]:
+def _depth_model(seen: Measurements, typical: NDArray[np.bool_], noise: NoiseModel) -> tuple[Floats, Floats]:
     """How log(depth) depends on the last two elements of the state (N, 2), and its variance besides (N,)."""
     known = np.isfinite(seen.depths)
     errors = np.where(known, seen.depth_errors, 0.0)
@@ -251,11 +256,11 @@ def _depth_model(seen: Measurements, typical: NDArray[np.bool_], noise: NoiseMod
     return np.column_stack([by_height, np.sqrt(persistent)]), np.maximum(variances, 1e-6)
 
 
-def _direction_stds(seen: Measurements, noise: NoiseModel) -> Array:
+def _direction_stds(seen: Measurements, noise: NoiseModel) -> Floats:
     """(N, 2); the centre of a box that the image's edge cuts may be anywhere in the object."""
     return np.where(seen.cut, 0.5, noise.centre) * seen.sizes
 
 
-def _height_stds(seen: Measurements, noise: NoiseModel) -> Array:
+def _height_stds(seen: Measurements, noise: NoiseModel) -> Floats:
     """(N,) of the logarithm of the box's height."""
     return np.where(seen.cut[:, 1], 1.0, noise.box_height)

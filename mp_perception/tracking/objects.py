@@ -7,12 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats, Integers
 from mp_perception.prediction import Detections
 from mp_perception.tracking import motion_filter
 from mp_perception.tracking.motion_filter import Measurements, Rows, States
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 #: By how much the score and the width of an object follow those of a detection, 0..1.
 _SCORE_GAIN, _WIDTH_GAIN = 0.4, 0.3
@@ -35,19 +33,19 @@ class FollowedObjects(Rows):
     """
 
     states: States
-    aspects: Array
-    votes: Array
-    scores: Array
-    ids: Indices
-    first_seen: Array
-    last_seen: Array
+    aspects: Floats
+    votes: Floats
+    scores: Floats
+    ids: Integers
+    first_seen: Floats
+    last_seen: Floats
     ranged: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def labels(self) -> Indices:
+    def labels(self) -> Integers:
         """(N,) class with most votes."""
         return np.asarray(self.votes.argmax(axis=1))
 
@@ -63,11 +61,11 @@ class FollowedObjects(Rows):
 
     def detected(
         self,
-        objects: Indices,
+        objects: Integers,
         states: States,
         seen: Measurements,
         found: Detections,
-        previous: Array,
+        previous: Floats,
         stamp: float,
     ) -> FollowedObjects:
         """The objects after the detections `found` (M) of some of them.
@@ -98,7 +96,7 @@ class FollowedObjects(Rows):
 
 
 def new_objects(
-    states: States, seen: Measurements, votes: Array, ranged: NDArray[np.bool_], stamp: float
+    states: States, seen: Measurements, votes: Floats, ranged: NDArray[np.bool_], stamp: float
 ) -> FollowedObjects:
     """Objects that are seen for the first time, one per detection."""
     count = len(votes)

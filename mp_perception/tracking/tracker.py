@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats, Integers
 from mp_perception.classes import typical_height
 from mp_perception.geometry import CameraIntrinsics, box_areas, box_centres, box_iou, clip_boxes
 from mp_perception.prediction import Detections, Prediction
@@ -14,10 +15,8 @@ from mp_perception.tracking import motion_filter
 from mp_perception.tracking.association import associate, pair_costs
 from mp_perception.tracking.motion_filter import Expectation, Measurements, NoiseModel
 from mp_perception.tracking.objects import FollowedObjects, new_objects
-from mp_perception.tracking.tracks import Array, Tracks
+from mp_perception.tracking.tracks import Tracks
 from mp_perception.tracking.trails import Trails
-
-Indices = NDArray[np.int64]
 
 #: Stands for an unknown camera: x and y are in units that do not matter, and are not reported.
 _NOMINAL_CAMERA = CameraIntrinsics(fx=1000, fy=1000, cx=-0.5, cy=-0.5, width=1, height=1)
@@ -83,8 +82,8 @@ class Tracker:
         self._objects: FollowedObjects | None = None
         self._stamp = np.nan
         self._setting: tuple[object, ...] = ()
-        self._pose: Array = np.eye(4)
-        self._camera_velocity: Array = np.zeros(3)
+        self._pose: Floats = np.eye(4)
+        self._camera_velocity: Floats = np.zeros(3)
         self._trails = Trails()
 
     def report(
@@ -166,7 +165,7 @@ class Tracker:
         usable = (scores >= self.settings.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
         return np.asarray(usable & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
-    def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Array | None) -> str:
+    def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Floats | None) -> str:
         """Why the earlier tracks are of no use for this image; empty if they are."""
         seconds = stamp - self._stamp
         if not seconds >= 0:
@@ -179,14 +178,14 @@ class Tracker:
             return "another image size or network"
         return ""
 
-    def _move_camera(self, pose: Array, seconds: float) -> None:
+    def _move_camera(self, pose: Floats, seconds: float) -> None:
         if seconds > 0:
             self._camera_velocity = (pose[:3, 3] - self._pose[:3, 3]) / seconds
         self._pose = pose
 
     def _follow(
         self, found: Detections, seen: Measurements, camera: CameraIntrinsics, stamp: float, seconds: float
-    ) -> tuple[FollowedObjects | None, Array, Indices]:
+    ) -> tuple[FollowedObjects | None, Floats, Integers]:
         """The known objects after the image, their boxes, and for each detection (M,) its object, or -1."""
         of_object = np.full(len(found), -1)
         old, noise = self._objects, self.settings.noise
@@ -220,7 +219,7 @@ class Tracker:
         return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
 
     def _add_new(
-        self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Indices, stamp: float
+        self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Integers, stamp: float
     ) -> FollowedObjects:
         """The objects and those that the other credible detections begin, which are entered into `of_object`."""
         taken = of_object >= 0
@@ -241,8 +240,8 @@ class Tracker:
         new = new_objects(states, seen, votes, ranged, stamp)
         return new if old is None else old.joined(new)
 
-    def _kept(self, objects: FollowedObjects, boxes: Array, stamp: float) -> Indices:
-        """Indices of the objects to follow further, after some have been confirmed."""
+    def _kept(self, objects: FollowedObjects, boxes: Floats, stamp: float) -> Integers:
+        """Integers of the objects to follow further, after some have been confirmed."""
         evidence = objects.votes.sum(axis=1)
         confirmed = (objects.ids == 0) & (evidence >= self.settings.confirmation_score)
         objects.ids[confirmed] = self._last_id + 1 + np.arange(int(confirmed.sum()))
@@ -251,7 +250,7 @@ class Tracker:
         return np.flatnonzero(alive & (box_areas(boxes) > 0))[:MAX_OBJECTS]
 
     def _tracks(
-        self, boxes: Array, detection_ids: Indices, class_names: tuple[str, ...], has_camera: bool, reason: str
+        self, boxes: Floats, detection_ids: Integers, class_names: tuple[str, ...], has_camera: bool, reason: str
     ) -> Tracks:
         assert self._objects is not None
         confirmed = np.flatnonzero(self._objects.ids)
@@ -312,7 +311,7 @@ def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) ->
     )
 
 
-def _boxes(expectation: Expectation, aspects: Array, camera: CameraIntrinsics) -> Array:
+def _boxes(expectation: Expectation, aspects: Floats, camera: CameraIntrinsics) -> Floats:
     """(N, 4) where objects appear in the image; empty boxes for objects that are not in front of the camera."""
     half = np.stack([expectation.heights * aspects, expectation.heights], axis=1) / 2
     half[expectation.offsets[:, 2] <= expectation.depths * 0.999] = 0.0

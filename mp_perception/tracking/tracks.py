@@ -8,9 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import Floats
 from mp_perception.tracking.trails import Trails
-
-Array = NDArray[np.float64]
 
 #: A contact within this time is shown to people, seconds.
 _NEAR_CONTACT = 10.0
@@ -44,17 +43,17 @@ class Tracks:
 
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
-    scores: Array
-    boxes: Array
-    positions: Array
-    velocities: Array
-    covariances: Array
+    scores: Floats
+    boxes: Floats
+    positions: Floats
+    velocities: Floats
+    covariances: Floats
     seen: NDArray[np.bool_]
-    ages: Array
+    ages: Floats
     detection_ids: NDArray[np.int64]
     class_names: tuple[str, ...]
-    camera_pose: Array
-    camera_velocity: Array
+    camera_pose: Floats
+    camera_velocity: Floats
     trails: Trails = field(default_factory=Trails)
     restart: str = ""
 
@@ -66,45 +65,45 @@ class Tracks:
         return self.class_names[int(self.labels[index])]
 
     @cached_property
-    def depths(self) -> Array:
+    def depths(self) -> Floats:
         """(N,) metres along the optical axis, as `Detections.depth`."""
         return self._offsets @ self.camera_pose[:3, 2]
 
     @cached_property
-    def depth_stds(self) -> Array:
+    def depth_stds(self) -> Floats:
         """(N,) metres, standard deviation of `depths`."""
         axis = self.camera_pose[:3, 2]
         return np.asarray(np.sqrt(axis @ self.covariances[:, :3, :3] @ axis))
 
     @cached_property
-    def distances(self) -> Array:
+    def distances(self) -> Floats:
         """(N,) metres from the camera; the depth where x and y are unknown."""
         return np.asarray(np.linalg.norm(self._offsets, axis=1))
 
     @cached_property
-    def distance_stds(self) -> Array:
+    def distance_stds(self) -> Floats:
         """(N,) metres, standard deviation of `distances`."""
         return self._std(self._directions, np.zeros_like(self._directions))
 
     @cached_property
-    def closing_speeds(self) -> Array:
+    def closing_speeds(self) -> Floats:
         """(N,) metres per second by which the distance to the camera shrinks; negative if it grows."""
         return np.asarray(-np.sum(self._directions * self._relative_velocities, axis=1))
 
     @cached_property
-    def closing_speed_stds(self) -> Array:
+    def closing_speed_stds(self) -> Floats:
         """(N,) metres per second, standard deviation of `closing_speeds`."""
         return self._std(self._speed_gradient, -self._directions)
 
     @cached_property
-    def times_to_contact(self) -> Array:
+    def times_to_contact(self) -> Floats:
         """(N,) seconds until the object reaches the camera at its present closing speed; +Inf if it does not near."""
         nears = self.closing_speeds > 0
         times = np.divide(self.distances, self.closing_speeds, out=np.full(len(self), np.inf), where=nears)
         return np.where(np.isnan(self.distances), np.nan, times)
 
     @cached_property
-    def time_to_contact_stds(self) -> Array:
+    def time_to_contact_stds(self) -> Floats:
         """(N,) seconds, standard deviation of `times_to_contact` to first order; +Inf where these are infinite.
 
         Distance and speed share the error of their scale, so the time is better known than either of them.
@@ -122,30 +121,30 @@ class Tracks:
         return np.asarray(self.times_to_contact + 2 * self.time_to_contact_stds <= _NEAR_CONTACT)
 
     @cached_property
-    def _offsets(self) -> Array:
+    def _offsets(self) -> Floats:
         """(N, 3) from the camera to the object; unknown x and y as 0."""
         offsets = self.positions - self.camera_pose[:3, 3]
         offsets[:, :2][np.isnan(offsets[:, :2])] = 0.0
         return offsets
 
     @cached_property
-    def _relative_velocities(self) -> Array:
+    def _relative_velocities(self) -> Floats:
         velocities = self.velocities - self.camera_velocity
         velocities[:, :2][np.isnan(velocities[:, :2])] = 0.0
         return velocities
 
     @cached_property
-    def _directions(self) -> Array:
+    def _directions(self) -> Floats:
         """(N, 3) unit vectors from the camera to the object."""
         return np.asarray(self._offsets / np.maximum(self.distances, 1e-6)[:, None])
 
     @cached_property
-    def _speed_gradient(self) -> Array:
+    def _speed_gradient(self) -> Floats:
         """(N, 3) derivative of the closing speed by the position."""
         across = self._relative_velocities + self.closing_speeds[:, None] * self._directions
         return np.asarray(-across / np.maximum(self.distances, 1e-6)[:, None])
 
-    def _std(self, by_position: Array, by_velocity: Array) -> Array:
+    def _std(self, by_position: Floats, by_velocity: Floats) -> Floats:
         """Standard deviations (N,) of quantities with these derivatives (N, 3)."""
         gradient = np.concatenate([by_position, by_velocity], axis=1)
         return np.asarray(np.sqrt(np.einsum("ni,nij,nj->n", gradient, self.covariances, gradient)))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
-from mp_perception.messages.frame_tree import FrameTree, Matrix
+from mp_perception.arrays import Matrix
+from mp_perception.messages.frame_tree import FrameTree
 
 MS = 10**6
 #: Stamps of the moving frame, every 20 ms.

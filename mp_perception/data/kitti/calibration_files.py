@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-
-Matrix = NDArray[np.float64]
 
 #: Names of the same value in the object, tracking and odometry data.
 _RECTIFICATION_KEYS = ("R0_rect", "R_rect")

@@ -16,7 +16,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from mp_perception.data.kitti.calibration_files import Matrix
+from mp_perception.arrays import Matrix
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes

@@ -1,0 +1,14 @@
+"""Names for the array types that most modules compute with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+#: Of a transform or a projection.
+Matrix = NDArray[np.float64]
+#: Single or double precision.
+AnyFloats = NDArray[np.floating]
