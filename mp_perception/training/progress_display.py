@@ -11,13 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mp_perception.progress import error_console
 
+#: Without a terminal: minimum time between two lines within an epoch.
+_LINE_SECONDS = 30.0
+
 
 class ProgressDisplay(Callback):
-    """A bar on a terminal, otherwise a line after every epoch; both on standard error."""
+    """A bar on a terminal, otherwise a line every half minute and after every epoch; both on standard error."""
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Begin with the steps that an earlier run did."""
-        self._start, self._first_step = time.monotonic(), trainer.global_step
+        self._start = self._last_line = time.monotonic()
+        self._first_step = trainer.global_step
         self._loss = float("nan")
         columns = (
             TextColumn("training"),
@@ -36,18 +40,15 @@ class ProgressDisplay(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Advance."""
+        """Advance; without a terminal a line from time to time."""
         self._loss = float(outputs["loss"])
         self._bar.update(self._task, completed=trainer.global_step, loss=self._loss)
+        if time.monotonic() - self._last_line >= _LINE_SECONDS:
+            self._print_line(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Without a terminal: a line."""
-        if error_console.is_terminal or not trainer.is_global_zero:
-            return
-        done = max(1, trainer.global_step - self._first_step)
-        left = (time.monotonic() - self._start) / done * (int(trainer.estimated_stepping_batches) - trainer.global_step)
-        epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        error_console.print(f"{epoch}: loss {self._loss:.3f}, {left / 60:.1f} minutes left", soft_wrap=True)
+        self._print_line(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Leave the bar as it is."""
@@ -57,3 +58,11 @@ class ProgressDisplay(Callback):
         """Give the terminal back."""
         if hasattr(self, "_bar"):
             self._bar.stop()
+
+    def _print_line(self, trainer: lightning.Trainer) -> None:
+        if error_console.is_terminal or not trainer.is_global_zero:
+            return
+        self._last_line, step, total = time.monotonic(), trainer.global_step, int(trainer.estimated_stepping_batches)
+        left = (self._last_line - self._start) / max(1, step - self._first_step) * (total - step)
+        place = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, step {step} of {total}"
+        error_console.print(f"{place}: loss {self._loss:.3f}, {left / 60:.1f} minutes left", soft_wrap=True)

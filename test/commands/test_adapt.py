@@ -161,7 +161,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         [sys.executable, "-m", "mp_perception.commands.main", "adapt", *options], capture_output=True, text=True
     )
     assert done.returncode in (0, NOT_BETTER), done.stderr
-    assert "epoch 5 of 5: loss" in done.stderr
+    assert "epoch 5 of 5, step " in done.stderr
     assert "epoch 1 of 5" not in done.stderr
     whole, resumed = (read_checkpoint(folder / "weights.safetensors").state_dict() for folder in (adapted, out))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
