@@ -1,15 +1,14 @@
 """The perception node: camera images in, detections with distance and depth images out.
 
 The node is a lifecycle node that starts itself (`autostart`).  The executor's one thread answers services and puts
-images into a mailbox; `worker.FrameWorker` does the rest in its own thread.  docs/ros_interface.md describes topics,
-parameters and behaviour.
+images into a mailbox (`image_stream`); `worker` does the rest in its own thread.  docs/ros_interface.md describes
+topics, parameters and behaviour.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -18,22 +17,16 @@ from typing import Any, NoReturn
 import psutil
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-from rclpy.clock import JumpThreshold, TimeJump
-from rclpy.duration import Duration
 from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
 
 from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
 from mp_perception.ros import qos
-from mp_perception.ros.camera_watch import CameraWatch
 from mp_perception.ros.declared_parameters import check_names, declare_parameters, read_parameters, with_limits
 from mp_perception.ros.diagnostics import (
-    MAX_SILENCE,
     InputWarnings,
     NodeState,
     Statistics,
@@ -41,12 +34,10 @@ from mp_perception.ros.diagnostics import (
     missing_inputs,
     network_values,
 )
-from mp_perception.ros.inputs import Inputs
+from mp_perception.ros.image_stream import DEACTIVATION_LIMIT, ImageStream
 from mp_perception.ros.large_images import keep_memory_of_large_messages
-from mp_perception.ros.mailbox import FrameQueue, Mailbox
 from mp_perception.ros.node_main import (
     STEADY_CLOCK,
-    THROTTLED,
     StopSignals,
     run_main,
     spin_until_signal,
@@ -55,17 +46,9 @@ from mp_perception.ros.node_main import (
 from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
-from mp_perception.ros.tracking import ObjectTracking
-from mp_perception.ros.transforms import Transforms
-from mp_perception.ros.worker import FrameWorker, ReceivedImage
-from mp_perception.tracking.tracker import Tracker
 
-#: Number of images that may wait with process_every_frame.
-QUEUE_CAPACITY = 32
 #: The topics that the node may subscribe to, as relative names.
 _INPUTS = ("image", "image/compressed", "camera_info", "/tf", "/tf_static")
-#: Maximum time that a deactivation waits for the image in work, seconds.
-_DEACTIVATION_LIMIT = 30.0
 
 
 class PerceptionNode(LifecycleNode):
@@ -79,13 +62,8 @@ class PerceptionNode(LifecycleNode):
         self._settings = NodeParameters()
         self._predictor: Predictor | None = None
         self._outputs: OutputPublishers | None = None
-        self._worker: FrameWorker | None = None
-        self._mailbox: Mailbox[ReceivedImage] = Mailbox()
-        self._inputs = Inputs(self)
-        self._image_topic = ""
-        self._camera = CameraWatch(self.resolve_topic_name("camera_info"), self.get_logger())
-        self._tracker = Tracker()
         self._statistics = Statistics()
+        self._stream = ImageStream(self, self._statistics, lambda: self._settings, self._report_network_failure)
         self._input_warnings = InputWarnings(self.get_logger())
         self._failure = ""
         self._finalized = False
@@ -101,8 +79,6 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.OUTPUT)
         self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics, clock=STEADY_CLOCK)
         self._network_failed = self.create_guard_condition(self._recover)
-        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._discard_after_jump)
 
     # Lifecycle: the callbacks use _attempt, because rclpy swallows exceptions of callbacks.
 
@@ -112,12 +88,12 @@ class PerceptionNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and process images."""
-        return self._attempt("activate", self._activate, self._stop_processing)
+        return self._attempt("activate", self._activate, self._stream.stop)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and finish the image in work; an error if the network has failed."""
         network_failed = bool(self._failure)
-        if not self._stop_processing() or network_failed:
+        if not self._stream.stop() or network_failed:
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
@@ -141,7 +117,7 @@ class PerceptionNode(LifecycleNode):
     ) -> TransitionCallbackReturn:
         try:
             if action() is False:
-                raise UserError(f"the image in work takes longer than {_DEACTIVATION_LIMIT:g} s")
+                raise UserError(f"the image in work takes longer than {DEACTIVATION_LIMIT:g} s")
         except UserError as error:
             self._failure = str(error)
         except Exception as error:
@@ -169,7 +145,6 @@ class PerceptionNode(LifecycleNode):
             input_pixels=parameters.input_pixels or None,
         )
         parameters.check_against(self._predictor.description)
-        self._camera.adapted = self._predictor.description.camera
         self._predictor.warm_up()
         self._settings = parameters
         self._diagnostics_timer.timer_period_ns = int(parameters.diagnostics_period * 1e9)
@@ -183,57 +158,14 @@ class PerceptionNode(LifecycleNode):
     def _activate(self) -> None:
         assert self._predictor is not None
         assert self._outputs is not None
-        compressed, every_frame = self._settings.image_transport == "compressed", self._settings.process_every_frame
-        name = "image/compressed" if compressed else "image"
-        self._mailbox = FrameQueue(QUEUE_CAPACITY) if every_frame else Mailbox()
-        self._image_topic = self.resolve_topic_name(name)
-        self._worker = FrameWorker(
-            self._mailbox,
-            self._predictor,
-            self._outputs,
-            self._statistics,
-            topic=self._image_topic,
-            clock=self.get_clock(),
-            logger=self.get_logger(),
-            parameters=lambda: self._settings,
-            camera=self._camera,
-            tracking=self._tracking(),
-            on_failure=self._report_network_failure,
-        )
-        self._inputs.subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
-        self._inputs.subscribe(
-            CompressedImage if compressed else Image,
-            name,
-            self._take_image,
-            qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
-            may_be_overridden=not every_frame,
-        )
-        self._statistics.restart()
+        self._stream.start(self._predictor, self._outputs)
         self._input_warnings = InputWarnings(self.get_logger())
         self._publish_label_info()
-        self._worker.start()
-        self.get_logger().info(f"active: looking at {self._image_topic}")
+        self.get_logger().info(f"active: looking at {self._stream.image_topic}")
 
-    def _tracking(self) -> ObjectTracking:
-        """Forms tracks; listens to tf if they are formed in another frame than the camera's."""
-        logger, frame = self.get_logger(), self._settings.odom_frame
-        transforms = Transforms(lambda text: logger.warning(text, **THROTTLED))
-        if frame:
-            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.transforms())
-            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.static_transforms())
-        return ObjectTracking(self._tracker, frame, transforms, self._statistics, logger, self._image_topic)
-
-    def _stop_processing(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
-        """Unsubscribe and end the worker; False if it did not end within `limit` seconds."""
-        self._inputs.destroy()
-        worker, self._worker = self._worker, None
-        ended = worker is None or worker.stop(limit)
-        self._statistics.count("stale", self._mailbox.clear())
-        return ended
-
-    def release(self, limit: float = _DEACTIVATION_LIMIT) -> bool:
+    def release(self, limit: float = DEACTIVATION_LIMIT) -> bool:
         """Return to unconfigured; False, after unsubscribing only, if the worker did not end within `limit` seconds."""
-        if not self._stop_processing(limit):
+        if not self._stream.stop(limit):
             return False
         if self._outputs is not None:
             self._outputs.destroy()
@@ -254,29 +186,6 @@ class PerceptionNode(LifecycleNode):
     def _configure_and_activate(self) -> None:
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
-
-    # Inputs
-
-    def _take_image(self, message: Image | CompressedImage) -> None:
-        if self._worker is None:
-            return  # the image arrived while the node was deactivated
-        self._statistics.frame_received()
-        lost = self._mailbox.put(ReceivedImage(message, time.perf_counter()))
-        if lost and self._settings.process_every_frame:
-            self._statistics.count("overflowed")
-            text = f"image lost: {QUEUE_CAPACITY} images wait already; play the bag slower"
-            self.get_logger().error(text, **THROTTLED)
-        elif lost:
-            self._statistics.count("overwritten")
-
-    def _take_camera_info(self, message: CameraInfo) -> None:
-        self._camera.info = message
-
-    def _discard_after_jump(self, jump: TimeJump) -> None:
-        """The clock went back, for example because a bag starts again: waiting images are from another time."""
-        self._statistics.count("stale", self._mailbox.clear())
-        self._statistics.restart()
-        self.get_logger().info(f"time jumped back by {-jump.delta.nanoseconds / 1e9:.1f} s: waiting images dropped")
 
     # Parameters
 
@@ -312,7 +221,7 @@ class PerceptionNode(LifecycleNode):
         if self._predictor is None or not any(change.name in PARAMETER_NAMES for change in changes):
             return
         before, self._settings = self._settings, read_parameters(self)
-        if self._worker is not None and before.score_threshold != self._settings.score_threshold:
+        if self._stream.active and before.score_threshold != self._settings.score_threshold:
             self._publish_label_info()
 
     def _publish_label_info(self) -> None:
@@ -331,7 +240,7 @@ class PerceptionNode(LifecycleNode):
 
     def _recover(self) -> None:
         """Return to unconfigured through the lifecycle's error processing, and start once more."""
-        if self._worker is None:
+        if not self._stream.active:
             return  # the node was deactivated in the meantime
         self.get_logger().error(f"{self._failure}; stopping")
         self.trigger_deactivate()
@@ -349,18 +258,16 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         snapshot = self._statistics.snapshot()
-        silent = snapshot.silence > MAX_SILENCE
-        no_camera_info = bool(snapshot.camera_problem) and self._camera.info is None
         node = NodeState(
             state=self._state(),
             max_age=self._settings.max_age,
             failure=self._failure,
-            publishers=self._inputs.num_publishers(),
-            image_source=self._inputs.describe_source(self._image_topic) if silent else "",
-            camera_info_source=self._inputs.describe_source(self._camera.topic) if no_camera_info else "",
+            publishers=self._stream.num_publishers(),
+            image_source=self._stream.describe_image_source(snapshot),
+            camera_info_source=self._stream.describe_camera_info_source(snapshot),
             values={
                 **self._network(),
-                "images waiting": str(len(self._mailbox)),
+                "images waiting": str(self._stream.num_waiting),
                 "resident memory (MB)": f"{self._process.memory_info().rss / 1e6:.0f}",
             },
         )
@@ -375,7 +282,7 @@ class PerceptionNode(LifecycleNode):
     def _state(self) -> str:
         if self._finalized:
             return "finalized"
-        return "active" if self._worker else "inactive" if self._predictor else "unconfigured"
+        return "active" if self._stream.active else "inactive" if self._predictor else "unconfigured"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
