@@ -88,9 +88,6 @@ class BagFrames(FrameSet):
             self._reader.__exit__(None, None, None)
             self._reader = None
 
-    def seconds(self) -> NDArray[np.float64]:
-        return np.array([self.place(index)[1].stamp_ns for index in range(len(self))]) / 1e9
-
     def recorded_prediction(self, index: int) -> Prediction:
         bag, frame = self.place(index)
         detections, depth = frame.predicted_detections, frame.predicted_depth

@@ -192,16 +192,17 @@ class FrameSet(ABC, Sequence[Sample]):
         """The mask (H, W) of the sky in a frame, or None if it is not known."""
         return None
 
-    def seconds(self) -> NDArray[np.float64] | None:
-        """The time stamps (N,) of the frames, or None if they are not known."""
-        return None
-
     def recorded_prediction(self, index: int) -> Prediction:
         """What a node published for a frame; only where `recorded` is not None.
 
         Raises DroppedFrameError if it published nothing usable.
         """
         raise NotImplementedError
+
+    def seconds(self) -> NDArray[np.float64] | None:
+        """The stamps (N,) of all frames, or None if they are not known."""
+        stamps = [self.stamp(index) for index in range(len(self))]
+        return None if None in stamps else np.array(stamps, dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self.frames)

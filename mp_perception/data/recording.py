@@ -16,9 +16,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.coco import read_annotations
 from mp_perception.data.coco_classes import from_coco, labelled_in_coco
@@ -65,10 +62,8 @@ class Recording(FrameSet):
             raise UserError(f"{self.frames[index].image}: expected {expected} pixels as in calib.txt, found {found}")
         return None if self._camera is None else FrameCamera(self._camera)
 
-    def seconds(self) -> NDArray[np.float64] | None:
-        if self._seconds is None:
-            return None
-        return np.array([self._seconds[frame.name] for frame in self.frames])
+    def stamp(self, index: int) -> float | None:
+        return None if self._seconds is None else self._seconds[self.frames[index].name]
 
 
 def read_camera(path: Path) -> CameraIntrinsics:
