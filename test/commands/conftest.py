@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mp_perception.commands.main import app
 from mp_perception.data.data_sets import open_data_set
 from mp_perception.losses.detection import hard_negatives_loss, smooth_l1_loss
 from mp_perception.model.default_boxes import generate_default_boxes
@@ -45,6 +47,16 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("streets") / "object"
     write_object_set(root, NUM_STREETS, seed=3, camera=camera_of_size(*SIZE))
     return root
+
+
+@pytest.fixture(scope="session")
+def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The streets as a bag."""
+    path = tmp_path_factory.mktemp("bags") / "street"
+    made = CliRunner().invoke(app, ["bag", "from-synthetic", str(streets), str(path)])
+    assert made.exit_code == 0, made.output
+    assert f"{NUM_STREETS} frames" in made.output
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from typer.testing import CliRunner, Result
 
 from mp_perception.bags.message_types import bag_header, new_message
@@ -18,15 +17,6 @@ IMAGES = "/kitti/camera_color_left/image_raw"
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bags") / "street"
-    made = run("bag", "from-synthetic", streets, path)
-    assert made.exit_code == 0, made.output
-    assert "6 frames" in made.output
-    return path
 
 
 def no_truth(path: Path) -> Path:

@@ -49,15 +49,6 @@ def without_origin(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in ORIGIN}
 
 
-@pytest.fixture(scope="module")
-def street_bag(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bags") / "street"
-    made = run("bag", "from-synthetic", streets, path)
-    assert made.exit_code == 0, made.output
-    assert "6 frames" in made.output
-    return path
-
-
 def split_bag(bag: Path, target: Path, first: int, last: int) -> Path:
     """A part of a bag: the messages of the frames first..last, and all that is latched."""
     with BagReader(bag) as reader, BagWriter(target, "sqlite3") as writer:
