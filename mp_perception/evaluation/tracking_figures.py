@@ -199,7 +199,7 @@ def _errors(frame: TrackedFrame, motion: Motions, matches: GroupMatches) -> dict
     counted = (distances >= VELOCITY_DISTANCES[0]) & (distances < VELOCITY_DISTANCES[1])
     counted &= np.linalg.norm(velocities, axis=1) >= MIN_SPEED
     differences = np.linalg.norm((tracks.velocities[reports] - velocities), axis=1)
-    nears = (closing >= MIN_CLOSING_SPEED) & (truth / closing <= MAX_TIME)
+    nears = (closing >= MIN_CLOSING_SPEED) & (truth <= MAX_TIME * closing)
     times = np.divide(truth, closing, out=np.full(len(truth), np.nan), where=nears)
     return {
         "distance_before": np.abs(depths - truth) / truth,
