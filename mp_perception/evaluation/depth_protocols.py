@@ -135,7 +135,7 @@ def compare_by_distance(truth: DepthMap, prediction: DepthMap) -> tuple[ImageErr
 
 
 def figures_by_distance(images: Sequence[Sequence[ImageErrors]]) -> list[dict[str, Any]]:
-    """For each range of DISTANCES: from and to (metres), images and pixels compared, and the metrics if there are any."""
+    """For each range of DISTANCES: from and to (metres), images and pixels compared, the metrics if any."""
     rows = []
     for i, (low, high) in enumerate(DISTANCES):
         figures = mean_errors([errors[i] for errors in images], DEPTH_METRICS)

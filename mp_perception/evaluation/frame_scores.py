@@ -68,8 +68,8 @@ class ScoringRules:
 class DepthScores:
     """Errors of one depth map.
 
-    by_protocol: by each of the protocols that the rules name; none for `paper`.  by_distance: by range of true distance.
-    paper: for protocol `paper` only.
+    by_protocol: by each of the protocols that the rules name; none for `paper`.
+    by_distance: by range of true distance.  paper: for protocol `paper` only.
     """
 
     by_protocol: tuple[ImageErrors, ...]
