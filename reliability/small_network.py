@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from mp_perception.inference.runtimes.exported_model import ExportedModel
-from mp_perception.model.checkpoint_description import CheckpointDescription, DetectionLevel
+from mp_perception.model.checkpoint_description import AdaptedCamera, CheckpointDescription, DetectionLevel
 
 #: A quarter of the mean of a pixel's channels gives the metres of the depth map (averages of 2x2 pixels), and the
 #: values of the default box in each cell of 32x32 pixels, which therefore covers the whole image.
@@ -36,8 +36,11 @@ network (uint8[batch, height, width, 3] images)
 
 
 @cache
-def small_network() -> bytes:
-    """An ONNX model with the inputs, outputs and metadata of an exported network; see _GRAPH."""
+def small_network(camera: AdaptedCamera | None = None) -> bytes:
+    """An ONNX model with the inputs, outputs and metadata of an exported network; see _GRAPH.
+
+    camera: the one that it is said to be adapted to.
+    """
     description = CheckpointDescription(
         backbone="mobilenet_v2",
         decoder="bilinear",
@@ -47,6 +50,7 @@ def small_network() -> bytes:
         input_size=(32, 32),
         pixel_mean=(0.0, 0.0, 0.0),
         pixel_std=(1.0, 1.0, 1.0),
+        camera=camera,
     )
     model = onnx.parser.parse_model(_GRAPH)
     onnx.helper.set_model_props(model, ExportedModel(description, "fp32").metadata())
@@ -54,8 +58,8 @@ def small_network() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def write_small_network(folder: Path) -> Path:
-    """Writes small.onnx to the folder."""
+def write_small_network(folder: Path, camera: AdaptedCamera | None = None) -> Path:
+    """Writes small.onnx, of small_network(camera), to the folder."""
     path = folder / "small.onnx"
-    path.write_bytes(small_network())
+    path.write_bytes(small_network(camera))
     return path

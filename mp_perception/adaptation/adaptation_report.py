@@ -73,7 +73,7 @@ def summary(result: AdaptationResult) -> list[str]:
         f"{d1:.1%} of the pixels are within a factor of 1.25."
     ]
     rivals = "; ".join(
-        f"{name}: {figures.overall['rel']:.1%}, {figures.overall['d1']:.1%}"
+        f"{name}: {figures.overall['rel']:.1%} on average, {figures.overall['d1']:.1%} within that factor"
         for name, figures in ((name, result.figures[name]) for name in others)
     )
     better = "better than" if result.better else "NOT better than all of"

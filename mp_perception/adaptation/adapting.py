@@ -247,7 +247,7 @@ def _compare(
     fixed = fixed_depth_map(training, letterbox_size((camera.height, camera.width), (height, width)))
     maps = {
         "weights before": old_maps,
-        f"the same x {factor:.2f}": [depth * np.float32(factor) for depth in old_maps],
+        f"weights before x {factor:.2f}": [depth * np.float32(factor) for depth in old_maps],
         "fixed depth map": [fixed] * len(held_out),
         "adapted weights": new_maps,
     }

@@ -9,18 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mp_perception.adaptation.recording_checks import Finding
-from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.frame_sets import DroppedFrameError, FrameSet
 from mp_perception.data.image_files import read_image
-from mp_perception.data.kitti.labels import write_labels
-from mp_perception.data.recording import format_camera, format_times
-from mp_perception.data.samples import Sample
+from mp_perception.data.recording_writing import RecordingWriter
 from mp_perception.errors import UserError
 from mp_perception.evaluation.report.example_frames import encode_jpeg
 from mp_perception.files import write_atomically
@@ -73,8 +69,8 @@ def store_recording(frames: FrameSet, folder: Path, max_frames: int) -> None:
     }
     seconds = frames.seconds()
     stored: dict[str, list[str]] = {part: [] for part in chosen}
-    times: dict[str, int] = {}
-    camera, problems = None, Counter[str]()
+    problems = Counter[str]()
+    writer = RecordingWriter(folder, frames.labelled_names)
     for part, index in track([(part, i) for part, indices in chosen.items() for i in indices], "reading"):
         try:
             sample = frames[index]
@@ -84,21 +80,15 @@ def store_recording(frames: FrameSet, folder: Path, max_frames: int) -> None:
         if sample.depth is None or not np.isfinite(sample.depth).any() or sample.intrinsics is None:
             problems["no depth" if sample.intrinsics is not None else "no camera info"] += 1
             continue
-        camera = camera or sample.intrinsics
-        if sample.intrinsics != camera:
-            raise UserError(f"{sample.name}: expected one camera in the whole recording, found it changed here")
         name = f"{index:06}"
         stored[part].append(name)
-        if seconds is not None:
-            times[name] = round(seconds[index] * 1e9)
-        _store(frames, index, sample, folder, name)
+        stamp_ns = None if seconds is None else round(seconds[index] * 1e9)
+        writer.write(name, sample.image, sample.depth, sample.intrinsics, stamp_ns, frames.labels(index))
     for reason, count in problems.items():
         warn(f"{count} of {sum(map(len, chosen.values()))} frames are left out: {reason}")
-    if camera is None or not all(stored.values()):
+    if not all(stored.values()):
         raise UserError(f"{frames.title}: expected frames with depth and camera info, found too few of them")
-    write_atomically(folder / "calib.txt", format_camera(camera).encode())
-    if times:
-        write_atomically(folder / "timestamps.txt", format_times(times).encode())
+    writer.finish()
     for part, names in stored.items():
         write_atomically(folder / "ImageSets" / f"{part}.txt", "".join(f"{name}\n" for name in names).encode())
 
@@ -118,15 +108,6 @@ def read_findings(folder: Path) -> list[Finding]:
         Finding(**row, picture=read_image(picture) if (picture := folder / f"{number}.jpg").is_file() else None)
         for number, row in enumerate(json.loads((folder / "findings.json").read_text()))
     ]
-
-
-def _store(frames: FrameSet, index: int, sample: Sample, folder: Path, name: str) -> None:
-    assert sample.depth is not None
-    write_atomically(folder / "image" / f"{name}.jpg", encode_jpeg(sample.image, quality=95))
-    write_depth_png(folder / "depth" / f"{name}.png", sample.depth)
-    if (labels := frames.labels(index)) is not None:
-        # 3D boxes are in the frame of the labels, which the folder does not describe.
-        write_labels(folder / "label" / f"{name}.txt", [replace(label, box_3d=None) for label in labels])
 
 
 def _evenly(indices: Sequence[int], limit: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,19 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.bags.frames import BagFrames
-from mp_perception.data.coco import format_annotations
-from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.frame_sets import DroppedFrameError
 from mp_perception.data.object_label import ObjectLabel
-from mp_perception.data.recording import format_camera, format_times
+from mp_perception.data.recording_writing import RecordingWriter
 from mp_perception.errors import UserError
-from mp_perception.files import complete_folder, write_atomically
+from mp_perception.files import complete_folder
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.images import encode_jpeg
 from mp_perception.progress import track
-
-#: High enough that a network sees no difference.
-_JPEG_QUALITY = 95
 
 #: From an image and its camera to labels.
 Labeller = Callable[[NDArray[np.uint8], CameraIntrinsics | None], Sequence[ObjectLabel]]
@@ -51,11 +45,9 @@ def write_recording(frames: BagFrames, out: Path, step: int = 1, label: Labeller
     Raises UserError if the folder exists or cannot be written, no image can be read, or the camera info changes.
     """
     written = WrittenRecording()
-    times: dict[str, int] = {}
-    sizes: list[tuple[str, tuple[int, int]]] = []
-    labels: dict[str, Sequence[ObjectLabel]] = {}
     camera: CameraIntrinsics | None = None
     with complete_folder(out) as folder:
+        writer = RecordingWriter(folder, frames.labelled_names)
         for index in track(range(0, len(frames), step), "writing"):
             _, bag_frame = frames.place(index)
             try:
@@ -66,35 +58,19 @@ def write_recording(frames: BagFrames, out: Path, step: int = 1, label: Labeller
             name, (height, width) = bag_frame.name, image.shape[:2]
             written.left_out.update(what for what, _ in frames.problems)
             seen = frames.camera(index, width, height)
-            if seen is not None and camera not in (None, seen.intrinsics):
-                raise UserError(f"{frames.frames[index].image}: expected one camera info, found another at {name} ns")
             camera = seen.intrinsics if seen is not None else camera
-            write_atomically(folder / "image" / f"{name}.jpg", encode_jpeg(image, _JPEG_QUALITY).tobytes())
-            times[name] = bag_frame.stamp_ns
-            if (depth := frames.depth(index)) is not None:
-                write_depth_png(folder / "depth" / f"{name}.png", depth)
-                written.depth_maps += 1
+            depth = frames.depth(index)
             found: Sequence[ObjectLabel] | None = frames.labels(index)
             if found is None and label is not None:
                 found = label(image, camera)
+            writer.write(name, image, depth, camera, bag_frame.stamp_ns, found)
+            written.images += 1
+            written.depth_maps += depth is not None
             if found is not None:
-                sizes.append((f"{name}.jpg", (width, height)))
-                labels[f"{name}.jpg"] = found
-        if not times:
+                written.labelled += 1
+                written.boxes += len(found)
+        if not written.images:
             raise UserError(f"{frames.title}: expected images, found none that can be read")
-        write_atomically(folder / "timestamps.txt", format_times(times).encode())
-        if camera is not None:
-            write_atomically(folder / "calib.txt", format_camera(camera).encode())
-        if labels:
-            content = format_annotations(sizes, labels, _categories(frames, labels))
-            write_atomically(folder / "annotations.json", content)
-    written.images, written.labelled = len(times), len(labels)
-    written.boxes = sum(map(len, labels.values()))
+        writer.finish()
     written.mended = frames.mended
     return written
-
-
-def _categories(frames: BagFrames, labels: Mapping[str, Sequence[ObjectLabel]]) -> list[str]:
-    """The classes that the bag labels, and the others that occur."""
-    known = [name for name, known in zip(frames.class_names, frames.labelled_classes, strict=True) if known]
-    return list(dict.fromkeys([*known, *sorted({label.class_name for found in labels.values() for label in found})]))

@@ -124,6 +124,11 @@ class FrameSet(ABC, Sequence[Sample]):
         self.mended: list[str] = []
         self.ground_truth = _ground_truth(origin, self.frames)
 
+    @property
+    def labelled_names(self) -> list[str]:
+        """The names of the labelled classes."""
+        return [name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if known]
+
     def use_depth_from(self, folder: Path) -> None:
         """Take the depth map of every frame that has one in this folder from there (<name>.png).
 
@@ -252,7 +257,7 @@ class FrameSet(ABC, Sequence[Sample]):
 
         Labels of other classes that are not their neighbours are left out: their objects are background.
         """
-        labelled = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if known}
+        labelled = self.labelled_names
         objects, ignored = [], []
         for label in labels:
             name = label.class_name

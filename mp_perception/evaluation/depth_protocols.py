@@ -31,8 +31,9 @@ DepthMap = NDArray[np.float32]
 #: Garg et al. 2016: first and last row, first and last column, as fractions of height and width.
 GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 MIN_DEPTH, MAX_DEPTH = 0.001, 80.0
-#: Bins of true distance, metres: from the first, below the next.
-DISTANCES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80)
+#: Ranges of true distance, metres: from the first, below the next; all of them are the last.
+_EDGES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80)
+DISTANCES = (*pairwise(_EDGES), (_EDGES[0], _EDGES[-1]))
 
 
 @dataclass(frozen=True)
@@ -125,18 +126,18 @@ def depth_figures(name: str, images: Sequence[Sequence[ImageErrors]], ground_tru
 
 
 def compare_by_distance(truth: DepthMap, prediction: DepthMap) -> tuple[ImageErrors, ...]:
-    """Errors (DEPTH_METRICS) by true distance, for each bin of DISTANCES: all known pixels, without a crop."""
+    """Errors (DEPTH_METRICS) by true distance, for each range of DISTANCES: all known pixels, without a crop."""
     known = (truth > MIN_DEPTH) & (truth < MAX_DEPTH)
     predicted = np.minimum(resize_depth(prediction, truth.shape[1], truth.shape[0])[known], MAX_DEPTH)
     true = truth[known]
-    inside = [(true >= low) & (true < high) for low, high in pairwise(DISTANCES)]
+    inside = [(true >= low) & (true < high) for low, high in DISTANCES]
     return tuple(image_errors(true[mask], predicted[mask], depth_errors, minimum=MIN_DEPTH) for mask in inside)
 
 
 def figures_by_distance(images: Sequence[Sequence[ImageErrors]]) -> list[dict[str, Any]]:
-    """For each bin of DISTANCES: from and to (metres), images and pixels compared, and the metrics if there are any."""
+    """For each range of DISTANCES: from and to (metres), images and pixels compared, the metrics if any."""
     rows = []
-    for i, (low, high) in enumerate(pairwise(DISTANCES)):
+    for i, (low, high) in enumerate(DISTANCES):
         figures = mean_errors([errors[i] for errors in images], DEPTH_METRICS)
         taken = {name: figures[name] for name in ("images", "pixels", *DEPTH_METRICS) if name in figures}
         rows.append({"from": low, "to": high, **taken})

@@ -68,8 +68,8 @@ class ScoringRules:
 class DepthScores:
     """Errors of one depth map.
 
-    by_protocol: by each of the protocols that the rules name; none for `paper`.  by_distance: by bin of true distance.
-    paper: for protocol `paper` only.
+    by_protocol: by each of the protocols that the rules name; none for `paper`.
+    by_distance: by range of true distance.  paper: for protocol `paper` only.
     """
 
     by_protocol: tuple[ImageErrors, ...]
@@ -79,11 +79,8 @@ class DepthScores:
     @property
     def mean_relative_error(self) -> float | None:
         """Of all known pixels up to 80 m; None without any."""
-        known = [errors for errors in self.by_distance if errors.pixels]
-        if not known:
-            return None
-        rel = [errors.errors[DEPTH_METRICS.index("rel")] for errors in known]
-        return float(np.average(rel, weights=[errors.pixels for errors in known]))
+        *_, everywhere = self.by_distance
+        return float(everywhere.errors[DEPTH_METRICS.index("rel")]) if everywhere.pixels else None
 
 
 @dataclass(frozen=True)

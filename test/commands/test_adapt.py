@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -137,6 +138,35 @@ def test_detections_are_exactly_the_old_ones(adapted: Path, recording: Path, wei
     assert torch.equal(before.class_logits, after.class_logits)
     assert torch.equal(before.box_offsets, after.box_offsets)
     assert not torch.allclose(before.depth, after.depth)
+
+
+@pytest.mark.dds
+@pytest.mark.extended
+@pytest.mark.timeout(1200)
+def test_the_live_node_has_the_figures_of_the_report(
+    adapted: Path, dds_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The held-out part as a bag, played to a node: every figure is that of the exported model, to the last digit."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mp_perception.commands.main", "bag", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=dds_environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    run("from-recording", str(adapted / "recording"), "held_out", "--split", "held_out")
+    weights = ("--weights", str(adapted / "weights.onnx"))
+    run("evaluate", "held_out", *weights, "--json", "offline.json")
+    replay = run("replay-evaluate", "held_out", *weights, "--rate", "0.1", "--json", "live.json")
+    assert "perception_node: 6 received, 6 processed" in replay.stdout
+    offline, live = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("offline", "live"))
+    for name in ("depth", "beyond", "detected", "objects", "score_threshold"):
+        assert live[name] == offline[name], name
+    metrics = Predictor.load(weights=adapted / "weights.onnx").description.metrics
+    everywhere = live["depth"]["by_distance"][-1]
+    assert everywhere["images"] == 6
+    # The report is of PyTorch in fp32, the node may compute in bf16.
+    assert [everywhere[name] for name in ("rel", "d1")] == pytest.approx([metrics["rel"], metrics["d1"]], abs=0.01)
 
 
 @pytest.mark.extended

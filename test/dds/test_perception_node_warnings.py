@@ -15,6 +15,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection2DArray
 
+from mp_perception.model.checkpoint_description import AdaptedCamera
 from reliability.small_network import write_small_network
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(300)]
@@ -144,6 +145,31 @@ def test_messages_that_rclpy_does_not_accept_do_not_end_the_node(node: Any, robo
         robot.spin(0.1)
     assert robot.set(use_sim_time=False)[0].successful
     assert robot.answer(robot.image()).detections
+
+
+def test_adapted_weights_on_another_camera(start_node: Any, tmp_path: Any) -> None:
+    """One warning, and WARN in the diagnostics until the camera is the adapted one."""
+    weights = write_small_network(tmp_path, AdaptedCamera(320, 96, 360.0))
+    node, robot = start_node("/adapted", weights=weights, diagnostics_period=0.2, score_threshold=0)
+    robot.subscribe(Detection2DArray, "detections")
+    robot.wait_for_log(node)
+    camera_info = robot.publisher(CameraInfo, "camera_info")
+    words = "the weights were adapted to another camera: 320x96 with a focal length of 360.0 pixels, "
+
+    def shows_warning(info: CameraInfo, expected: bool) -> bool:
+        camera_info.publish(info)
+        robot.spin(0.05)
+        assert robot.answer(robot.image()).detections
+        values = robot.diagnostics()
+        return (words in values["message"]) is expected and (values["level"] == WARN) is expected
+
+    robot.wait(lambda: shows_warning(CAMERA, True), "warning")
+    (line,) = lines(node, words)
+    assert "[WARN]" in line
+    assert "/adapted/camera_info has 320x96 and 180.0; distances may be wrong" in line
+    right = CameraInfo(width=320, height=96, k=[360.0, 0.0, 160.0, 0.0, 360.0, 48.0, 0.0, 0.0, 1.0])
+    robot.wait(lambda: shows_warning(right, False), "end of the warning")
+    assert len(lines(node, f"over: {words}")) == 1
 
 
 def test_a_node_that_is_shut_down_is_finalized(robot: Any) -> None:

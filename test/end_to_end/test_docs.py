@@ -109,9 +109,10 @@ def test_the_costmap_subscribes_to_a_topic_of_the_node() -> None:
     assert f"| `{topic}` | sensor_msgs/PointCloud2 |" in (DOCS / "ros_interface.md").read_text()
 
 
+@pytest.mark.dds
 @pytest.mark.extended
 @pytest.mark.timeout(3000)
-def test_the_walk_to_adapted_weights(tmp_path: Path) -> None:
+def test_the_walk_to_adapted_weights(dds_environment: dict[str, str], tmp_path: Path) -> None:
     """Every command of ours on the page, on a synthetic drive, with a short training."""
     section = (DOCS / "your_camera.md").read_text().partition("## Adapt the weights to your camera")[2]
     commands = re.findall(r"^ *(mp_perception .*)$", section.partition("\n## ")[0], re.MULTILINE)
@@ -119,6 +120,9 @@ def test_the_walk_to_adapted_weights(tmp_path: Path) -> None:
         ["bag", "info"],
         ["adapt", "my_bag"],
         ["bag", "evaluate"],
+        ["bag", "from-recording"],
+        ["bag", "evaluate"],
+        ["bag", "replay-evaluate"],
         ["adapt", "--images"],
     ]
     run = [sys.executable, "-m", "mp_perception.commands.main"]
@@ -130,7 +134,9 @@ def test_the_walk_to_adapted_weights(tmp_path: Path) -> None:
             (tmp_path / "stored").symlink_to("my_camera/recording")
             arguments = [changes.get(argument, argument) for argument in arguments]
         short = ["--samples", "60"] if "adapt" in arguments else []
-        done = subprocess.run([*run, *arguments, *short], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*run, *arguments, *short], cwd=tmp_path, env=dds_environment, capture_output=True, text=True, check=False
+        )
         # A short training may be worse than a fixed depth map.
         assert done.returncode in ((0, 3) if short else (0,)), done.stderr
     assert (tmp_path / "again" / "weights.onnx").is_file()

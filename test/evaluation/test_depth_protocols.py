@@ -178,7 +178,9 @@ def test_depth_by_distance_by_hand() -> None:
     assert rows[0, 5]["rel"] == pytest.approx(0.25)
     assert rows[10, 15]["rel"] == pytest.approx(0.25)
     assert rows[10, 15]["d1"] == 0.5
-    assert [row["pixels"] for row in rows.values()] == [1, 0, 2, *[0] * 8]
+    assert [row["pixels"] for row in rows.values()] == [1, 0, 2, *[0] * 8, 3]
+    assert rows[0, 80]["rel"] == pytest.approx((0.25 + 0 + 0.5) / 3)
+    assert rows[0, 80]["d1"] == pytest.approx(1 / 3)
     error = DepthScores((), compare_by_distance(truth, found), None).mean_relative_error
     assert error == pytest.approx((0.25 + 0 + 0.5) / 3)
     assert DepthScores((), compare_by_distance(truth, np.full_like(truth, np.nan)), None).mean_relative_error is None

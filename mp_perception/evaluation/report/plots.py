@@ -72,7 +72,7 @@ def write_plots(folder: Path, plots: Iterable[Plot]) -> None:
 
 def depth_plots(result: Mapping[str, Any]) -> list[Plot]:
     """Relative error of depth maps over true distance."""
-    rows = [row for row in result["depth"]["by_distance"] if row["images"]] if result["depth"] else []
+    rows = [row for row in result["depth"]["by_distance"][:-1] if row["images"]] if result["depth"] else []
     if not rows:
         return []
     return [Plot("depth_rel_by_distance", "Relative depth error by distance", partial(_draw_errors, rows))]

@@ -81,6 +81,7 @@ def test_other_formats_of_the_same_graph(exported, tmp_path, name, precision) ->
     [
         ("mobilenet_v2", "bilinear", "fp16", "net.onnx"),
         ("mobilenet_v2", "unet", "int8", "net.xml"),
+        ("mobilenet_v2", "separate_pyramid", "int8", "net.onnx"),
         ("resnet50", "deconvolution", "fp32", "net.onnx"),
     ],
 )
