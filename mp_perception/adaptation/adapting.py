@@ -84,7 +84,7 @@ class AdaptationRequest:
     weights: Path
     source: dict[str, Any]
     max_frames: int = 300
-    num_samples: int = 900
+    num_samples: int = 3000
     seed: int = 1
     int8: bool = False
 

@@ -34,7 +34,7 @@ def adapt(
     max_frames: Annotated[int, typer.Option(min=10, max=100_000, help="Frames of the recording to train on.")] = 300,
     samples: Annotated[
         int, typer.Option(min=6, max=10_000_000, help="Augmented images to train on, all epochs together.")
-    ] = 900,
+    ] = 3000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of samples and transforms.")] = 1,
     int8: Annotated[bool, typer.Option("--int8", help="Export an int8 model as well.")] = False,
     image_topic: Topic = None,
