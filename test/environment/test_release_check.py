@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+import mp_perception
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 TRACKED = (
     *("mp_perception/__init__.py", "mp_perception/evaluation/report/templates/report.html"),
@@ -46,15 +48,15 @@ def versions(script: ModuleType, tmp_path: Path) -> Path:
 
 
 def test_this_checkout_has_one_version(script: ModuleType) -> None:
-    assert script.check_versions(CHECKOUT) == "0.3.0"
+    assert script.check_versions(CHECKOUT) == mp_perception.__version__
 
 
 @pytest.mark.parametrize(
     "name", ["package.xml", "setup.py", "mp_perception/__init__.py", "CITATION.cff", "CHANGELOG.md"]
 )
 def test_another_version_anywhere_is_named(script: ModuleType, versions: Path, name: str) -> None:
-    (versions / name).write_text((versions / name).read_text().replace("0.3.0", "0.4.0", 1))
-    with pytest.raises(script.ReleaseError, match=rf"expected one, found .*0\.4\.0 in {name}"):
+    (versions / name).write_text((versions / name).read_text().replace(mp_perception.__version__, "9.8.7", 1))
+    with pytest.raises(script.ReleaseError, match=rf"expected one, found .*9\.8\.7 in {name}"):
         script.check_versions(versions)
 
 
