@@ -59,14 +59,11 @@ class Finding:
     picture: NDArray[np.uint8] | None = None
 
 
-def check_recording(
-    frames: FrameSet, seconds: NDArray[np.float64] | None = None, predictor: Predictor | None = None
-) -> list[Finding]:
+def check_recording(frames: FrameSet, predictor: Predictor | None = None) -> list[Finding]:
     """What is wrong with a recording; an empty list if nothing is.
 
     Args:
         frames: of one camera, in order of time; a sample of them is read.
-        seconds: time stamps (N,) of the frames, for texts only.
         predictor: with the default weights: finds more wrong units.
     """
     problems: list[str] = []
@@ -81,7 +78,7 @@ def check_recording(
         if any(finding.severity == "refuse" for finding in findings):
             return findings  # what is found after a fault is mostly its consequence
         findings += check(same_size)
-    findings += _check_alignment(frames, same_size, seconds)
+    findings += _check_alignment(frames, same_size)
     findings += _check_scale(frames, same_size, predictor)
     return findings
 
@@ -187,9 +184,7 @@ def _check_repeated(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
         yield Finding("refuse" if sum(repeated) > len(pairs) / 2 else "warn", "repeated depth", text)
 
 
-def _check_alignment(
-    frames: FrameSet, evidence: Sequence[FrameEvidence], seconds: NDArray[np.float64] | None
-) -> Iterator[Finding]:
+def _check_alignment(frames: FrameSet, evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
     kinds = [frame for frame in evidence if frame.gradients.shape == evidence[0].gradients.shape]
     scores = EdgeScores(kinds)
     if scores.count < _ENOUGH_EDGES:
@@ -201,7 +196,7 @@ def _check_alignment(
     is_late = timing.significant and timing.score >= fit.score
     if is_late:
         late, count = "late" if timing.lag > 0 else "early", abs(timing.lag)
-        time = ""
+        time, seconds = "", frames.seconds()
         if seconds is not None:
             time = f" ({count * float(np.median(np.diff(seconds))):.2g} s)"
         yield Finding(

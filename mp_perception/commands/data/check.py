@@ -31,7 +31,7 @@ def check(
     if pictures is not None:
         check_new_folder(pictures)
     frames = open_data_set("recording" if (recording / "image").is_dir() else "bag", recording)
-    findings = check_recording(frames, frames.seconds(), Predictor.load())
+    findings = check_recording(frames, Predictor.load())
     for finding in findings:
         console.print(f"{finding.severity}: {finding.name}: {finding.text}", soft_wrap=True, highlight=False)
     shown = {finding.name: finding.picture for finding in findings if finding.picture is not None}
