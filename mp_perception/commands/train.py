@@ -41,4 +41,5 @@ def train(
         raise UserError(f"unknown device '{device}': expected auto, cpu or cuda")
     configuration = read_configuration(config, context.args)
     run_training(configuration, data_root, out, resume, device)
-    console.print(f"weights: {out / 'best.safetensors'}", soft_wrap=True, highlight=False)
+    name = "best.safetensors" if configuration.data.validation else "last.safetensors"
+    console.print(f"weights: {out / name}", soft_wrap=True, highlight=False)

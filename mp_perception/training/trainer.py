@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +38,8 @@ from mp_perception.training.two_stage import TwoStageTraining
 from mp_perception.training.validation_outputs import ValidationPictures, WeightsFiles
 
 _MONITOR = "validation/score"
+#: Lightning's warnings that say nothing to the user: our own files are in the folder, and a deprecation within PyTorch.
+_NEEDLESS_WARNINGS = (r"Checkpoint directory .* exists and is not empty", r"`isinstance\(treespec, LeafSpec\)`")
 _Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -53,6 +57,7 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         raise UserError(f"{out}: expected a new or empty folder, found files (resume with --resume)")
     given = configuration
     configuration = _with_network_below(given, data_root)
+    _silence_lightning()
     lightning.seed_everything(configuration.seed, workers=True, verbose=False)
     data = TrainingData(configuration, data_root)
     training = TwoStageTraining if configuration.network.head == FASTER_RCNN else MultiTaskTraining
@@ -74,7 +79,8 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         gradient_clip_val=optimisation.gradient_clip or None,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        limit_val_batches=None if data.validation_sets else 0,
+        log_every_n_steps=min(10, configuration.data.samples_per_epoch // configuration.data.batch_size),
         enable_model_summary=False,
         enable_progress_bar=False,
         logger=TensorBoardLogger(str(out), name=None, version="tensorboard"),
@@ -88,6 +94,14 @@ def train(configuration: TrainingConfiguration, data_root: Path, out: Path, resu
         if trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+
+
+def _silence_lightning() -> None:
+    """Keep Lightning's remarks about itself and the machine off the terminal; other warnings and errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _NEEDLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message)
 
 
 def usable_precision(configured: _Precision, device: str) -> _Precision:

@@ -72,10 +72,19 @@ def whole(data) -> Path:
     return data / "whole"
 
 
+def test_a_log_holds_the_progress_and_nothing_of_the_libraries(data):
+    command = [sys.executable, *COMMAND, "--config", "train.yaml", "--out", "quiet", "--data.validation=[]"]
+    done = subprocess.run(command, cwd=data, capture_output=True, text=True, timeout=280, check=True)
+    lines = done.stderr.splitlines()
+    assert len(lines) >= 3
+    assert all(re.fullmatch(r"epoch \d of 3, step \d of 6: loss [\d.]+, [\d.]+ minutes left", line) for line in lines)
+
+
 def test_without_validation_the_last_averaged_weights_are_written(data, whole):
     done = train("--config", "train.yaml", "--out", "unvalidated", "--data.validation=[]", folder=data)
     assert done.exit_code == 0, done.output[-2000:]
     assert not (data / "unvalidated" / "best.safetensors").exists()
+    assert "weights: unvalidated/last.safetensors" in done.output
     written, expected = (read_checkpoint(data / name / "last.safetensors") for name in ("unvalidated", "whole"))
     for (name, value), other in zip(written.state_dict().items(), expected.state_dict().values(), strict=True):
         torch.testing.assert_close(value, other, msg=name)
