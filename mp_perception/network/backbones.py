@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,6 +110,10 @@ class MobileNetV2Features(BackboneFeatures):
         blocks = list(self.features)
         return [blocks[:2], blocks[2:4], blocks[4:7], blocks[7:14], blocks[14:]]
 
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See BackboneFeatures."""
+        return {key if key.startswith("features.") else f"features.{key}": value for key, value in state.items()}
+
 
 @register_backbone("resnet50", channels=(64, 256, 512, 1024, 2048), normalisation=IMAGENET_NORMALISATION)
 class ResNet50Features(BackboneFeatures):
@@ -125,6 +130,10 @@ class ResNet50Features(BackboneFeatures):
     def stages(self) -> list[list[nn.Module]]:
         """See BackboneFeatures."""
         return [[self.stem], [self.maxpool, self.layer1], [self.layer2], [self.layer3], [self.layer4]]
+
+    def pretrained_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See BackboneFeatures."""
+        return _with_stem(state)
 
 
 @register_backbone("resnet50_to_layer3", channels=(64, 256, 512, 1024, 1024), normalisation=IMAGENET_NORMALISATION)
@@ -155,7 +164,12 @@ class ResNet50ToLayer3Features(BackboneFeatures):
         """See BackboneFeatures."""
         source = "layer3.5."
         copied = {f"last_block.{key.removeprefix(source)}": state[key] for key in state if key.startswith(source)}
-        return state | copied
+        return _with_stem(state) | copied
+
+
+def _with_stem(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's tensors of a ResNet, with its first convolution and batch norm as parts of our stem."""
+    return {re.sub(r"^conv1\.", "stem.0.", re.sub(r"^bn1\.", "stem.1.", key)): state[key] for key in state}
 
 
 def load_backbone_weights(name: str, module: BackboneFeatures, source: str) -> Normalisation:
@@ -175,7 +189,7 @@ def load_backbone_weights(name: str, module: BackboneFeatures, source: str) -> N
         normalisation = IMAGENET_NORMALISATION
     else:
         state, normalisation = _read_weights_file(Path(source), find_backbone(name).normalisation)
-    renamed = module.pretrained_state({_our_name(name, key): value.float() for key, value in state.items()})
+    renamed = module.pretrained_state({key: value.float() for key, value in state.items()})
     wanted = module.state_dict()
     # Caffe does not count the batches of a norm, and nothing here uses the counts.
     weights = [key for key in wanted if not key.endswith(".num_batches_tracked")]
@@ -193,13 +207,3 @@ def _read_weights_file(path: Path, default: Normalisation) -> tuple[dict[str, Te
         return load_file(path), CENTRED_NORMALISATION if centred else default
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: expected a safetensors file of backbone weights, found: {error}") from error
-
-
-def _our_name(backbone: str, key: str) -> str:
-    """Name in our module of a tensor that torchvision names `key`."""
-    if backbone == "mobilenet_v2":
-        return key if key.startswith("features.") else f"features.{key}"
-    for old, new in (("conv1.", "stem.0."), ("bn1.", "stem.1.")):
-        if backbone.startswith("resnet50") and key.startswith(old):
-            return new + key.removeprefix(old)
-    return key
