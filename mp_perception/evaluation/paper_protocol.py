@@ -60,6 +60,7 @@ def score_paper_frame(
 ) -> PaperErrors:
     """Run the network the paper's way on an image with a depth map, and compare.
 
+    Depth is scaled to the camera as `Predictor` does it; the padded image has the camera's focal length.
     labels, camera: objects are compared only where both are known.
     Raises UserError if the image is larger than 1280x384 or its depth map is empty.
     """
@@ -68,7 +69,11 @@ def score_paper_frame(
     assert sample.depth is not None
     if not np.isfinite(sample.depth).any():
         raise UserError(f"image {sample.name}: expected some known depth for protocol paper, found none")
-    half_depth, mirrored = padded_depths(runtime, sample.image, sample.name)
+    focal_length = runtime.description.training_focal_length
+    factor = np.float32(1)
+    if focal_length is not None and sample.intrinsics is not None:
+        factor = np.float32(sample.intrinsics.fy / focal_length)
+    half_depth, mirrored = (factor * depth for depth in padded_depths(runtime, sample.image, sample.name))
     grey = cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY).astype(np.uint8)
     filled = complete_depth(grey, sample.depth)
     return compare_paper_way(filled, sample.depth, half_depth, mirrored, labels if camera is not None else [])

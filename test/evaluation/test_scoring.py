@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,8 @@ from mp_perception.evaluation.frame_scores import ScoringRules, score_frame, sco
 from mp_perception.evaluation.paper_protocol import padded_depths
 from mp_perception.evaluation.scoring import ScoringJob, evaluate
 from mp_perception.inference.predictor import Predictor
+from mp_perception.network.checkpoint import build_network, write_checkpoint
+from mp_perception.network.multitask import describe_network
 from mp_perception.prediction import Detections, Prediction, resize_depth
 from mp_perception.synthetic.drive import write_object_set
 from mp_perception.synthetic.sensors import camera_of_size
@@ -242,15 +245,23 @@ def test_dropped_frames_and_problems_are_counted(streets: FrameSet) -> None:
     }
 
 
-def test_the_papers_protocol_stretches_and_the_correct_one_does_not(streets: FrameSet) -> None:
-    predictor = Predictor.load("mobilenet_v2", num_threads=1, input_size=(384, 1280))
-    result = evaluate(predictor, streets, protocol="paper", indices=[0]).result()
+@pytest.mark.parametrize("focal_ratio", [None, 2.0])
+def test_the_papers_protocol_stretches_and_the_correct_one_does_not(
+    streets: FrameSet, tmp_path: Path, focal_ratio: float | None
+) -> None:
+    """focal_ratio: of the camera's focal length to that of a network whose depth depends on it."""
     sample = streets[0]
+    training_focal_length = focal_ratio and sample.intrinsics.fy / focal_ratio
+    description = replace(describe_network("mobilenet_v2"), training_focal_length=training_focal_length)
+    write_checkpoint(tmp_path / "network.safetensors", build_network(description))
+    predictor = Predictor.load(weights=tmp_path / "network.safetensors", num_threads=1, input_size=(384, 1280))
+    result = evaluate(predictor, streets, protocol="paper", indices=[0]).result()
     padded = np.zeros((384, 1280, 3), np.uint8)
     padded[:192, :640] = sample.image
     straight = predictor.runtime.run(padded[None]).depth[0]
     mirrored = predictor.runtime.run(np.ascontiguousarray(padded[None, :, ::-1])).depth[0]
     np.testing.assert_array_equal(padded_depths(predictor.runtime, sample.image, "x")[1], mirrored)
+    straight, mirrored = (np.float32(focal_ratio or 1) * depth for depth in (straight, mirrored))
     # The image fills the left top quarter of the padded one; the faulty way lays all of it over the image.
     stretched = cv2.resize((straight + mirrored[:, ::-1]) / 2, (640, 192), interpolation=cv2.INTER_LINEAR)
     known = np.isfinite(sample.depth)
