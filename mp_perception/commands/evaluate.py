@@ -110,7 +110,7 @@ def tables(
     Frame rates are measured on this machine. Tables 2 and 3 need a data set with depth maps (--root); they show the
     figures by the paper's evaluation, with its faults, and by the correct one.
 
-    Example: mp_perception evaluate tables --weights mobilenet_v2 --weights resnet50 --root kitti/object --split val
+    Example: mp_perception evaluate tables --weights mobilenet_v2 --root kitti/object --split val
     """
     from mp_perception.data.data_sets import open_data_set
     from mp_perception.evaluation.frame_scores import needed_input_size
