@@ -84,6 +84,6 @@ def adapt(
     )
     command = shlex.join(["mp_perception", *sys.argv[1:]])
     better = run_adaptation(request, open_source(paths, topics, folders), out, command)
-    console.print(f"weights: {out / 'weights.onnx'}\nreport: {out / 'report.html'}", soft_wrap=True)
+    console.print(f"weights: {out / 'weights.onnx'}\nreport: {out / 'report.html'}")
     if not better:
         raise typer.Exit(NOT_BETTER)

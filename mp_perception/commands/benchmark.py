@@ -81,14 +81,14 @@ def benchmark(
         check_can_be_written(json)
     settings = Settings(rounds, tuple(dict.fromkeys(threads or (1, 2))), seconds, rate, node_precision.value)
     machine = describe_machine()
-    console.print(f"{machine_line(machine)}\n", soft_wrap=True)
+    console.print(f"{machine_line(machine)}\n")
     results: dict[str, list[Table]] = {}
     with tempfile.TemporaryDirectory(prefix="mp_perception_benchmark_") as folder:
         models = ModelFiles(checkpoint, Path(folder))
         for section in dict.fromkeys(sections or Section):
             results[section.value] = []
             for table in measure_section(section.value, models, settings):
-                console.print(f"{table.to_markdown()}\n", soft_wrap=True)
+                console.print(f"{table.to_markdown()}\n")
                 results[section.value].append(table)
     if json is not None:
         write_atomically(json, to_json(machine, checkpoint.name, settings, results))

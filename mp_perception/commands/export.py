@@ -84,10 +84,10 @@ def export(
     comparisons = export_model(checkpoint, out, precision.value, make_frames)
     files = [out, out.with_suffix(".bin")] if out.suffix == ".xml" else [out]
     size = sum(file.stat().st_size for file in files)
-    console.print(f"{out}: {precision.value}, {size / 1e6:.1f} MB", soft_wrap=True)
-    console.print(_difference_table(comparisons))
+    console.print(f"{out}: {precision.value}, {size / 1e6:.1f} MB")
+    console.print(_difference_table(comparisons), soft_wrap=False)
     if validation is not None:
-        console.print(_accuracy_table(checkpoint, out, validation))
+        console.print(_accuracy_table(checkpoint, out, validation), soft_wrap=False)
 
 
 def _frames_of(data_set: FrameSet, count: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:

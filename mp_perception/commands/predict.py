@@ -82,8 +82,8 @@ def predict(
         write_prediction(out / named.name, named.source, overlay, prediction, tracks)
         num_images += 1
         num_objects += len(prediction.detections)
-    console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
-    console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True)
+    console.print(f"{num_images} images, {num_objects} objects: results in {out}")
+    console.print(f"network run by {predictor.runtime}", style="dim")
 
 
 def _camera(intrinsics: tuple[float, float, float, float] | None, width: int, height: int) -> CameraIntrinsics | None:

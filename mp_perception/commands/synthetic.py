@@ -49,7 +49,7 @@ def synthetic(
     camera = camera_of_size(*_width_and_height(size))
     write = write_raw_drive if layout is Layout.raw else write_object_set
     folder = write(out, frames, seed, camera, workers or available_cores())
-    console.print(f"{folder}: {frames} frames", soft_wrap=True)
+    console.print(f"{folder}: {frames} frames")
 
 
 def _width_and_height(size: str) -> tuple[int, int]:

@@ -129,7 +129,7 @@ def render_bag(
             write(out, _rendered_bag(contents, predictor, score_threshold, tracking, count))
     for problem, number in problems.items():
         warn(f"{problem} in {number} frames; the first: {examples[problem]}")
-    console.print(f"{out}: {len(contents.frames)} frames, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+    console.print(f"{out}: {len(contents.frames)} frames, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _writer(out: Path) -> Callable[[Path, RenderedBag], None]:

@@ -31,7 +31,7 @@ def info(bag: Bag) -> None:
         if damage is not None:
             lines.append(f"damaged: {damage}")
         lines += [*_topics(reader), "", *_usable(reader)]
-    console.print("\n".join(lines), soft_wrap=True)
+    console.print("\n".join(lines))
 
 
 def _topics(reader: BagReader) -> list[str]:

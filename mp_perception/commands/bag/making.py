@@ -117,7 +117,7 @@ def _print_written(out: Path, num_frames: int) -> None:
 
     files = out.iterdir() if out.is_dir() else [out]
     size = sum(path.stat().st_size for path in files) / 1e6
-    console.print(f"{out}: {num_frames} frames, {size:.1f} MB", soft_wrap=True)
+    console.print(f"{out}: {num_frames} frames, {size:.1f} MB")
 
 
 def _frame_range(text: str) -> tuple[int | None, int | None]:

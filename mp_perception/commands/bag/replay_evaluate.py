@@ -68,7 +68,7 @@ def replay_evaluate(
         threshold = own_threshold if score_threshold is None else score_threshold
         with open_bags([recording], ChosenTopics(), score_recorded=True) as data_set:
             run_evaluation(data_set, EvaluationRequest(None, score_threshold=threshold, tracking=tracking), paths)
-    console.print(_summary(diagnostics), style="dim", soft_wrap=True)
+    console.print(_summary(diagnostics), style="dim")
 
 
 def _record(contents: BagContents, recording: Path, parameters: dict[str, str], rate: float) -> dict[str, str]:

@@ -41,7 +41,7 @@ def complete_depth(
     if not tasks:
         raise UserError(f"{root}: expected frames with depth maps, found none")
     made = make_missing(tasks, workers or available_cores(), "filling")
-    console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already", soft_wrap=True)
+    console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already")
 
 
 def project_lidar(
@@ -64,4 +64,4 @@ def project_lidar(
 
     tasks = {path: task for drive in drives for path, task in projection_tasks(RawDrive(drive), out).items()}
     made = make_missing(tasks, workers or available_cores(), "projecting")
-    console.print(f"{out}: {made} maps written, {len(tasks) - made} existed already", soft_wrap=True)
+    console.print(f"{out}: {made} maps written, {len(tasks) - made} existed already")

@@ -60,13 +60,11 @@ def from_bag(
     with open_bags([bag], topics) as frames:
         written = write_recording(frames, out, step, label)
     for what in written.mended:
-        console.print(f"mended: {what}", soft_wrap=True, highlight=False)
+        console.print(f"mended: {what}")
     for reason, count in written.left_out.most_common():
         warn(f"{count} frames: {reason}")
     boxes = f"{written.boxes} boxes in {written.labelled} of them" if written.labelled else "no boxes"
-    console.print(
-        f"{out}: {written.images} images, {written.depth_maps} depth maps, {boxes}", soft_wrap=True, highlight=False
-    )
+    console.print(f"{out}: {written.images} images, {written.depth_maps} depth maps, {boxes}")
 
 
 def _network_labels(weights: str, score_threshold: float | None) -> Labeller:

@@ -66,7 +66,7 @@ def depth(
         )
     lines += [f"error against lidar, {name}: rel {rel:.3f}, d1 {d1:.3f}" for name, (rel, d1) in taught.errors.items()]
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 @app.command()
@@ -113,4 +113,4 @@ def labels(
         frames = open_data_set(dataset, root, split)
     added = teach_labels(frames, DetectionTeacher(model, pixels), taught, out, min_ignored_score)
     counts = ", ".join(f"{count} {name}" for name, count in added.most_common()) or "no labels"
-    console.print(f"{out / 'label'}: {len(frames)} files; added {counts}", soft_wrap=True)
+    console.print(f"{out / 'label'}: {len(frames)} files; added {counts}")
