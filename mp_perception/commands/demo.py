@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mp_perception.commands.options import Weights, split_weights
+from mp_perception.commands import options
 
 #: Folder of the synthetic drive below the output folder.
 _KEPT = "synthetic_drive"
@@ -33,7 +33,7 @@ def demo(
     drive: Annotated[
         Path | None, typer.Option(help="A KITTI raw drive (..._sync folder). Default: a synthetic drive.")
     ] = None,
-    weights: Weights = "mobilenet_v2",
+    weights: options.Weights = "mobilenet_v2",
     out: Annotated[
         Path, typer.Option(help="Folder for the results. The results of an earlier demo are replaced.")
     ] = Path("demo_output"),
@@ -61,7 +61,7 @@ def demo(
     from mp_perception.ros.replay_session import ReplaySession, network_parameters, run_replay_session
 
     source = RawDrive(drive) if drive is not None else None
-    parameters, _ = network_parameters(*split_weights(weights))
+    parameters, _ = network_parameters(*options.split_weights(weights))
     empty_folder(out, drive)
     if source is None:
         source = RawDrive(synthetic_drive(out / _KEPT, frames))

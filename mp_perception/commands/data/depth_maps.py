@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Workers
+from mp_perception.commands import options
 
 
 def complete_depth(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     out: Annotated[Path, typer.Argument(help="Folder for the filled maps; existing files are kept.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set, such as kitti-object or kitti-depth.")],
-    split: Annotated[str | None, typer.Option(help="Split file or name; default: all frames.")] = None,
-    workers: Workers = 0,
+    split: options.Split = None,
+    workers: options.Workers = 0,
 ) -> None:
     """Fill sparse depth maps by colourisation: each unknown pixel gets the depth of neighbours of similar brightness.
 
@@ -47,7 +47,7 @@ def complete_depth(
 def project_lidar(
     drives: Annotated[list[Path], typer.Argument(help="Raw drives, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
     out: Annotated[Path, typer.Option(help="Folder for the depth data; existing files are kept.")],
-    workers: Workers = 0,
+    workers: options.Workers = 0,
 ) -> None:
     """Project the lidar scans of KITTI raw drives into their images, in the layout of KITTI's depth data.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Split
+from mp_perception.commands import options
 
 app = typer.Typer(help="Label images by other networks (ONNX or OpenVINO models).", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def depth(
     dataset: Annotated[str, typer.Option(help="Name of the data set, such as kitti-object.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     out: Annotated[Path, typer.Option(help="Folder for the depth maps; existing files are kept.")],
-    split: Split = None,
+    split: options.Split = None,
     kind: Annotated[
         DepthKind, typer.Option(help="inverse: inverse depth or disparity. metric: depth. Both up to scale and offset.")
     ] = DepthKind.inverse,
@@ -87,7 +87,7 @@ def labels(
         str | None,
         typer.Option(help="Name of the data set, whose own labels are kept; default: ROOT is a folder of images."),
     ] = None,
-    split: Split = None,
+    split: options.Split = None,
     min_ignored_score: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum score of an ignored region (DontCare).")
     ] = 0.2,
