@@ -59,7 +59,7 @@ def from_bag(
     label = _network_labels(weights, score_threshold) if prelabel else None
     with open_bags([bag], topics) as frames:
         written = write_recording(frames, out, step, label)
-    for what in written.mended:
+    for what in frames.mended:
         console.print(f"mended: {what}")
     for reason, count in written.left_out.most_common():
         warn(f"{count} frames: {reason}")
