@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 # No markup: rich would interpret brackets in paths and names as styles.
-#: For results.
-console = Console(markup=False, highlight=False)
+#: For results.  Lines are not broken, so that paths can be copied; tables are printed with soft_wrap=False.
+console = Console(markup=False, highlight=False, soft_wrap=True)
 #: For progress, warnings and errors, so that results can be piped.
 error_console = Console(stderr=True, markup=False, highlight=False)
 

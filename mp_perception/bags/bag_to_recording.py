@@ -27,7 +27,7 @@ Labeller = Callable[[NDArray[np.uint8], CameraIntrinsics | None], Sequence[Objec
 class WrittenRecording:
     """What was written: numbers of images, depth maps, labelled images and boxes.
 
-    left_out: reason -> frames that are not written, or not completely.  mended: what was corrected, one line each.
+    left_out: reason -> frames that are not written, or not completely.
     """
 
     images: int = 0
@@ -35,7 +35,6 @@ class WrittenRecording:
     labelled: int = 0
     boxes: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
-    mended: list[str] = field(default_factory=list)
 
 
 def write_recording(frames: BagFrames, out: Path, step: int = 1, label: Labeller | None = None) -> WrittenRecording:
@@ -72,5 +71,4 @@ def write_recording(frames: BagFrames, out: Path, step: int = 1, label: Labeller
         if not written.images:
             raise UserError(f"{frames.title}: expected images, found none that can be read")
         writer.finish()
-    written.mended = frames.mended
     return written

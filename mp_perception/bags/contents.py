@@ -14,7 +14,7 @@ from mp_perception.bags.frame_tree import read_frame_tree
 from mp_perception.bags.message_index import LABEL_INFO_TYPE, StampedTopic, index_messages
 from mp_perception.bags.pairing import MAX_OFFSET_NS, BagFrame, pair_messages
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.topic_choice import ChosenTopics, choose_topics
+from mp_perception.bags.topic_choice import ChosenTopics, beside, choose_topics
 from mp_perception.bags.truth_messages import class_name, read_labels
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.errors import UserError
@@ -89,19 +89,22 @@ def read_contents(reader: BagReader, asked: ChosenTopics, name: str) -> BagConte
     """
     topics = index_messages(reader)
     chosen = choose_topics(topics, asked, reader.source)
+    camera_frame = topics[chosen.image].frame_id
+    measured = chosen.depth, chosen.points, chosen.labels or chosen.detections_3d
+    sources = [topics[topic].frame_id if topic else "" for topic in measured]
+    depth_frame, points_frame, boxes_3d_frame = sources
     contents = BagContents(
         source=reader.source,
         path=reader.path.absolute(),
         name=name,
         topics=chosen,
         frames=pair_messages(chosen, topics),
-        camera_frame=topics[chosen.image].frame_id,
-        depth_frame=topics[chosen.depth].frame_id if chosen.depth else "",
-        points_frame=topics[chosen.points].frame_id if chosen.points else "",
-        boxes_3d_frame=topics[boxes].frame_id if (boxes := chosen.labels or chosen.detections_3d) else "",
+        frame_tree=read_frame_tree(reader, [(camera_frame, source) for source in sources if source]),
+        camera_frame=camera_frame,
+        depth_frame=depth_frame,
+        points_frame=points_frame,
+        boxes_3d_frame=boxes_3d_frame,
     )
-    sources = [frame for frame in (contents.depth_frame, contents.points_frame, contents.boxes_3d_frame) if frame]
-    contents = replace(contents, frame_tree=read_frame_tree(reader, [(contents.camera_frame, s) for s in sources]))
     return _with_classes(replace(contents, notes=_notes(contents, topics)), reader)
 
 
@@ -146,11 +149,11 @@ def _with_classes(contents: BagContents, reader: BagReader) -> BagContents:
     """With the classes that the bag's LabelInfo or, without one, its labels name; and the depth's description."""
     chosen = contents.topics
     truth = chosen.labels or chosen.detections or chosen.detections_3d
-    info = _last(reader, _beside(truth, "label_info"), LABEL_INFO_TYPE)
+    info = _last(reader, truth and beside(truth, "label_info"), LABEL_INFO_TYPE)
     class_map = {} if info is None else {str(entry.class_id): entry.class_name for entry in info.class_map}
     outputs = _last(reader, chosen.predicted_label_info, LABEL_INFO_TYPE)
     by_number = [] if outputs is None else sorted(outputs.class_map, key=lambda entry: entry.class_id)
-    description = _last(reader, _beside(chosen.depth, "description"), "std_msgs/msg/String")
+    description = _last(reader, chosen.depth and beside(chosen.depth, "description"), "std_msgs/msg/String")
     return replace(
         contents,
         class_map=class_map,
@@ -178,10 +181,6 @@ def _named_classes(contents: BagContents, reader: BagReader, class_map: Mapping[
         except UserError:
             continue  # reported when the frame is read
     return tuple(sorted(names - {IGNORED_REGION}))
-
-
-def _beside(topic: str | None, name: str) -> str | None:
-    return None if topic is None else f"{topic.rpartition('/')[0]}/{name}"
 
 
 def _last(reader: BagReader, topic: str | None, type_name: str) -> Message | None:

@@ -64,8 +64,10 @@ class BagFrames(FrameSet):
         ]
         super().__init__("bag", frames, class_names, _labelled_classes(bags))
         self.ground_truth = _describe_depth(bags)
-        if any(frame.depth and frame.depth.stamp_ns != frame.stamp_ns for _, frame in self._places.values()):
-            self._mend(_describe_offsets([frame for _, frame in self._places.values() if frame.depth is not None]))
+        offsets = [abs(frame.depth.stamp_ns - frame.stamp_ns) for _, frame in self._places.values() if frame.depth]
+        if any(offsets):
+            away = f"{np.median(offsets) / 1e6:.0f} ms away"
+            self._mend(f"depth images have other stamps than the images: the nearest is taken, {away}")
         if score_recorded:
             self.recorded = _recorded_outputs(bags)
         self._reader: BagReader | None = None
@@ -251,12 +253,6 @@ class BagFrames(FrameSet):
         if found is None:
             raise UserError(f"{bag.source}: {place.topic}: no message at {place.time_ns} ns, the bag has changed")
         return self._reader.decode(found)
-
-
-def _describe_offsets(frames: Sequence[BagFrame]) -> str:
-    """How far depth images are from their images, in words."""
-    offsets = [abs(frame.depth.stamp_ns - frame.stamp_ns) / 1e6 for frame in frames if frame.depth is not None]
-    return f"depth images have other stamps than the images: the nearest is taken, {np.median(offsets):.0f} ms away"
 
 
 def _without_sky(

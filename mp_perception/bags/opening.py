@@ -42,13 +42,17 @@ def open_bag(path: Path, workspace: Path) -> Iterator[tuple[BagReader, str | Non
         yield reader, damage
 
 
-def open_contents(path: Path, asked: ChosenTopics, name: str, workspace: Path) -> BagContents:
+def open_contents(
+    path: Path, asked: ChosenTopics, name: str, workspace: Path, needs_recorded: bool = False
+) -> BagContents:
     """What can be used of a bag; arguments as those of open_bag and read_contents, which raise UserError.
 
-    The workspace must stay while the contents are used.
+    The workspace must stay while the contents are used.  needs_recorded: refuse a bag without a node's outputs.
     """
     with open_bag(path, workspace) as (reader, damage):
         contents = read_contents(reader, asked, name)
+    if needs_recorded and contents.topics.predicted_detections is None:
+        raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
     return contents if damage is None else replace(contents, notes=(damage, *contents.notes))
 
 
@@ -105,9 +109,7 @@ def _usable_bags(
         if sum(other.resolve().name == name for other in paths) > 1:
             name = f"{number + 1}-{name}"
         try:
-            bag = open_contents(path, topics, name, workspace)
-            if score_recorded and bag.topics.predicted_detections is None:
-                raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
+            bag = open_contents(path, topics, name, workspace, needs_recorded=score_recorded)
         except UserError as error:
             if len(paths) == 1:
                 raise

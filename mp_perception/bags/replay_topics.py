@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.bags.topic_choice import ChosenTopics, beside
 from mp_perception.messages.frame_tree import TRANSFORMS_TYPE
 
 
@@ -17,7 +17,7 @@ def evaluation_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
     """The inputs, the ground truth, and the topics beside it that describe it."""
     truth = [chosen.depth, chosen.depth_info, chosen.points, chosen.labels, chosen.detections, chosen.detections_3d]
     known = [topic for topic in truth if topic is not None]
-    descriptions = [f"{topic.rpartition('/')[0]}/{name}" for topic in known for name in ("label_info", "description")]
+    descriptions = [beside(topic, name) for topic in known for name in ("label_info", "description")]
     return list(
         dict.fromkeys(
             [*input_topics(reader, chosen), *known, *(name for name in descriptions if name in reader.topics)]

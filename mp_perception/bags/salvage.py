@@ -8,12 +8,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 from mp_perception.bags.decompression import GENERATED_COLUMNS, MAX_BYTES, decompress, usable_disk
 from mp_perception.bags.message_types import type_store
+from mp_perception.bags.reading import BagMessage
 from mp_perception.bags.writing import BagWriter
 from mp_perception.errors import UserError
 
@@ -21,14 +22,6 @@ from mp_perception.errors import UserError
 _MAX_MISSING_ROWS = 10_000
 #: First byte of every serialised message (CDR), and not of a compressed one.
 _CDR = b"\0"
-
-
-@dataclass(frozen=True)
-class _Message:
-    topic: str
-    type: str
-    time_ns: int
-    data: bytes
 
 
 def salvage(path: Path, target: Path) -> int:
@@ -66,7 +59,7 @@ def salvage(path: Path, target: Path) -> int:
     return count
 
 
-def _read_mcap(file: Path) -> Iterator[_Message]:
+def _read_mcap(file: Path) -> Iterator[BagMessage]:
     try:
         from mcap.records import Channel, Chunk, Message, Schema  # only here: complete bags do not need mcap
         from mcap.stream_reader import StreamReader, breakup_chunk
@@ -90,12 +83,13 @@ def _read_mcap(file: Path) -> Iterator[_Message]:
                         channels[item.id] = item
                     elif isinstance(item, Message):
                         channel = channels[item.channel_id]
-                        yield _Message(channel.topic, schemas[channel.schema_id].name, item.log_time, bytes(item.data))
+                        type_name = schemas[channel.schema_id].name
+                        yield BagMessage(channel.topic, type_name, item.log_time, bytes(item.data))
         except Exception:
             return
 
 
-def _read_sqlite3(file: Path) -> Iterator[_Message]:
+def _read_sqlite3(file: Path) -> Iterator[BagMessage]:
     with closing(sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True)) as database:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES)
         try:
@@ -118,7 +112,7 @@ def _read_sqlite3(file: Path) -> Iterator[_Message]:
                 row = None
             failures = failures + 1 if row is None else 0
             if row is not None and row[0] in topics and isinstance(row[1], int) and isinstance(row[2], bytes):
-                yield _Message(*topics[row[0]], row[1], row[2])
+                yield BagMessage(*topics[row[0]], row[1], row[2])
 
 
 _READERS = {".mcap": _read_mcap, ".db3": _read_sqlite3}

@@ -123,8 +123,12 @@ def choose_topics(topics: Mapping[str, StampedTopic], asked: ChosenTopics, sourc
 
 def camera_info_beside(image: str) -> str:
     """Where image_transport looks for the camera info of an image topic: /left/image_raw/compressed -> /left."""
-    base = image.removesuffix("/compressed").removesuffix("/compressedDepth")
-    return "/".join([*base.split("/")[:-1], "camera_info"])
+    return beside(image.removesuffix("/compressed").removesuffix("/compressedDepth"), "camera_info")
+
+
+def beside(topic: str, name: str) -> str:
+    """The topic of this name in the namespace of another topic: /left/depth, info -> /left/info."""
+    return topic[: topic.rfind("/") + 1] + name
 
 
 def _check_asked(topics: Mapping[str, StampedTopic], asked: ChosenTopics, source: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Checkpoint, Topic, split_weights
+from mp_perception.commands.options import Checkpoint, Topic, command_line, split_weights
 
 #: Exit code if the adapted weights are not better than what a sceptic would try first.
 NOT_BETTER = 3
@@ -82,8 +80,7 @@ def adapt(
         seed=seed,
         int8=int8,
     )
-    command = shlex.join(["mp_perception", *sys.argv[1:]])
-    better = run_adaptation(request, open_source(paths, topics, folders), out, command)
-    console.print(f"weights: {out / 'weights.onnx'}\nreport: {out / 'report.html'}", soft_wrap=True)
+    better = run_adaptation(request, open_source(paths, topics, folders), out, command_line())
+    console.print(f"weights: {out / 'weights.onnx'}\nreport: {out / 'report.html'}")
     if not better:
         raise typer.Exit(NOT_BETTER)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Checkpoint, JsonFile, split_weights
+from mp_perception.commands import options
 
 
 class Section(StrEnum):
@@ -29,7 +29,7 @@ class NodePrecision(StrEnum):
 
 def benchmark(
     sections: Annotated[list[Section] | None, typer.Argument(help="What to measure; default: all sections.")] = None,
-    weights: Checkpoint = "mobilenet_v2",
+    weights: options.Checkpoint = "mobilenet_v2",
     rounds: Annotated[
         int, typer.Option(min=1, max=10_000, help="runtimes, peers: rounds; each competitor runs once per round.")
     ] = 20,
@@ -46,7 +46,7 @@ def benchmark(
     node_precision: Annotated[
         NodePrecision, typer.Option(help="node: arithmetic of the network; auto is the node's own choice.")
     ] = NodePrecision.auto,
-    json: JsonFile = None,
+    json: options.JsonFile = None,
 ) -> None:
     """Measure how fast the network and the node are on this machine. Takes some minutes and prints Markdown tables.
 
@@ -76,19 +76,19 @@ def benchmark(
     from mp_perception.inference.default_weights import find_checkpoint
     from mp_perception.progress import console
 
-    checkpoint = find_checkpoint(*split_weights(weights))
+    checkpoint = find_checkpoint(*options.split_weights(weights))
     if json is not None:
         check_can_be_written(json)
     settings = Settings(rounds, tuple(dict.fromkeys(threads or (1, 2))), seconds, rate, node_precision.value)
     machine = describe_machine()
-    console.print(f"{machine_line(machine)}\n", soft_wrap=True)
+    console.print(f"{machine_line(machine)}\n")
     results: dict[str, list[Table]] = {}
     with tempfile.TemporaryDirectory(prefix="mp_perception_benchmark_") as folder:
         models = ModelFiles(checkpoint, Path(folder))
         for section in dict.fromkeys(sections or Section):
             results[section.value] = []
             for table in measure_section(section.value, models, settings):
-                console.print(f"{table.to_markdown()}\n", soft_wrap=True)
+                console.print(f"{table.to_markdown()}\n")
                 results[section.value].append(table)
     if json is not None:
         write_atomically(json, to_json(machine, checkpoint.name, settings, results))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mp_perception.commands.options import Weights, split_weights
+from mp_perception.commands import options
 
 #: Folder of the synthetic drive below the output folder.
 _KEPT = "synthetic_drive"
@@ -33,7 +33,7 @@ def demo(
     drive: Annotated[
         Path | None, typer.Option(help="A KITTI raw drive (..._sync folder). Default: a synthetic drive.")
     ] = None,
-    weights: Weights = "mobilenet_v2",
+    weights: options.Weights = "mobilenet_v2",
     out: Annotated[
         Path, typer.Option(help="Folder for the results. The results of an earlier demo are replaced.")
     ] = Path("demo_output"),
@@ -61,7 +61,7 @@ def demo(
     from mp_perception.ros.replay_session import ReplaySession, network_parameters, run_replay_session
 
     source = RawDrive(drive) if drive is not None else None
-    parameters, _ = network_parameters(*split_weights(weights))
+    parameters, _ = network_parameters(*options.split_weights(weights))
     empty_folder(out, drive)
     if source is None:
         source = RawDrive(synthetic_drive(out / _KEPT, frames))
@@ -85,7 +85,7 @@ def demo(
     names = {frame.stamp_ns: f"{frame.number:010d}.png" for frame in source.frames}
     _write_pictures(out, session.recording, summary, names)
     _print_summary(summary)
-    console.print(f"look at {out / 'overlay.mp4'}", soft_wrap=True)
+    console.print(f"look at {out / 'overlay.mp4'}")
     if summary["network"]["weights"] == "untrained":
         console.print("The weights are untrained: boxes and depth are meaningless.", style="yellow")
 
@@ -188,18 +188,17 @@ def _print_summary(summary: dict[str, Any]) -> None:
     for name in frames:
         counts.add_column(name, justify="right")
     counts.add_row(*map(str, frames.values()))
-    console.print(counts)
+    console.print(counts, soft_wrap=False)
     latency = Table(title="latency, ms (last 100 frames)")
     latency.add_column("stage")
     for name in ("median", "p99"):
         latency.add_column(name, justify="right")
     for stage, values in summary["latency_ms"].items():
         latency.add_row(stage, f"{values['median']:.1f}", f"{values['p99']:.1f}")
-    console.print(latency)
+    console.print(latency, soft_wrap=False)
     network = summary["network"]
     equal = "equal to the inputs'" if summary["headers_equal_the_inputs"] else "DIFFERENT from the inputs'"
     console.print(
         f"{summary['rate_hz']} Hz, headers {equal}; {network['backbone']}, weights {network['weights']}, "
-        f"{network['runtime']} on {network['device']}, {network['threads']} threads",
-        soft_wrap=True,
+        f"{network['runtime']} on {network['device']}, {network['threads']} threads"
     )

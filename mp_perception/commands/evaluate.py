@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import (
-    Cluster,
-    DatasetName,
-    DatasetRoot,
-    Device,
-    InputPixels,
-    InputSize,
-    JsonFile,
-    NumThreads,
-    PlotsFolder,
-    PrecisionName,
-    Processes,
-    ReportFile,
-    Resamples,
-    RuntimeName,
-    ScoreThreshold,
-    Split,
-    Tracking,
-    Weights,
-    split_weights,
-)
+from mp_perception.commands import options
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -52,27 +30,27 @@ class Protocol(StrEnum):
 @app.callback()
 def evaluate(
     context: typer.Context,
-    dataset: DatasetName = None,
-    root: DatasetRoot = None,
-    split: Split = None,
-    weights: Weights = "mobilenet_v2",
+    dataset: options.DatasetName = None,
+    root: options.DatasetRoot = None,
+    split: options.Split = None,
+    weights: options.Weights = "mobilenet_v2",
     protocol: Annotated[Protocol, typer.Option(help="How depth maps are scored.")] = Protocol.eigen,
-    json: JsonFile = None,
-    report: ReportFile = None,
-    plots: PlotsFolder = None,
+    json: options.JsonFile = None,
+    report: options.ReportFile = None,
+    plots: options.PlotsFolder = None,
     save_detections: Annotated[Path | None, typer.Option(help="New folder for KITTI result files.")] = None,
     save_depth: Annotated[Path | None, typer.Option(help="New folder for 16-bit depth PNGs.")] = None,
-    score_threshold: ScoreThreshold = None,
-    resamples: Resamples = 0,
-    tracking: Tracking = False,
-    processes: Processes = 1,
-    cluster: Cluster = None,
-    device: Device = "auto",
-    runtime: RuntimeName = "auto",
-    precision: PrecisionName = "auto",
-    num_threads: NumThreads = 0,
-    input_size: InputSize = None,
-    input_pixels: InputPixels = None,
+    score_threshold: options.ScoreThreshold = None,
+    resamples: options.Resamples = 0,
+    tracking: options.Tracking = False,
+    processes: options.Processes = 1,
+    cluster: options.Cluster = None,
+    device: options.Device = "auto",
+    runtime: options.RuntimeName = "auto",
+    precision: options.PrecisionName = "auto",
+    num_threads: options.NumThreads = 0,
+    input_size: options.InputSize = None,
+    input_pixels: options.InputPixels = None,
 ) -> None:
     """Score a network on a data set: depth maps, depth of single objects, average precision, latency.
 
@@ -88,9 +66,11 @@ def evaluate(
 
     if dataset is None or root is None:
         raise UserError(f"evaluate: expected {'--dataset NAME' if dataset is None else '--root FOLDER'}, found none")
-    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
+    network = NetworkChoice(
+        *options.split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+    )
     request = EvaluationRequest(network, protocol.value, score_threshold, resamples, tracking, processes, cluster)
-    paths = ResultPaths(json, report, plots, save_detections, save_depth, shlex.join(["mp_perception", *sys.argv[1:]]))
+    paths = ResultPaths(json, report, plots, save_detections, save_depth, options.command_line())
     run_evaluation(open_data_set(dataset, root, split), request, paths)
 
 
@@ -98,12 +78,12 @@ def evaluate(
 def tables(
     weights: Annotated[list[str], typer.Option(help="A weights file or the name of weights that ship; once each.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set.")] = "kitti-object",
-    root: DatasetRoot = None,
-    split: Split = None,
-    device: Device = "auto",
-    runtime: RuntimeName = "auto",
-    precision: PrecisionName = "auto",
-    num_threads: NumThreads = 0,
+    root: options.DatasetRoot = None,
+    split: options.Split = None,
+    device: options.Device = "auto",
+    runtime: options.RuntimeName = "auto",
+    precision: options.PrecisionName = "auto",
+    num_threads: options.NumThreads = 0,
 ) -> None:
     """Print the paper's Tables 1-3 for networks of ours: frame rate, parameters, and the paper's 18 metrics.
 
@@ -122,7 +102,7 @@ def tables(
     networks = []
     for name in weights:
         network = NetworkChoice(
-            *split_weights(name), device, runtime, precision, num_threads, needed_input_size("paper")
+            *options.split_weights(name), device, runtime, precision, num_threads, needed_input_size("paper")
         )
         predictor = network.load_with_warning()
         networks.append(measure_network(predictor, data_set))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.options import Checkpoint, DatasetRoot, split_weights
+from mp_perception.commands import options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ def export(
     out: Annotated[
         Path, typer.Argument(help="Model to write: NAME.onnx (ONNX) or NAME.xml (OpenVINO, with NAME.bin).")
     ],
-    weights: Checkpoint = "mobilenet_v2",
+    weights: options.Checkpoint = "mobilenet_v2",
     precision: Annotated[
         ModelPrecision,
         typer.Option(help="fp32; fp16: half the size, for GPUs; int8: a quarter of the size, needs --dataset."),
@@ -40,7 +40,7 @@ def export(
     dataset: Annotated[
         str | None, typer.Option(help="Data set for calibration and comparison; names as in `evaluate`.")
     ] = None,
-    root: DatasetRoot = None,
+    root: options.DatasetRoot = None,
     split: Annotated[str | None, typer.Option(help="Split of these frames; default: all images.")] = None,
     frames: Annotated[
         int, typer.Option(min=1, max=10_000, help="Maximum number of frames, evenly distributed over the split.")
@@ -69,7 +69,7 @@ def export(
         raise UserError("export: expected --dataset and --root together, found one of them")
     if dataset is None and (precision == ModelPrecision.int8 or validation_split is not None):
         raise UserError("export: expected --dataset and --root for --precision int8 and --validation-split")
-    checkpoint = find_checkpoint(*split_weights(weights))
+    checkpoint = find_checkpoint(*options.split_weights(weights))
     data_set = validation = None
     if dataset is not None and root is not None:
         data_set = open_data_set(dataset, root, split)
@@ -84,10 +84,10 @@ def export(
     comparisons = export_model(checkpoint, out, precision.value, make_frames)
     files = [out, out.with_suffix(".bin")] if out.suffix == ".xml" else [out]
     size = sum(file.stat().st_size for file in files)
-    console.print(f"{out}: {precision.value}, {size / 1e6:.1f} MB", soft_wrap=True)
-    console.print(_difference_table(comparisons))
+    console.print(f"{out}: {precision.value}, {size / 1e6:.1f} MB")
+    console.print(_difference_table(comparisons), soft_wrap=False)
     if validation is not None:
-        console.print(_accuracy_table(checkpoint, out, validation))
+        console.print(_accuracy_table(checkpoint, out, validation), soft_wrap=False)
 
 
 def _frames_of(data_set: FrameSet, count: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +66,11 @@ Processes = Annotated[int, typer.Option(min=1, max=256, help="Processes on this 
 Cluster = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Address of a dask scheduler whose workers do the work.")
 ]
+
+
+def command_line() -> str:
+    """The command as the user called it, for reports."""
+    return shlex.join(["mp_perception", *sys.argv[1:]])
 
 
 def split_weights(weights: str) -> tuple[str | None, Path | None]:

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.options import (
-    Device,
-    InputPixels,
-    InputSize,
-    NumThreads,
-    PrecisionName,
-    RuntimeName,
-    ScoreThreshold,
-    Weights,
-    split_weights,
-)
+from mp_perception.commands import options
 
 if TYPE_CHECKING:
     from mp_perception.geometry import CameraIntrinsics
@@ -25,19 +15,19 @@ if TYPE_CHECKING:
 
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of them.")],
-    weights: Weights = "mobilenet_v2",
+    weights: options.Weights = "mobilenet_v2",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     intrinsics: Annotated[
         tuple[float, float, float, float] | None,
         typer.Option(help="Camera FX FY CX CY, pixels of the images: needed for 3D positions and metric depth."),
     ] = None,
-    score_threshold: ScoreThreshold = None,
-    device: Device = "auto",
-    runtime: RuntimeName = "auto",
-    precision: PrecisionName = "auto",
-    num_threads: NumThreads = 0,
-    input_size: InputSize = None,
-    input_pixels: InputPixels = None,
+    score_threshold: options.ScoreThreshold = None,
+    device: options.Device = "auto",
+    runtime: options.RuntimeName = "auto",
+    precision: options.PrecisionName = "auto",
+    num_threads: options.NumThreads = 0,
+    input_size: options.InputSize = None,
+    input_pixels: options.InputPixels = None,
 ) -> None:
     """Detect objects and estimate depth in images, folders or videos.
 
@@ -61,7 +51,9 @@ def predict(
 
     files = find_images_and_videos(paths)
     total = count_images(files)
-    network = NetworkChoice(*split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels)
+    network = NetworkChoice(
+        *options.split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+    )
     predictor = network.load_with_warning()
     threshold = predictor.description.score_threshold if score_threshold is None else score_threshold
     settings = PredictionSettings(score_threshold=threshold)
@@ -82,8 +74,8 @@ def predict(
         write_prediction(out / named.name, named.source, overlay, prediction, tracks)
         num_images += 1
         num_objects += len(prediction.detections)
-    console.print(f"{num_images} images, {num_objects} objects: results in {out}", soft_wrap=True)
-    console.print(f"network run by {predictor.runtime}", style="dim", soft_wrap=True)
+    console.print(f"{num_images} images, {num_objects} objects: results in {out}")
+    console.print(f"network run by {predictor.runtime}", style="dim")
 
 
 def _camera(intrinsics: tuple[float, float, float, float] | None, width: int, height: int) -> CameraIntrinsics | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Workers
+from mp_perception.commands import options
 
 
 class Layout(StrEnum):
@@ -28,7 +28,7 @@ def synthetic(
     size: Annotated[
         str, typer.Option(help="Image size WIDTHxHEIGHT, pixels, with KITTI's field of view.")
     ] = "1242x375",
-    workers: Workers = 0,
+    workers: options.Workers = 0,
 ) -> None:
     """Render synthetic street scenes with exact depth, boxes, sky masks and point clouds.
 
@@ -49,7 +49,7 @@ def synthetic(
     camera = camera_of_size(*_width_and_height(size))
     write = write_raw_drive if layout is Layout.raw else write_object_set
     folder = write(out, frames, seed, camera, workers or available_cores())
-    console.print(f"{folder}: {frames} frames", soft_wrap=True)
+    console.print(f"{folder}: {frames} frames")
 
 
 def _width_and_height(size: str) -> tuple[int, int]:

@@ -42,4 +42,4 @@ def train(
     configuration = read_configuration(config, context.args)
     run_training(configuration, data_root, out, resume, device)
     name = "best.safetensors" if configuration.data.validation else "last.safetensors"
-    console.print(f"weights: {out / name}", soft_wrap=True, highlight=False)
+    console.print(f"weights: {out / name}")

@@ -30,4 +30,4 @@ def verify(
     from mp_perception.progress import console
 
     for name, digest in verify_weights(folder or share_folder() / "weights").items():
-        console.print(f"{name}: {digest}, as in the model card", soft_wrap=True)
+        console.print(f"{name}: {digest}, as in the model card")

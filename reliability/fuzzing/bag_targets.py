@@ -26,10 +26,12 @@ def mcap_bag(path: Path) -> None:
 
 @fuzz_file("bag.db3", lambda: [bag_files("sqlite3")[".db3"]])
 def sqlite_bag(path: Path) -> None:
+    """As mcap_bag, in the other storage format."""
     mcap_bag(path)
 
 
 @fuzz_file("metadata.yaml", lambda: [bag_files("mcap")[".yaml"]])
 def bag_metadata(path: Path) -> None:
+    """The metadata.yaml of a bag whose data file is the seed's."""
     (path.parent / "bag.mcap").write_bytes(bag_files("mcap")[".mcap"])
     mcap_bag(path.parent)

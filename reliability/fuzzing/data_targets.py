@@ -49,11 +49,13 @@ _COCO = {
 
 @fuzz_file("000000.txt", lambda: [LABELS.encode()])
 def labels(path: Path) -> None:
+    """KITTI's object labels."""
     read_labels(path)
 
 
 @fuzz_file("0000.txt", lambda: ["".join(f"{n} {n} {x}\n" for n, x in enumerate(LABELS.splitlines())).encode()])
 def tracking_labels(path: Path) -> None:
+    """The labels of a sequence of KITTI's tracking data."""
     read_tracking_labels.__wrapped__(path)  # not through its cache
 
 
@@ -73,6 +75,7 @@ def _valid_calibration(folder: Path) -> KittiCalibration:
 
 @fuzz_file("calib_cam_to_cam.txt", lambda: [RAW_CALIBRATION])
 def raw_calibration(path: Path) -> None:
+    """Cameras of a raw drive."""
     calibration = read_raw_calibration(path.parent)
     calibration.intrinsics(2, 1242, 375)
     calibration.camera_0_to_camera(2)
@@ -80,6 +83,7 @@ def raw_calibration(path: Path) -> None:
 
 @fuzz_file("calib_velo_to_cam.txt", lambda: [b"calib_time: x\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 -0.1 -0.3\n"])
 def lidar_calibration(path: Path) -> None:
+    """The lidar of a raw drive."""
     (path.parent / "calib_cam_to_cam.txt").write_bytes(RAW_CALIBRATION)
     read_raw_calibration(path.parent).velo_to_camera(2)
 
@@ -97,12 +101,14 @@ def timestamps(path: Path) -> None:
 
 @fuzz_file("scan.bin", lambda: [SCAN])
 def scan(path: Path) -> None:
+    """A lidar scan, projected into the image."""
     calibration = _valid_calibration(path.parent)
     project_to_depth_map(read_scan(path), calibration.velo_to_camera(2), calibration.intrinsics(2, 124, 37))
 
 
 @fuzz_file("tracklet_labels.xml", lambda: [_TRACKLETS])
 def tracklets(path: Path) -> None:
+    """Tracklets of a raw drive, as labels of its frames."""
     calibration = _valid_calibration(path.parent)
     lidar_to_camera, label_to_camera = calibration.velo_to_camera(2), calibration.camera_0_to_camera(2)
     for boxes in read_tracklets(path).values():
@@ -111,6 +117,7 @@ def tracklets(path: Path) -> None:
 
 @fuzz_file("depth.png", lambda: [encoded(".png", np.arange(96, dtype=np.uint16).reshape(8, 12) * 256)], 512)
 def depth_png(path: Path) -> None:
+    """A 16-bit depth map."""
     read_depth_png(path)
 
 
@@ -118,16 +125,19 @@ def depth_png(path: Path) -> None:
     "image.png", lambda: [encoded(kind, picture()) for kind in (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")], 512
 )
 def image_file(path: Path) -> None:
+    """An image in any format that OpenCV reads."""
     read_image(path)
 
 
 @fuzz_file("train.txt", lambda: [b"000001\n000002\n\n000009\n"])
 def split(path: Path) -> None:
+    """A list of frame names."""
     select_frames([Frame(f"{number:06d}", Path("image.png")) for number in range(10)], path.parent, str(path))
 
 
 @fuzz_file("instances.json", lambda: [json.dumps(_COCO).encode()])
 def coco(path: Path) -> None:
+    """Boxes in COCO's format, for a folder of two images."""
     for name in ("street.jpg", "crossing.jpg"):
         (path.parent / name).touch()
     frames = CocoFolder(path.parent)

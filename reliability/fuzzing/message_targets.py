@@ -36,16 +36,19 @@ def _images(*encodings: str) -> list[bytes]:
 
 @fuzz_message("sensor_msgs/msg/Image", lambda: _images(*CAMERA_ENCODINGS, "8UC4", "32FC3", "64FC1"))
 def image(message: Any) -> None:
+    """Images of all encodings, some of which are not accepted."""
     image_to_array(message, _MAX_PIXELS)
 
 
 @fuzz_message("sensor_msgs/msg/Image", lambda: _images("32FC1", "16UC1"))
 def depth_image(message: Any) -> None:
+    """Depth images in metres and in millimetres."""
     depth_to_array(message, _MAX_PIXELS)
 
 
 @fuzz_bytes(lambda: [encoded(".png", picture()), encoded(".jpg", picture()), encoded(".png", picture()[..., 0])])
 def compressed_image(data: bytes) -> None:
+    """The data of a CompressedImage."""
     image_to_array(SimpleNamespace(format="", data=data), _MAX_PIXELS)
 
 
@@ -62,6 +65,7 @@ def _camera_infos() -> list[bytes]:
 
 @fuzz_message("sensor_msgs/msg/CameraInfo", _camera_infos)
 def camera_info(message: Any) -> None:
+    """Camera info, and everything that is computed with it."""
     camera = intrinsics_of(message, message.width, message.height)
     corners = np.array([[0.5, 0.5], [camera.width - 0.5, camera.height - 0.5]])
     camera.project(camera.unproject(corners, np.ones(2)))
@@ -71,21 +75,25 @@ def camera_info(message: Any) -> None:
 
 @fuzz_message("diagnostic_msgs/msg/DiagnosticArray")
 def truth_labels(message: Any) -> None:
+    """KITTI's labels in a bag."""
     read_labels(message, "/labels")
 
 
 @fuzz_message("vision_msgs/msg/Detection2DArray")
 def truth_detections(message: Any) -> None:
+    """2D boxes as ground truth."""
     read_boxes(message, {"1": "Car"}, "/detections")
 
 
 @fuzz_message("vision_msgs/msg/Detection2DArray")
 def recorded_detections(message: Any) -> None:
+    """2D boxes as the node publishes them."""
     read_detections(message, _CLASSES, "/detections")
 
 
 @fuzz_message("vision_msgs/msg/Detection3DArray")
 def truth_detections_3d(message: Any) -> None:
+    """3D boxes as ground truth."""
     camera = CameraIntrinsics(721.5, 721.5, 609.6, 172.9, 1242, 375)
     read_boxes_3d(message, {"1": "Car"}, np.eye(4), camera, "/detections_3d")
 
@@ -98,6 +106,7 @@ def _transforms() -> list[bytes]:
 
 @fuzz_message(TRANSFORMS_TYPE, _transforms)
 def transforms(message: Any) -> None:
+    """Transforms, moving and static, as the node looks them up."""
     known = Transforms(lambda text: None)
     known.take(message)
     known.take_static(message)
@@ -106,4 +115,5 @@ def transforms(message: Any) -> None:
 
 @fuzz_message("sensor_msgs/msg/PointCloud2")
 def point_cloud(message: Any) -> None:
+    """The points of a lidar."""
     read_points(message, "/points")

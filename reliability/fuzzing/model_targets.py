@@ -44,6 +44,7 @@ def _openvino_model() -> tuple[bytes, bytes]:
 
 @fuzz_bytes(lambda: [json.loads(_checkpoint()[0][8:])["__metadata__"]["mp_perception"].encode()])
 def description(data: bytes) -> None:
+    """The description in a checkpoint, as JSON."""
     CheckpointDescription.from_json(data.decode("utf-8", "replace"), "description")
 
 
@@ -57,6 +58,7 @@ def checkpoint(path: Path) -> None:
 
 @fuzz_file("model.onnx", lambda: [small_network()], max_megabytes=512)
 def onnx_model(path: Path) -> None:
+    """An exported model for ONNX Runtime."""
     OnnxRuntime(NetworkSource("mobilenet_v2", path), "cpu", "auto", 1).close()
 
 
@@ -71,4 +73,5 @@ def openvino_model(path: Path) -> None:
     "recipe.yaml", lambda: [file.read_bytes() for file in sorted((share_folder() / "config/train").glob("*.yaml"))]
 )
 def configuration(path: Path) -> None:
+    """A training configuration."""
     read_configuration(path)

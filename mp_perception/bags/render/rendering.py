@@ -113,23 +113,16 @@ def render_bag(
     write = _writer(out)
     _check_target(path, out)
     with tempfile.TemporaryDirectory(prefix="mp_perception_bag_") as workspace:
-        contents = open_contents(path, topics, path.resolve().name, Path(workspace))
-        if network is None and contents.topics.predicted_detections is None:
-            raise UserError(f"{path}: expected recorded outputs (detections, with depth/image beside), found none")
+        contents = open_contents(path, topics, path.resolve().name, Path(workspace), needs_recorded=network is None)
         for note in contents.notes:
             warn(f"{path}: {note}")
-        problems: Counter[str] = Counter()
-        examples: dict[str, str] = {}
-
-        def count(problem: str, example: str) -> None:
-            problems[problem] += 1
-            examples.setdefault(problem, example)
-
+        problems: list[tuple[str, str]] = []
         with nullcontext() if network is None else closing(network.load_with_warning()) as predictor:
-            write(out, _rendered_bag(contents, predictor, score_threshold, tracking, count))
-    for problem, number in problems.items():
-        warn(f"{problem} in {number} frames; the first: {examples[problem]}")
-    console.print(f"{out}: {len(contents.frames)} frames, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+            write(out, _rendered_bag(contents, predictor, score_threshold, tracking, problems))
+    for problem, number in Counter(problem for problem, _ in problems).items():
+        first = next(example for other, example in problems if other == problem)
+        warn(f"{problem} in {number} frames; the first: {first}")
+    console.print(f"{out}: {len(contents.frames)} frames, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _writer(out: Path) -> Callable[[Path, RenderedBag], None]:
@@ -174,9 +167,9 @@ def _rendered_bag(
     predictor: Predictor | None,
     asked_threshold: float | None,
     tracking: bool,
-    count: Callable[[str, str], None],
+    problems: list[tuple[str, str]],
 ) -> RenderedBag:
-    """count: is called with each problem and an example."""
+    """problems: is extended by (what was wrong, an example) while the frames are read."""
     if predictor is None:
         class_names, known = contents.predicted_classes or DEFAULT_CLASSES, contents.recorded_threshold or 0.0
         depth_range = CheckpointDescription.depth_range
@@ -185,7 +178,7 @@ def _rendered_bag(
         class_names, known = description.class_names, float(description.score_threshold)
         depth_range = description.valid_depth_range
     threshold = known if asked_threshold is None else asked_threshold
-    frames = track(_frames(contents, predictor, threshold, tracking, count), "render", len(contents.frames))
+    frames = track(_frames(contents, predictor, threshold, tracking, problems), "render", len(contents.frames))
     return RenderedBag(contents, class_names, threshold, depth_range, frames)
 
 
@@ -194,12 +187,12 @@ def _frames(
     predictor: Predictor | None,
     threshold: float,
     tracking: bool,
-    count: Callable[[str, str], None],
+    problems: list[tuple[str, str]],
 ) -> Iterator[RenderedFrame]:
     """Raises UserError if no image can be used."""
     # The true depth is not shown, and reading it takes longer than everything else.
     without_depth = tuple(replace(frame, depth=None, points=None) for frame in contents.frames)
-    usable, reason = 0, ""
+    usable = 0
     tracker = Tracker(TrackerSettings(score_threshold=threshold))
     lowest = tracker.settings.lowest_score if tracking else threshold
     with closing(BagFrames([replace(contents, frames=without_depth)], score_recorded=predictor is None)) as frames:
@@ -207,11 +200,9 @@ def _frames(
             try:
                 image = frames.image(index)
             except DroppedFrameError as error:
-                reason = reason or str(error)
-                count(error.reason, str(error))
+                problems.append((error.reason, str(error)))
                 continue
-            for problem, example in frames.problems:
-                count(problem, example)
+            problems += frames.problems
             camera = frames.camera(index, image.shape[1], image.shape[0])
             intrinsics = None if camera is None else camera.intrinsics
             prediction: Prediction | None = None
@@ -221,7 +212,7 @@ def _frames(
                 try:
                     prediction = frames.recorded_prediction(index)
                 except DroppedFrameError as error:
-                    count(error.reason, str(error))
+                    problems.append((error.reason, str(error)))
             labels = frames.labels(index) or []
             boxes = tuple(label.box for label in labels if label.class_name != IGNORED_REGION)
             stamp_ns, tracks = frames.place(index)[1].stamp_ns, None
@@ -232,4 +223,4 @@ def _frames(
             yield RenderedFrame(stamp_ns, image, intrinsics, prediction, boxes, tracks)
             usable += 1
         if not usable:
-            raise UserError(f"{contents.source}: none of {len(frames)} images can be used; the first: {reason}")
+            raise UserError(f"{contents.source}: none of {len(frames)} images can be used; the first: {problems[0][1]}")

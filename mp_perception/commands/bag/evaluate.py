@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import (
-    Cluster,
-    Device,
-    InputPixels,
-    InputSize,
-    JsonFile,
-    NumThreads,
-    PlotsFolder,
-    PrecisionName,
-    Processes,
-    Recorded,
-    ReportFile,
-    Resamples,
-    RuntimeName,
-    ScoreThreshold,
-    Topic,
-    Tracking,
-    Weights,
-    split_weights,
-)
+from mp_perception.commands import options
 
 
 def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Folders of rosbag2 recordings, or .mcap or .db3 files.")],
-    weights: Weights = "mobilenet_v2",
-    recorded: Recorded = False,
-    json: JsonFile = None,
-    report: ReportFile = None,
-    plots: PlotsFolder = None,
-    score_threshold: ScoreThreshold = None,
-    resamples: Resamples = 0,
-    tracking: Tracking = False,
-    image_topic: Topic = None,
-    camera_info_topic: Topic = None,
-    depth_topic: Topic = None,
-    points_topic: Topic = None,
-    detections_topic: Topic = None,
-    detections_3d_topic: Topic = None,
-    processes: Processes = 1,
-    cluster: Cluster = None,
-    device: Device = "auto",
-    runtime: RuntimeName = "auto",
-    precision: PrecisionName = "auto",
-    num_threads: NumThreads = 0,
-    input_size: InputSize = None,
-    input_pixels: InputPixels = None,
+    weights: options.Weights = "mobilenet_v2",
+    recorded: options.Recorded = False,
+    json: options.JsonFile = None,
+    report: options.ReportFile = None,
+    plots: options.PlotsFolder = None,
+    score_threshold: options.ScoreThreshold = None,
+    resamples: options.Resamples = 0,
+    tracking: options.Tracking = False,
+    image_topic: options.Topic = None,
+    camera_info_topic: options.Topic = None,
+    depth_topic: options.Topic = None,
+    points_topic: options.Topic = None,
+    detections_topic: options.Topic = None,
+    detections_3d_topic: options.Topic = None,
+    processes: options.Processes = 1,
+    cluster: options.Cluster = None,
+    device: options.Device = "auto",
+    runtime: options.RuntimeName = "auto",
+    precision: options.PrecisionName = "auto",
+    num_threads: options.NumThreads = 0,
+    input_size: options.InputSize = None,
+    input_pixels: options.InputPixels = None,
 ) -> None:
     """Score a network on bags: depth maps, depth of single objects, average precision, latency.
 
@@ -73,7 +52,7 @@ def evaluate(
     network = None
     if not recorded:
         network = NetworkChoice(
-            *split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+            *options.split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
         )
     topics = ChosenTopics(
         image=image_topic or "",
@@ -83,7 +62,7 @@ def evaluate(
         detections=detections_topic,
         detections_3d=detections_3d_topic,
     )
-    paths = ResultPaths(json, report, plots, command=shlex.join(["mp_perception", *sys.argv[1:]]))
+    paths = ResultPaths(json, report, plots, command=options.command_line())
     paths.check()
     request = EvaluationRequest(network, "eigen", score_threshold, resamples, tracking, processes, cluster)
     with open_bags(bags, topics, recorded) as data_set:

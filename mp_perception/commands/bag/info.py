@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mp_perception.commands.options import Bag
+from mp_perception.commands import options
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents
     from mp_perception.bags.reading import BagReader
 
 
-def info(bag: Bag) -> None:
+def info(bag: options.Bag) -> None:
     """List a bag's topics with type, number of messages, rate and biggest gap, and what an evaluation can use.
 
     Example: mp_perception bag info street
@@ -31,7 +31,7 @@ def info(bag: Bag) -> None:
         if damage is not None:
             lines.append(f"damaged: {damage}")
         lines += [*_topics(reader), "", *_usable(reader)]
-    console.print("\n".join(lines), soft_wrap=True)
+    console.print("\n".join(lines))
 
 
 def _topics(reader: BagReader) -> list[str]:

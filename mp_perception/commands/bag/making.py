@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Split
+from mp_perception.commands import options
 
 
 class StorageFormat(StrEnum):
@@ -50,7 +50,7 @@ def from_kitti_object(
     root: Annotated[Path, typer.Argument(help="Folder that contains training/ (image_2, label_2, calib, ...).")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
-    split: Split = None,
+    split: options.Split = None,
 ) -> None:
     """Convert frames of KITTI's object data to a rosbag2, 0.1 s apart in the order of their numbers.
 
@@ -96,7 +96,7 @@ def from_recording(
     root: Annotated[Path, typer.Argument(help="Folder with image/, depth/, calib.txt and others, or a part of them.")],
     out: NewBag,
     storage: Storage = StorageFormat.mcap,
-    split: Split = None,
+    split: options.Split = None,
 ) -> None:
     """Convert a camera's recording in a folder to a rosbag2, with the topics of a depth camera's driver.
 
@@ -117,7 +117,7 @@ def _print_written(out: Path, num_frames: int) -> None:
 
     files = out.iterdir() if out.is_dir() else [out]
     size = sum(path.stat().st_size for path in files) / 1e6
-    console.print(f"{out}: {num_frames} frames, {size:.1f} MB", soft_wrap=True)
+    console.print(f"{out}: {num_frames} frames, {size:.1f} MB")
 
 
 def _frame_range(text: str) -> tuple[int | None, int | None]:

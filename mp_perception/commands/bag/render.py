@@ -7,41 +7,28 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import (
-    Bag,
-    Device,
-    InputPixels,
-    InputSize,
-    NumThreads,
-    PrecisionName,
-    Recorded,
-    RuntimeName,
-    ScoreThreshold,
-    Topic,
-    Weights,
-    split_weights,
-)
+from mp_perception.commands import options
 
 
 def render(
-    bag: Bag,
+    bag: options.Bag,
     out: Annotated[Path, typer.Argument(help="New file: .mp4 (video), .mcap (Foxglove) or .rrd (Rerun).")],
-    weights: Weights = "mobilenet_v2",
-    recorded: Recorded = False,
-    score_threshold: ScoreThreshold = None,
+    weights: options.Weights = "mobilenet_v2",
+    recorded: options.Recorded = False,
+    score_threshold: options.ScoreThreshold = None,
     tracking: Annotated[
         bool,
         typer.Option("--tracking", help="Follow objects; draw ids, speeds, times to contact, trails."),
     ] = False,
-    image_topic: Topic = None,
-    camera_info_topic: Topic = None,
-    detections_topic: Topic = None,
-    device: Device = "auto",
-    runtime: RuntimeName = "auto",
-    precision: PrecisionName = "auto",
-    num_threads: NumThreads = 0,
-    input_size: InputSize = None,
-    input_pixels: InputPixels = None,
+    image_topic: options.Topic = None,
+    camera_info_topic: options.Topic = None,
+    detections_topic: options.Topic = None,
+    device: options.Device = "auto",
+    runtime: options.RuntimeName = "auto",
+    precision: options.PrecisionName = "auto",
+    num_threads: options.NumThreads = 0,
+    input_size: options.InputSize = None,
+    input_pixels: options.InputPixels = None,
 ) -> None:
     """Show what the robot sees: objects with class, score and metres, depth in colours, true boxes in white.
 
@@ -57,7 +44,7 @@ def render(
     network = None
     if not recorded:
         network = NetworkChoice(
-            *split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
+            *options.split_weights(weights), device, runtime, precision, num_threads, input_size, input_pixels
         )
     topics = ChosenTopics(image=image_topic or "", camera_info=camera_info_topic, detections=detections_topic)
     render_bag(bag, out, topics, network, score_threshold, tracking)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.options import Device, JsonFile, ScoreThreshold, Tracking, Weights, split_weights
+from mp_perception.commands import options
 
 if TYPE_CHECKING:
     from mp_perception.bags.contents import BagContents
@@ -23,16 +23,16 @@ _OUTPUTS = ("/detections", "/depth/image", "/label_info")
 
 def replay_evaluate(
     bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2 with ground truth, or its .mcap or .db3 file.")],
-    weights: Weights = "mobilenet_v2",
+    weights: options.Weights = "mobilenet_v2",
     rate: Annotated[float, typer.Option(min=0.001, max=100, help="2 plays twice as fast, 0.5 half as fast.")] = 1.0,
     report: Annotated[Path, typer.Option(help="HTML file with figures, plots and pictures.")] = Path("evaluation.html"),
-    json: JsonFile = None,
+    json: options.JsonFile = None,
     keep: Annotated[
         Path | None, typer.Option(metavar="BAG", help="Keep the recording as this new bag; by default it is removed.")
     ] = None,
-    score_threshold: ScoreThreshold = None,
-    tracking: Tracking = False,
-    device: Device = "auto",
+    score_threshold: options.ScoreThreshold = None,
+    tracking: options.Tracking = False,
+    device: options.Device = "auto",
 ) -> None:
     """Play a bag through the node, record its outputs beside the ground truth, and score the recording.
 
@@ -41,8 +41,6 @@ def replay_evaluate(
 
     Example: mp_perception bag replay-evaluate street --weights mobilenet_v2 --report live.html
     """
-    import shlex
-    import sys
     import tempfile
 
     from mp_perception.bags.opening import open_bags, open_contents
@@ -53,11 +51,11 @@ def replay_evaluate(
     from mp_perception.progress import console, warn
     from mp_perception.ros.replay_session import network_parameters
 
-    paths = ResultPaths(json=json, report=report, command=shlex.join(["mp_perception", *sys.argv[1:]]))
+    paths = ResultPaths(json=json, report=report, command=options.command_line())
     paths.check()
     if keep is not None:
         check_new_folder(keep)
-    parameters, own_threshold = network_parameters(*split_weights(weights))
+    parameters, own_threshold = network_parameters(*options.split_weights(weights))
     parameters["device"] = device
     with tempfile.TemporaryDirectory(prefix="mp_perception_replay_") as workspace:
         contents = open_contents(bag, ChosenTopics(), bag.resolve().name, Path(workspace))
@@ -68,7 +66,7 @@ def replay_evaluate(
         threshold = own_threshold if score_threshold is None else score_threshold
         with open_bags([recording], ChosenTopics(), score_recorded=True) as data_set:
             run_evaluation(data_set, EvaluationRequest(None, score_threshold=threshold, tracking=tracking), paths)
-    console.print(_summary(diagnostics), style="dim", soft_wrap=True)
+    console.print(_summary(diagnostics), style="dim")
 
 
 def _record(contents: BagContents, recording: Path, parameters: dict[str, str], rate: float) -> dict[str, str]:

@@ -33,7 +33,7 @@ def check(
     frames = open_data_set("recording" if (recording / "image").is_dir() else "bag", recording)
     findings = check_recording(frames, Predictor.load())
     for finding in findings:
-        console.print(f"{finding.severity}: {finding.name}: {finding.text}", soft_wrap=True, highlight=False)
+        console.print(f"{finding.severity}: {finding.name}: {finding.text}")
     shown = {finding.name: finding.picture for finding in findings if finding.picture is not None}
     if pictures is not None and shown:
         with complete_folder(pictures) as folder:
@@ -42,4 +42,4 @@ def check(
     if refused := [finding.name for finding in findings if finding.severity == "refuse"]:
         raise UserError(f"{recording}: the recording would teach wrong depth: {', '.join(refused)}")
     if not findings:
-        console.print(f"{recording}: nothing found in {len(frames)} frames", soft_wrap=True, highlight=False)
+        console.print(f"{recording}: nothing found in {len(frames)} frames")

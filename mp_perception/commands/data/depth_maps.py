@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Workers
+from mp_perception.commands import options
 
 
 def complete_depth(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     out: Annotated[Path, typer.Argument(help="Folder for the filled maps; existing files are kept.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set, such as kitti-object or kitti-depth.")],
-    split: Annotated[str | None, typer.Option(help="Split file or name; default: all frames.")] = None,
-    workers: Workers = 0,
+    split: options.Split = None,
+    workers: options.Workers = 0,
 ) -> None:
     """Fill sparse depth maps by colourisation: each unknown pixel gets the depth of neighbours of similar brightness.
 
@@ -41,13 +41,13 @@ def complete_depth(
     if not tasks:
         raise UserError(f"{root}: expected frames with depth maps, found none")
     made = make_missing(tasks, workers or available_cores(), "filling")
-    console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already", soft_wrap=True)
+    console.print(f"{out}: {made} maps filled, {len(tasks) - made} existed already")
 
 
 def project_lidar(
     drives: Annotated[list[Path], typer.Argument(help="Raw drives, e.g. 2011_09_26/2011_09_26_drive_0005_sync.")],
     out: Annotated[Path, typer.Option(help="Folder for the depth data; existing files are kept.")],
-    workers: Workers = 0,
+    workers: options.Workers = 0,
 ) -> None:
     """Project the lidar scans of KITTI raw drives into their images, in the layout of KITTI's depth data.
 
@@ -64,4 +64,4 @@ def project_lidar(
 
     tasks = {path: task for drive in drives for path, task in projection_tasks(RawDrive(drive), out).items()}
     made = make_missing(tasks, workers or available_cores(), "projecting")
-    console.print(f"{out}: {made} maps written, {len(tasks) - made} existed already", soft_wrap=True)
+    console.print(f"{out}: {made} maps written, {len(tasks) - made} existed already")

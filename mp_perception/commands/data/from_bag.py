@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mp_perception.commands.options import Bag, ScoreThreshold, Topic, Weights, split_weights
+from mp_perception.commands import options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def from_bag(
-    bag: Bag,
+    bag: options.Bag,
     out: Annotated[Path, typer.Argument(help="New folder.")],
     step: Annotated[int, typer.Option(min=1, help="Write every N-th image.")] = 1,
     prelabel: Annotated[
         bool,
         typer.Option("--prelabel", help="Label images that have no boxes by the network, to be corrected by hand."),
     ] = False,
-    weights: Weights = "mobilenet_v2",
-    score_threshold: ScoreThreshold = None,
-    image_topic: Topic = None,
-    camera_info_topic: Topic = None,
-    depth_topic: Topic = None,
-    points_topic: Topic = None,
-    detections_topic: Topic = None,
+    weights: options.Weights = "mobilenet_v2",
+    score_threshold: options.ScoreThreshold = None,
+    image_topic: options.Topic = None,
+    camera_info_topic: options.Topic = None,
+    depth_topic: options.Topic = None,
+    points_topic: options.Topic = None,
+    detections_topic: options.Topic = None,
 ) -> None:
     """Convert a bag to a folder: images, metric depth, camera, time stamps, and boxes in COCO's format.
 
@@ -59,14 +59,12 @@ def from_bag(
     label = _network_labels(weights, score_threshold) if prelabel else None
     with open_bags([bag], topics) as frames:
         written = write_recording(frames, out, step, label)
-    for what in written.mended:
-        console.print(f"mended: {what}", soft_wrap=True, highlight=False)
+    for what in frames.mended:
+        console.print(f"mended: {what}")
     for reason, count in written.left_out.most_common():
         warn(f"{count} frames: {reason}")
     boxes = f"{written.boxes} boxes in {written.labelled} of them" if written.labelled else "no boxes"
-    console.print(
-        f"{out}: {written.images} images, {written.depth_maps} depth maps, {boxes}", soft_wrap=True, highlight=False
-    )
+    console.print(f"{out}: {written.images} images, {written.depth_maps} depth maps, {boxes}")
 
 
 def _network_labels(weights: str, score_threshold: float | None) -> Labeller:
@@ -75,7 +73,7 @@ def _network_labels(weights: str, score_threshold: float | None) -> Labeller:
     from mp_perception.inference.network_choice import NetworkChoice
     from mp_perception.inference.predictor import PredictionSettings
 
-    predictor = NetworkChoice(*split_weights(weights)).load_with_warning()
+    predictor = NetworkChoice(*options.split_weights(weights)).load_with_warning()
     settings = PredictionSettings(score_threshold=score_threshold)
 
     def label(image: NDArray[np.uint8], intrinsics: CameraIntrinsics | None) -> list[ObjectLabel]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mp_perception.commands.options import Split
+from mp_perception.commands import options
 
 app = typer.Typer(help="Label images by other networks (ONNX or OpenVINO models).", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def depth(
     dataset: Annotated[str, typer.Option(help="Name of the data set, such as kitti-object.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     out: Annotated[Path, typer.Option(help="Folder for the depth maps; existing files are kept.")],
-    split: Split = None,
+    split: options.Split = None,
     kind: Annotated[
         DepthKind, typer.Option(help="inverse: inverse depth or disparity. metric: depth. Both up to scale and offset.")
     ] = DepthKind.inverse,
@@ -66,7 +66,7 @@ def depth(
         )
     lines += [f"error against lidar, {name}: rel {rel:.3f}, d1 {d1:.3f}" for name, (rel, d1) in taught.errors.items()]
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def labels(
         str | None,
         typer.Option(help="Name of the data set, whose own labels are kept; default: ROOT is a folder of images."),
     ] = None,
-    split: Split = None,
+    split: options.Split = None,
     min_ignored_score: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum score of an ignored region (DontCare).")
     ] = 0.2,
@@ -113,4 +113,4 @@ def labels(
         frames = open_data_set(dataset, root, split)
     added = teach_labels(frames, DetectionTeacher(model, pixels), taught, out, min_ignored_score)
     counts = ", ".join(f"{count} {name}" for name, count in added.most_common()) or "no labels"
-    console.print(f"{out / 'label'}: {len(frames)} files; added {counts}", soft_wrap=True)
+    console.print(f"{out / 'label'}: {len(frames)} files; added {counts}")

@@ -21,7 +21,7 @@ def print_result(result: Mapping[str, Any], report: Path | None) -> None:
     for kind, problem in result["data_set"]["problems"].items():
         warn(f"{kind} in {problem['frames']} frames; the first: {problem['first']}")
     for what in result["data_set"]["mended"]:
-        console.print(f"mended: {what}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"mended: {what}")
     frames, images, seconds = result["frames"], result["images"], result["run"]["seconds"]
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in frames["dropped"].items())
     lines = [
@@ -38,7 +38,7 @@ def print_result(result: Mapping[str, Any], report: Path | None) -> None:
     if report is not None:
         lines.append(f"report: {report}")
     for line in lines:
-        console.print(line, style="dim", soft_wrap=True)
+        console.print(line, style="dim")
 
 
 def print_table(content: FigureTable) -> None:
@@ -52,4 +52,4 @@ def print_table(content: FigureTable) -> None:
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         table.add_section()
-    console.print(table)
+    console.print(table, soft_wrap=False)
