@@ -73,13 +73,6 @@ def test_bad_input_is_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_help_teaches() -> None:
-    result = CliRunner().invoke(app, ["benchmark", "--help"])
-    assert result.exit_code == 0
-    for word in ("Example", "runtimes", "peers", "node", "How to read the tables", "--rounds", "--json"):
-        assert word in result.stdout
-
-
 @pytest.mark.extended
 @pytest.mark.timeout(LIMIT + 10)
 def test_ratios_are_printed_and_kept(mp_perception: Command, small_weights: Path, tmp_path: Path) -> None:

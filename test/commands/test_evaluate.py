@@ -189,18 +189,3 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert message in str(done.exception)
     assert "\n" not in str(done.exception)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "object"]
-
-
-def test_help_teaches() -> None:
-    done = evaluate("--help")
-    assert done.exit_code == 0
-    for word in (
-        "Example: mp_perception evaluate --dataset",
-        "tables",
-        "--protocol",
-        "--save-detections",
-        "--resamples",
-        "--processes",
-        "--cluster",
-    ):
-        assert word in done.output

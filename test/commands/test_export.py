@@ -34,13 +34,6 @@ def test_bad_input_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_teaches() -> None:
-    result = CliRunner().invoke(app, ["export", "--help"])
-    assert result.exit_code == 0
-    for word in ("Example", "int8", "calibrate", "--validation-split", ".onnx"):
-        assert word in result.stdout
-
-
 @pytest.mark.slow
 def test_an_int8_model_is_written_evaluated_and_used(streets, street_weights, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

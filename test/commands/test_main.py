@@ -2,12 +2,59 @@
 
 import io
 import re
+import shlex
 import sys
+from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from mp_perception.commands.main import run
+from mp_perception.commands.main import app, run
 from mp_perception.progress import console
+
+
+def commands(command, *names):
+    """(names, command) of everything that can be called."""
+    inner_commands = getattr(command, "commands", {})
+    if not inner_commands or command.invoke_without_command:
+        yield names, command
+    for name, inner in inner_commands.items():
+        yield from commands(inner, *names, name)
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
+
+
+def check_that_it_exists(line):
+    """A command line without the program's name: its command, and the options given, exist."""
+    words = shlex.split(line, comments=True)
+    names = max((names for names in COMMANDS if tuple(words[: len(names)]) == names), key=len, default=None)
+    assert names is not None, line
+    options = {option for parameter in COMMANDS[names].params for option in parameter.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert {option for option in given - options if "." not in option} == set(), line  # --data.workers configures
+    return names
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+def test_every_help_has_an_example_with_existing_options(names):
+    shown = CliRunner().invoke(app, [*names, "--help"])
+    assert shown.exit_code == 0
+    examples = re.findall(r"^Example: mp_perception (.*(?:\n.+)*)", COMMANDS[names].help, re.MULTILINE)
+    assert examples
+    assert {check_that_it_exists(example) for example in examples} == {names}
+
+
+def test_commands_in_the_documentation_exist():
+    call = re.compile(r"^ *(?:\.venv/bin/)?mp_perception (.*(?:(?<=\\)\n.*)*)$", re.MULTILINE)
+    lines = [line for document in DOCUMENTS for line in call.findall(document.read_text())]
+    assert len(lines) > 50
+    for line in lines:
+        if not line.endswith("--help"):
+            check_that_it_exists(line.replace("\\\n", ""))
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path):

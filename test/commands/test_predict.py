@@ -48,10 +48,3 @@ def test_bad_input_is_one_line_and_exit_code_2(mp_perception, street, tmp_path, 
     assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "predictions").exists()
-
-
-def test_help_teaches(mp_perception, tmp_path):
-    done = mp_perception("predict", "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    for word in ("Example", "metres x 256", "--intrinsics", "_overlay.png"):
-        assert word in done.stdout

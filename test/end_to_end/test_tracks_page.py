@@ -16,7 +16,6 @@ from mp_perception.messages.header import new_header
 from mp_perception.messages.points import table_message
 from mp_perception.messages.tracks import STATE_LAYOUT
 from mp_perception.ros.message_class import new_message
-from mp_perception.ros.parameters import PARAMETER_NAMES
 from mp_perception.ros.publishing import OUTPUTS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tracks.md").read_text(encoding="utf-8")
@@ -52,11 +51,6 @@ def test_the_topics_are_those_of_the_node() -> None:
     for topic, kind in re.findall(r"^\| `(tracks[/\w]*)` \| \w+/(\w+) \|", PAGE, re.MULTILINE):
         assert types.pop(topic).__name__ == kind
     assert not [topic for topic in types if topic.startswith("tracks")]
-
-
-def test_the_launch_command_has_arguments_of_the_node() -> None:
-    (line,) = re.findall(r"^    ros2 launch mp_perception perception.launch.py (.*)$", PAGE, re.MULTILINE)
-    assert {argument.partition(":=")[0] for argument in line.split()} == {"tracking", "odom_frame"} <= PARAMETER_NAMES
 
 
 def test_the_python_node_warns_of_what_comes() -> None:
