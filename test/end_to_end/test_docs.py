@@ -71,9 +71,9 @@ def test_training_configurations_on_the_pages_are_valid(tmp_path: Path) -> None:
             path = tmp_path / "training.yaml"
             path.write_text(text)
             configurations.append(read_configuration(path))
-    walk, adapted, forklift, sources, sizes = configurations
+    walk, forklift, sources, sizes = configurations
     assert [source.dataset for source in walk.data.training] == ["recording", "bag"]
-    assert adapted.network.initial_weights
+    assert walk.network.initial_weights
     assert forklift.network.class_names[0] == "Forklift"
     assert [source.weight for source in sources.data.training] == [5, 1]
     assert (sizes.data.input_sizes[1], sizes.data.cutouts) == ((320, 416), "people/cutouts")
