@@ -52,6 +52,11 @@ def read(path: Path, asked: ChosenTopics | None = None) -> BagContents:
         return read_contents(reader, asked or ChosenTopics(), path.name)
 
 
+def frames_of(tmp_path: Path, *entries: Entry) -> BagFrames:
+    """The frames of a bag of these messages, named `bag`."""
+    return BagFrames([read(write(tmp_path / "bag", entries))])
+
+
 def pixels_at(stamp: int, pixels: np.ndarray, encoding: str, topic: str, frame: str = "camera") -> Entry:
     return topic, stamp, image_message(new_message, pixels, encoding, bag_header(frame, stamp))
 
@@ -147,7 +152,7 @@ def test_messages_at_one_bag_time_are_told_apart(tmp_path: Path) -> None:
     stamps = [START + n * MS for n in range(3)]
     entries = [("/camera/image_raw", START, image(stamp, value=n)[2]) for n, stamp in enumerate(stamps)]
     entries += [("/ground_truth/depth/image", START, depth(stamps[1], 3.0)[2])]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(tmp_path, *entries)
     assert [int(frames.image(i)[0, 0, 0]) for i in range(3)] == [0, 1, 2]
     assert known_depth(frames) == [None, 3.0, None]
 
@@ -180,20 +185,9 @@ def test_a_point_cloud_belongs_to_the_nearest_image_without_a_nearer_one(tmp_pat
     assert any("/points: 2 of 3 messages are not used" in note for note in bag.notes)
 
 
-def test_point_clouds_without_transform_are_reported_and_not_used(tmp_path: Path) -> None:
-    bag = read(write(tmp_path / "bag", [info(START), image(START), points(START, 5)]))
-    assert any("no transform from 'scanner' to 'camera'; frames with transforms: none" in n for n in bag.notes)
-    frames = BagFrames([bag])
-    assert frames.depth(0) is None
-    ((kind, example),) = frames.problems
-    assert kind == "bag: /points unusable"
-    assert "expected a transform" in example
-
-
 def test_camera_info_of_another_size_is_left_out_and_counted(tmp_path: Path) -> None:
     other = CameraIntrinsics(50.0, 50.0, 31.5, 15.5, 128, 32)
-    entries = [info(START, camera=other), image(START), info(START + 1), image(START + 1)]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(tmp_path, info(START, camera=other), image(START), info(START + 1), image(START + 1))
     assert frames[0].intrinsics is None
     ((_, example),) = frames.problems
     assert "expected 64x32 as the image has, found 128x32" in example
@@ -203,25 +197,16 @@ def test_camera_info_of_another_size_is_left_out_and_counted(tmp_path: Path) -> 
 
 def test_the_last_camera_info_holds_until_the_next(tmp_path: Path) -> None:
     other = CameraIntrinsics(60.0, 60.0, 31.5, 15.5, 64, 32)
-    entries = [image(START), info(START + 1), image(START + 2), info(START + 3, camera=other), image(START + 4)]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(
+        tmp_path, image(START), info(START + 1), image(START + 2), info(START + 3, camera=other), image(START + 4)
+    )
     assert [frames[i].intrinsics for i in range(3)] == [CAMERA, CAMERA, other]
-
-
-def test_depth_of_another_shape_is_left_out_and_counted(tmp_path: Path) -> None:
-    square = pixels_at(START, np.ones((32, 32), np.float32), "32FC1", "/ground_truth/depth/image")
-    entries = [image(START), square]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
-    assert frames[0].depth is None
-    ((_, example),) = frames.problems
-    assert "expected 64x32 pixels as the image has, found 32x32" in example
 
 
 def test_smaller_depth_of_the_same_frame_is_resized(tmp_path: Path) -> None:
     small = np.full((16, 32), 2, np.float32)
     small[3, 5] = np.nan
-    entries = [image(START), pixels_at(START, small, "32FC1", "/depth/image")]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(tmp_path, image(START), pixels_at(START, small, "32FC1", "/depth/image"))
     found = frames.depth(0)
     assert found is not None
     assert np.argwhere(np.isnan(found)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
@@ -247,8 +232,7 @@ SMALL = CameraIntrinsics(25.0, 25.0, 15.5, 7.5, 32, 16)
 
 
 def test_depth_of_another_camera_is_registered(tmp_path: Path) -> None:
-    entries = [info(START), image(START), beside(), *depth_camera(START, SMALL)]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(tmp_path, info(START), image(START), beside(), *depth_camera(START, SMALL))
     found = frames.depth(0)
     assert found is not None
     assert (found[np.isfinite(found)] == 2).all()
@@ -261,29 +245,58 @@ def test_depth_of_another_camera_is_registered(tmp_path: Path) -> None:
 
 
 def test_registered_depth_in_its_old_frame_is_taken_as_it_is(tmp_path: Path) -> None:
-    entries = [info(START), image(START), *depth_camera(START, CAMERA)]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
+    frames = frames_of(tmp_path, info(START), image(START), *depth_camera(START, CAMERA))
     assert (frames.depth(0) == 2).all()
     assert (frames.mended, frames.problems) == ([], [])
-
-
-def test_depth_of_another_camera_needs_a_transform(tmp_path: Path) -> None:
-    other = replace(CAMERA, fx=60.0)
-    frames = BagFrames([read(write(tmp_path / "bag", [info(START), image(START), *depth_camera(START, other)]))])
-    assert frames.depth(0) is None
-    ((kind, example),) = frames.problems
-    assert kind == "bag: /depth/image_raw unusable"
-    assert "expected depth that is registered to the image, or a transform from 'depth' to 'camera'" in example
 
 
 def test_camera_info_that_contradicts_the_depth_is_reported(tmp_path: Path) -> None:
     pixels, _ = depth_camera(START, CAMERA)
     _, wrong = depth_camera(START, SMALL)
-    frames = BagFrames([read(write(tmp_path / "bag", [info(START), image(START), pixels, wrong]))])
+    frames = frames_of(tmp_path, info(START), image(START), pixels, wrong)
     assert (frames.depth(0) == 2).all()
     ((kind, example),) = frames.problems
     assert kind == "bag: /depth/camera_info unusable"
     assert "expected 64x32 as the image has, found 32x16" in example
+
+
+def labels(stamp: int, line: str | None = None) -> Entry:
+    """A car, or what a line of another program says."""
+    message = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], bag_header("camera", stamp))
+    message.status[0].message = line or message.status[0].message
+    return "/ground_truth/labels", stamp, message
+
+
+@pytest.mark.parametrize(
+    ("entries", "topic", "expected"),
+    [
+        ([info(START), points(START, 5)], "/points", "expected a transform from 'scanner' to 'camera', found none"),
+        (
+            [pixels_at(START, np.ones((32, 32), np.float32), "32FC1", "/depth/image")],
+            "/depth/image",
+            "expected 64x32 pixels as the image has, found 32x32",
+        ),
+        (
+            [info(START), *depth_camera(START, replace(CAMERA, fx=60.0))],
+            "/depth/image_raw",
+            "expected depth that is registered to the image, or a transform from 'depth' to 'camera', found none",
+        ),
+        ([labels(START, "Car at the left")], "/ground_truth/labels", "expected 15 columns"),
+    ],
+)
+def test_what_is_unusable_is_left_out_and_counted(
+    tmp_path: Path, entries: list[Entry], topic: str, expected: str
+) -> None:
+    frames = frames_of(tmp_path, image(START), *entries)
+    assert (frames.depth(0), frames.labels(0)) == (None, None)
+    ((kind, example),) = frames.problems
+    assert kind == f"bag: {topic} unusable"
+    assert expected in example
+
+
+def test_point_clouds_without_transform_are_reported(tmp_path: Path) -> None:
+    bag = read(write(tmp_path / "bag", [info(START), image(START), points(START, 5)]))
+    assert any("no transform from 'scanner' to 'camera'; frames with transforms: none" in n for n in bag.notes)
 
 
 def test_depth_with_its_own_clock_belongs_to_the_nearest_image(tmp_path: Path) -> None:
@@ -310,17 +323,6 @@ def test_compressed_depth_is_found(tmp_path: Path) -> None:
     bag = read(write(tmp_path / "bag", [image(START), ("/aligned/image_raw/compressedDepth", START, message)]))
     assert bag.topics.depth == "/aligned/image_raw/compressedDepth"
     assert known_depth(BagFrames([bag])) == [1.5]
-
-
-def test_millimetres_are_metres(tmp_path: Path) -> None:
-    millimetres = np.full((32, 64), 1500, np.uint16)
-    millimetres[0, 0] = 0
-    entries = [image(START), pixels_at(START, millimetres, "16UC1", "/ground_truth/depth/image")]
-    frames = BagFrames([read(write(tmp_path / "bag", entries))])
-    found = frames.depth(0)
-    assert found is not None
-    assert np.isnan(found[0, 0])
-    assert found[5, 5] == pytest.approx(1.5)
 
 
 def compressed(stamp: int, kind: str, pixels: np.ndarray) -> Entry:
@@ -356,7 +358,7 @@ def test_a_raw_image_has_the_rays_of_its_lens_also_for_the_lidar(tmp_path: Path,
     raw = CameraIntrinsics(50.0, 50.0, 31.2, 15.2, 64, 32, lens)
     cloud = "/points", START, points_message(new_message, np.array([[10.0, -5, 0, 0]]), bag_header("scanner", START))
     entries = [image(START, topic), info(START, camera=raw), scanner_ahead(), cloud]
-    sample = BagFrames([read(write(tmp_path / "bag", entries))])[0]
+    sample = frames_of(tmp_path, *entries)[0]
     assert sample.intrinsics == (replace(raw, distortion=None) if rectified else raw)
     # x / z = 0.5, by the lens 0.5 (1 - 0.4 / 4 + 0.1 / 16): columns 56.2 and 53.9.
     assert sample.depth is not None
@@ -471,15 +473,6 @@ def test_topics_without_messages_and_messages_of_another_kind_are_reported(tmp_p
     )
 
 
-def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:
-    message = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], bag_header("camera", START))
-    message.status[0].message = "Car at the left"
-    frames = BagFrames([read(write(tmp_path / "bag", [image(START), ("/ground_truth/labels", START, message)]))])
-    assert frames.labels(0) is None
-    ((_, example),) = frames.problems
-    assert "expected 15 columns" in example
-
-
 def labelled(tmp_path: Path, name: str, classes: Sequence[str], named: bool) -> BagContents:
     entries = [image(START), boxes(START, classes)]
     info = label_info_message(new_message, classes, 0.0, bag_header("", START))
@@ -509,9 +502,8 @@ def test_labelled_is_what_all_bags_label(tmp_path: Path) -> None:
 
 
 def test_what_the_user_names_comes_first(tmp_path: Path) -> None:
-    labels = labels_message([ObjectLabel("Car", (0, 0, 9, 9))], bag_header("camera", START))
     entries = [image(START), info(START), depth(START, 5.0), scanner_ahead(), points(START, 6.0)]
-    entries += [("/ground_truth/labels", START, labels), boxes(START, ["Van", "Van"])]
+    entries += [labels(START), boxes(START, ["Van", "Van"])]
     path = write(tmp_path / "bag", entries)
     found = BagFrames([read(path)])
     assert known_depth(found) == [5.0]
