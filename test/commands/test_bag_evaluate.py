@@ -10,14 +10,18 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from mp_perception.bags.message_types import new_message
+from mp_perception.bags.frames import BagFrames
+from mp_perception.bags.message_types import bag_header, new_message
+from mp_perception.bags.opening import open_contents
 from mp_perception.bags.reading import BagReader
+from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.bags.writing import BagWriter
 from mp_perception.commands.main import app
 from mp_perception.data.data_sets import open_data_set
@@ -25,7 +29,8 @@ from mp_perception.errors import UserError
 from mp_perception.evaluation.frame_scores import LOWEST_SCORE, MAX_DETECTIONS
 from mp_perception.evaluation.scoring import evaluate
 from mp_perception.inference.predictor import PredictionSettings, Predictor
-from mp_perception.messages.images import depth_to_array, image_message
+from mp_perception.messages.detections import detections_message, label_info_message
+from mp_perception.messages.images import depth_message, depth_to_array, image_message
 
 IMAGES = "/kitti/camera_color_left/image_raw"
 #: What says where figures come from, and is not the same for files and bags.
@@ -53,12 +58,19 @@ def split_bag(bag: Path, target: Path, first: int, last: int) -> Path:
     """A part of a bag: the messages of the frames first..last, and all that is latched."""
     with BagReader(bag) as reader, BagWriter(target, "sqlite3") as writer:
         stamps = [message.time_ns for message in reader.messages([IMAGES])]
-        for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type)
         for message in reader.messages():
             latched = reader.topics[message.topic].transient_local
             if latched or stamps[first] <= message.time_ns <= stamps[last]:
-                writer.write_serialized(message.topic, message.time_ns, message.data)
+                writer.write(message.topic, message.time_ns, reader.decode(message))
+    return target
+
+
+def write_images(bag: Path, target: Path, **changes: object) -> Path:
+    """The images of a bag alone, with changed fields."""
+    with BagReader(bag) as reader, BagWriter(target) as writer:
+        for message in reader.messages([IMAGES]):
+            image = replace(reader.decode(message), **changes)
+            writer.write(IMAGES, message.time_ns, image)
     return target
 
 
@@ -107,15 +119,11 @@ def test_what_is_mended_is_said_whichever_process_does_it(
 ) -> None:
     topic = "/ground_truth/depth/image"
     with BagReader(street_bag) as whole, BagWriter(tmp_path / "halved") as halved:
-        for found in whole.topics.values():
-            halved.add_topic(found.name, found.type)
         for message in whole.messages():
+            decoded = whole.decode(message)
             if message.topic == topic:
-                depth = whole.decode(message)
-                small = image_message(new_message, depth_to_array(depth)[::2, ::2], "32FC1", depth.header)
-                halved.write(topic, message.time_ns, small)
-            else:
-                halved.write_serialized(message.topic, message.time_ns, message.data)
+                decoded = image_message(new_message, depth_to_array(decoded)[::2, ::2], "32FC1", decoded.header)
+            halved.write(message.topic, message.time_ns, decoded)
     out = tmp_path / "out.json"
     options = ("--weights", street_weights, "--num-threads", 1, "--processes", 2, "--json", out)
     done = run("bag", "evaluate", tmp_path / "halved", *options)
@@ -165,31 +173,16 @@ def test_a_bag_cut_off_is_scored_as_far_as_it_goes(street_bag: Path, street_weig
 
 def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> list[int]:
     """What the node publishes for a bag's images, except for every third one; gives the stamps that are left out."""
-    serialization = pytest.importorskip("rclpy.serialization")
-    from std_msgs.msg import Header
-
-    from mp_perception.bags.frames import BagFrames
-    from mp_perception.bags.opening import open_contents
-    from mp_perception.bags.topic_choice import ChosenTopics
-    from mp_perception.messages.detections import detections_message, label_info_message
-    from mp_perception.messages.images import depth_message
-    from mp_perception.ros.message_class import new_message
-
     predictor = Predictor.load(None, weights, num_threads=1)
     frames = BagFrames([open_contents(bag, ChosenTopics(), "bag", target.parent)])
     settings = PredictionSettings(score_threshold=LOWEST_SCORE, max_detections=MAX_DETECTIONS)
     left_out = []
     with BagReader(bag) as reader, BagWriter(target) as writer:
-        for topic in reader.topics.values():
-            writer.add_topic(topic.name, topic.type)
-        writer.add_topic("/detections", "vision_msgs/msg/Detection2DArray")
-        writer.add_topic("/depth/image", "sensor_msgs/msg/Image")
-        writer.add_topic("/label_info", "vision_msgs/msg/LabelInfo")
         for message in reader.messages():
-            writer.write_serialized(message.topic, message.time_ns, message.data)
-        description = predictor.description
-        info = label_info_message(new_message, description.class_names, description.score_threshold, Header())
-        writer.write_serialized("/label_info", reader.start_ns, serialization.serialize_message(info))
+            writer.write(message.topic, message.time_ns, reader.decode(message))
+        names, threshold = predictor.description.class_names, predictor.description.score_threshold
+        info = label_info_message(new_message, names, threshold, bag_header("", reader.start_ns))
+        writer.write("/label_info", reader.start_ns, info)
         for index in range(len(frames)):
             stamp = frames.place(index)[1].stamp_ns
             if index % leave_out == leave_out - 1:
@@ -197,13 +190,10 @@ def record_outputs(bag: Path, target: Path, weights: Path, leave_out: int) -> li
                 continue
             sample = frames[index]
             prediction = predictor.predict(sample.image, sample.intrinsics, settings)
-            header = Header(frame_id="camera_color_left")
-            header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
-            later = stamp + 30_000_000
+            header, later = bag_header("camera_color_left", stamp), stamp + 30_000_000
             detections = detections_message(new_message, prediction.detections, None, header, "name")
-            writer.write_serialized("/detections", later, serialization.serialize_message(detections))
-            depth = depth_message(new_message, prediction.network_depth, "32FC1", header)
-            writer.write_serialized("/depth/image", later, serialization.serialize_message(depth))
+            writer.write("/detections", later, detections)
+            writer.write("/depth/image", later, depth_message(new_message, prediction.network_depth, "32FC1", header))
     return left_out
 
 
@@ -233,12 +223,9 @@ def test_a_bag_without_ground_truth_shows_what_was_detected(
     street_bag: Path, street_weights: Path, file_figures: dict[str, Any], tmp_path: Path
 ) -> None:
     """The images of the streets alone: the same detections, pictures, and no figure that needs truth."""
-    with BagReader(street_bag) as whole, BagWriter(tmp_path / "bare") as bare:
-        bare.add_topic(IMAGES, whole.topics[IMAGES].type)
-        for message in whole.messages([IMAGES]):
-            bare.write_serialized(IMAGES, message.time_ns, message.data)
+    bare = write_images(street_bag, tmp_path / "bare")
     options = ("--weights", street_weights, "--num-threads", 1, "--report", tmp_path / "report.html")
-    result = figures("bag", "evaluate", tmp_path / "bare", *options, out=tmp_path / "bare.json")
+    result = figures("bag", "evaluate", bare, *options, out=tmp_path / "bare.json")
     assert (result["depth"], result["objects"], result["detection"]) == (None, None, None)
     counted = [
         {name: (row["objects"], row["images"]) for name, row in found["detected"].items()}
@@ -246,26 +233,14 @@ def test_a_bag_without_ground_truth_shows_what_was_detected(
     ]
     assert counted[0] == counted[1] != {}
     page = (tmp_path / "report.html").read_text()
-    for words in (
-        "it detects",
-        "Detected objects",
-        "Most objects 1",
-        "predicted depth",
-        "Latency",
-        "Neither depth nor",
-    ):
-        assert words in page
+    headings = ("it detects", "Detected objects", "Most objects 1", "predicted depth", "Latency", "Neither depth nor")
+    assert [words for words in headings if words not in page] == []
 
 
 def test_a_bag_whose_images_are_all_unusable_is_refused(street_bag: Path, street_weights: Path, tmp_path: Path) -> None:
-    with BagReader(street_bag) as whole, BagWriter(tmp_path / "bad") as bad:
-        bad.add_topic(IMAGES, whole.topics[IMAGES].type)
-        for message in whole.messages([IMAGES]):
-            image = whole.decode(message)
-            image.step = 1
-            bad.write(IMAGES, message.time_ns, image)
+    bad = write_images(street_bag, tmp_path / "bad", step=1)
     out = tmp_path / "out.json"
-    done = run("bag", "evaluate", tmp_path / "bad", "--weights", street_weights, "--num-threads", 1, "--json", out)
+    done = run("bag", "evaluate", bad, "--weights", street_weights, "--num-threads", 1, "--json", out)
     assert isinstance(done.exception, UserError), (done.output, done.exception)
     assert re.fullmatch(r"none of 6 frames can be scored; the first, [^:]+: .+", str(done.exception))
     assert not out.exists()
