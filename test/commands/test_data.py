@@ -14,6 +14,11 @@ from mp_perception.commands.data import app
 from mp_perception.errors import UserError
 
 
+def data(*arguments: object) -> str:
+    """What `mp_perception data ARGUMENTS` prints; raises what the command raises."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False).output
+
+
 @pytest.fixture
 def object_set(tmp_path: Path) -> Path:
     """Three frames of noise, two of them with a sparse depth map."""
@@ -37,9 +42,8 @@ def object_set(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_maps_are_filled_once(object_set: Path, tmp_path: Path, workers: str) -> None:
     out = tmp_path / "filled"
-    arguments = ["complete-depth", str(object_set), str(out), "--dataset", "kitti-object", "--workers", workers]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
+    arguments = ["complete-depth", object_set, out, "--dataset", "kitti-object", "--workers", workers]
+    assert "2 maps filled, 0 existed already" in data(*arguments)
     assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000002.png"]
     for path in out.iterdir():
         sparse = cv2.imread(str(object_set / "training" / "depth_2" / path.name), cv2.IMREAD_UNCHANGED)
@@ -48,31 +52,30 @@ def test_maps_are_filled_once(object_set: Path, tmp_path: Path, workers: str) ->
         assert (filled[sparse > 0] == sparse[sparse > 0]).all()
     (out / "000002.png").unlink()
     (out / "000000.png").write_bytes(b"kept")
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "1 maps filled, 1 existed already" in result.output
+    assert "1 maps filled, 1 existed already" in data(*arguments)
     assert (out / "000000.png").read_bytes() == b"kept"
     assert (out / "000002.png").exists()
 
 
 def test_what_cannot_be_read_is_named(object_set: Path, tmp_path: Path) -> None:
-    arguments = ["complete-depth", str(object_set), str(tmp_path / "filled"), "--dataset", "kitti-object"]
+    arguments = ["complete-depth", object_set, tmp_path / "filled", "--dataset", "kitti-object"]
     (object_set / "training" / "depth_2" / "000002.png").write_bytes(b"no image")
     for workers in ("1", "2"):
         with pytest.raises(UserError, match="000002.png: expected a 16-bit depth PNG"):
-            CliRunner().invoke(app, [*arguments, "--workers", workers], catch_exceptions=False)
+            data(*arguments, "--workers", workers)
     assert not (tmp_path / "filled" / "000002.png").exists()
     for path in (object_set / "training" / "depth_2").iterdir():
         path.unlink()
     with pytest.raises(UserError, match="expected frames with depth maps, found none"):
-        CliRunner().invoke(app, arguments, catch_exceptions=False)
+        data(*arguments)
 
 
 @pytest.mark.shared_data
 def test_scans_become_maps_and_drives_without_scans_are_refused(shared_data: Path, tmp_path: Path) -> None:
     raw = shared_data / "kitti" / "raw" / "2011_09_26"
     drive = "2011_09_26_drive_0001_sync"
-    arguments = ["project-lidar", str(raw / drive), "--out", str(tmp_path / "depth"), "--workers", "1"]
-    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    output = data("project-lidar", raw / drive, "--out", tmp_path / "depth", "--workers", 1)
+    assert "2 maps written, 0 existed already" in output
     written = sorted(path.relative_to(tmp_path / "depth" / "train" / drive) for path in tmp_path.rglob("*.png"))
     assert [str(path) for path in written] == [
         f"proj_depth/velodyne_raw/image_0{camera}/0000000005.png" for camera in (2, 3)
@@ -98,29 +101,18 @@ def test_a_depth_network_teaches_what_lidar_did_not_see(object_set: Path, tmp_pa
         true_depths[name] = np.rint(256 / (0.3 * red / 255 + 0.05)).astype(np.uint16)
         lidar = np.where(np.arange(30) % 2, true_depths[name], 0).astype(np.uint16)
         cv2.imwrite(str(training / "depth_2" / f"{name}.png"), lidar)
-    arguments = [
-        "teach",
-        "depth",
-        str(model),
-        "--dataset",
-        "kitti-object",
-        "--root",
-        str(object_set),
-        "--out",
-        str(out),
-    ]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "2 maps written (2 by lidar), 0 existed already, 1 frames left out" in result.output
-    assert "1 / depth = 0.3 x inverse depth of the model + 0.05" in result.output
-    assert "rel 0.00" in result.output
-    assert "d1 1.000" in result.output
+    arguments = ["teach", "depth", model, "--dataset", "kitti-object", "--root", object_set, "--out", out]
+    output = data(*arguments)
+    assert "2 maps written (2 by lidar), 0 existed already, 1 frames left out" in output
+    assert "1 / depth = 0.3 x inverse depth of the model + 0.05" in output
+    assert "rel 0.00" in output
+    assert "d1 1.000" in output
     for name, true_depth in true_depths.items():
         taught = cv2.imread(str(out / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_allclose(taught, true_depth, rtol=0.01)
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "0 maps written, 2 existed already, 1 frames left out" in result.output
+    assert "0 maps written, 2 existed already, 1 frames left out" in data(*arguments)
     with pytest.raises(UserError, match="expected metric depth"):
-        CliRunner().invoke(app, [*arguments, "--kind", "metric"], catch_exceptions=False)
+        data(*arguments, "--kind", "metric")
 
 
 def test_a_detector_labels_a_folder_of_images(object_set: Path, tmp_path: Path) -> None:
@@ -132,9 +124,9 @@ def test_a_detector_labels_a_folder_of_images(object_set: Path, tmp_path: Path) 
     }"""
     model = write_teacher(tmp_path / "detector.onnx", graph)
     images = object_set / "training" / "image_2"
-    arguments = ["teach", "labels", str(model), "--root", str(images), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, [*arguments, "--class", "3=Cyclist:0,-0.1,0,0.2"], catch_exceptions=False)
-    assert f"{tmp_path / 'out' / 'label'}: 3 files; added 3 Cyclist" in result.output
+    arguments = ["teach", "labels", model, "--root", images, "--out", tmp_path / "out"]
+    output = data(*arguments, "--class", "3=Cyclist:0,-0.1,0,0.2")
+    assert f"{tmp_path / 'out' / 'label'}: 3 files; added 3 Cyclist" in output
     line = (tmp_path / "out" / "label" / "000001.txt").read_text()
     assert line.startswith("Cyclist -1.00 -1 -10.00 15.00 4.00 24.00 17.00 -1.00")
 
@@ -151,7 +143,7 @@ def test_a_recording_of_one_view_is_refused_with_its_picture(tmp_path: Path) -> 
         cv2.imwrite(str(root / "depth" / f"{number:03d}.png"), depth)
     pictures = tmp_path / "faults"
     with pytest.raises(UserError, match="hall: the recording would teach wrong depth: motion"):
-        CliRunner().invoke(app, ["check", str(root), "--pictures", str(pictures)], catch_exceptions=False)
+        data("check", root, "--pictures", pictures)
     assert [path.name for path in pictures.iterdir()] == ["motion.png"]
     with pytest.raises(UserError, match="expected a new or empty folder"):
-        CliRunner().invoke(app, ["check", str(root), "--pictures", str(pictures)], catch_exceptions=False)
+        data("check", root, "--pictures", pictures)
