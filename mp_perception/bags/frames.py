@@ -87,7 +87,7 @@ class BagFrames(FrameSet):
     def close(self) -> None:
         """Close the bag that is open."""
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
+            self._reader.__exit__()
             self._reader = None
 
     def recorded_prediction(self, index: int) -> Prediction:

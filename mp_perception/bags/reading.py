@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
@@ -107,9 +106,7 @@ class BagReader:
         self.end_ns = max((time.end_time for time in times), default=1) - 1  # rosbags counts to after the last
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._reader.close()
 
     @property

@@ -57,51 +57,47 @@ def test_commands_in_the_documentation_exist():
             check_that_it_exists(line.replace("\\\n", ""))
 
 
-def test_a_user_error_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path):
+@pytest.fixture
+def error_of(monkeypatch, capsys):
+    """The line on standard error of a command that must end with exit code 2."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mp_perception", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run()
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return call
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(error_of, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mp_perception", "predict", "nothing.jpg"])
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: nothing.jpg")
+    assert error_of("predict", "nothing.jpg").startswith("error: nothing.jpg")
 
 
 @pytest.mark.parametrize(
     ("library", "source"),
     [("onnx", r"pip install 'mp_perception\[training\]'"), ("diagnostic_msgs", "part of ROS 2")],
 )
-def test_a_missing_library_is_one_line_and_exit_code_2(monkeypatch, capsys, library, source):
+def test_a_missing_library_is_one_line_and_exit_code_2(error_of, monkeypatch, library, source):
     def fail(*_, **__):
         raise ModuleNotFoundError(f"No module named '{library}'", name=f"{library}.msg")
 
-    monkeypatch.setattr(sys, "argv", ["mp_perception", "weights", "verify"])
     monkeypatch.setattr("mp_perception.model.model_card.verify_weights", fail)
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = error_of("weights", "verify")
     assert re.search(f"^error: this command needs {library}, which is not installed: .*{source}", line)
 
 
 @pytest.mark.parametrize("arguments", [("predict", "n" * 300 + ".jpg"), ("bag", "info", "n" * 300)])
-def test_a_name_that_is_too_long_is_one_line(monkeypatch, capsys, arguments):
-    monkeypatch.setattr(sys, "argv", ["mp_perception", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("nnn: File name too long") or line.endswith("nnn.jpg: File name too long")
+def test_a_name_that_is_too_long_is_one_line(error_of, arguments):
+    assert error_of(*arguments).endswith(("nnn: File name too long", "nnn.jpg: File name too long"))
 
 
-def test_a_typer_that_is_too_old_is_one_line(monkeypatch, capsys):
+def test_a_typer_that_is_too_old_is_one_line(error_of, monkeypatch):
     monkeypatch.setattr("typer.__version__", "0.9.0")
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 2
-    expected = "error: expected typer 0.12 or later, found 0.9.0: pip install 'typer>=0.12'\n"
-    assert capsys.readouterr().err == expected
+    assert error_of() == "error: expected typer 0.12 or later, found 0.9.0: pip install 'typer>=0.12'"
 
 
 def test_an_interruption_has_the_exit_code_of_the_signal(monkeypatch, tmp_path):
