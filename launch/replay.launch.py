@@ -28,8 +28,7 @@ from launch_ros.actions import Node
 
 from mp_perception.bags.contents import read_contents
 from mp_perception.bags.reading import BagReader
-from mp_perception.bags.replay_topics import input_topics
-from mp_perception.bags.topic_choice import ChosenTopics
+from mp_perception.bags.topic_choice import ChosenTopics, input_topics
 from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.model.checkpoint_description import backbone_names

@@ -22,7 +22,9 @@ from mp_perception.bags.message_index import (
     LABELS_TYPE,
     StampedTopic,
 )
+from mp_perception.bags.reading import BagReader
 from mp_perception.errors import UserError
+from mp_perception.messages.frame_tree import TRANSFORMS_TYPE
 from mp_perception.messages.images import IMAGE_TYPES
 from mp_perception.messages.points import POINT_CLOUD_TYPE
 
@@ -129,6 +131,21 @@ def camera_info_beside(image: str) -> str:
 def beside(topic: str, name: str) -> str:
     """The topic of this name in the namespace of another topic: /left/depth, info -> /left/info."""
     return topic[: topic.rfind("/") + 1] + name
+
+
+def input_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
+    """What a replay for the node alone needs: images, camera info and transforms."""
+    transforms = [name for name, topic in reader.topics.items() if topic.type == TRANSFORMS_TYPE]
+    return [topic for topic in (chosen.image, chosen.camera_info, *transforms) if topic is not None]
+
+
+def evaluation_topics(reader: BagReader, chosen: ChosenTopics) -> list[str]:
+    """What a replay needs whose outputs are scored: the inputs, the ground truth, and the topics that describe it."""
+    truth = [chosen.depth, chosen.depth_info, chosen.points, chosen.labels, chosen.detections, chosen.detections_3d]
+    known = [topic for topic in truth if topic is not None]
+    descriptions = [beside(topic, name) for topic in known for name in ("label_info", "description")]
+    described = [name for name in descriptions if name in reader.topics]
+    return list(dict.fromkeys([*input_topics(reader, chosen), *known, *described]))
 
 
 def _check_asked(topics: Mapping[str, StampedTopic], asked: ChosenTopics, source: Path) -> None:

@@ -1,9 +1,9 @@
 """Ground truth as messages, and read back: labels, boxes in the image, boxes in space.
 
-`vision_msgs` has no fields for the rest of a label (truncation, occlusion, which decide what counts), so labels travel
-on a topic of their own: a DiagnosticArray, one status per label, whose message is the label's line in KITTI's format
-with every digit.  If a bag has that topic, it is the ground truth; the detection arrays are for programs that know only
-these, and are read if a bag has no such topic.
+`vision_msgs` has no fields for truncation and occlusion, which decide what counts.  Labels therefore have a topic of
+their own: a DiagnosticArray, one status per label, whose message is the label's line in KITTI's format with every
+digit.  If a bag has that topic, it is the ground truth; the detection arrays are for programs that know only these, and
+are read if a bag has no such topic.
 """
 
 from __future__ import annotations

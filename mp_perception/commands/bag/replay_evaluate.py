@@ -75,7 +75,7 @@ def _record(contents: BagContents, recording: Path, parameters: dict[str, str], 
     import tempfile
 
     from mp_perception.bags.reading import BagReader
-    from mp_perception.bags.replay_topics import evaluation_topics
+    from mp_perception.bags.topic_choice import evaluation_topics
     from mp_perception.errors import UserError
     from mp_perception.files import share_folder
     from mp_perception.ros.replay_session import ReplaySession, run_replay_session
@@ -119,7 +119,7 @@ def warn_of_losses(reader: BagReader, recording: Path, played: Sequence[str]) ->
 
 
 def _summary(diagnostics: Mapping[str, str]) -> str:
-    """The node's own account of the images, and its network."""
+    """How many images became what, by the node's diagnostics, and its network."""
     from mp_perception.ros.diagnostics import FRAME_COUNTS
 
     counts = ", ".join(f"{diagnostics[f'images {name}']} {name}" for name in FRAME_COUNTS)
