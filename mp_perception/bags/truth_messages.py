@@ -23,9 +23,9 @@ from mp_perception.data.kitti.tracklets import TrackedBox, tracked_labels
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.messages.detections import detection_message, hypothesis_message
+from mp_perception.messages.detections import detection_3d_message, detection_message, hypothesis_message
 from mp_perception.messages.header import Message, stamp_of
-from mp_perception.messages.poses import pose_message, quaternion, rotation_matrix
+from mp_perception.messages.poses import quaternion, rotation_matrix
 
 #: Labels by the ids of their detections.
 IdentifiedLabels = list[tuple[str, ObjectLabel]]
@@ -99,17 +99,8 @@ def boxes_3d_message(labels: Sequence[ObjectLabel], header: Message) -> Message:
         up = np.array([0.0, -1.0, 0.0])
         rotation = np.stack([along, np.cross(up, along), up], axis=1)
         hypothesis = _hypothesis(label.class_name, centre, rotation)
-        size = new_message("geometry_msgs/msg/Vector3", x=length, y=width, z=height)
-        bbox = new_message("vision_msgs/msg/BoundingBox3D", center=hypothesis.pose.pose, size=size)
-        detections.append(
-            new_message(
-                "vision_msgs/msg/Detection3D",
-                header=header,
-                results=[hypothesis],
-                bbox=bbox,
-                id=_object_id(header, number),
-            )
-        )
+        size, object_id = (length, width, height), _object_id(header, number)
+        detections.append(detection_3d_message(new_message, header, size, hypothesis, object_id))
     return new_message("vision_msgs/msg/Detection3DArray", header=header, detections=detections)
 
 
@@ -174,9 +165,8 @@ def _object_id(header: Message, number: int) -> str:
 
 
 def _hypothesis(class_id: str, position: Matrix, rotation: Matrix) -> Message:
-    pose = pose_message(new_message, position.tolist(), quaternion(rotation).tolist())
-    pose = new_message("geometry_msgs/msg/PoseWithCovariance", pose=pose)
-    return hypothesis_message(new_message, class_id, 1.0, pose)
+    orientation = quaternion(rotation).tolist()
+    return hypothesis_message(new_message, class_id, 1.0, position.tolist(), np.zeros((6, 6)), orientation)
 
 
 def _best_class(detection: Message, class_map: Mapping[str, str], where: str) -> str:

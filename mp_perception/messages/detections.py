@@ -14,6 +14,7 @@ from mp_perception.geometry import CameraIntrinsics, box_centres, seen_sizes
 from mp_perception.messages.header import Message, NewMessage
 from mp_perception.messages.poses import pose_message
 from mp_perception.prediction import Detections
+from mp_perception.tracking.tracks import Tracks
 
 #: Positions of the variances in the 6x6 covariance of a pose: of x, of z, and of the rotations.
 _XX, _ZZ, _ROTATIONS = 0, 14, (21, 28, 35)
@@ -47,10 +48,8 @@ def detections_message(
     covariances, ids = _covariances(detections, intrinsics), _id_texts(detections)
     messages = []
     for i in range(len(detections)):
-        pose = _pose_with_covariance(new, detections.position[i].tolist(), covariances[i])
-        hypothesis = hypothesis_message(
-            new, _class_id(detections, i, class_id_format), float(detections.scores[i]), pose
-        )
+        name, score = class_id(detections, i, class_id_format), float(detections.scores[i])
+        hypothesis = hypothesis_message(new, name, score, detections.position[i].tolist(), covariances[i])
         messages.append(detection_message(new, header, detections.boxes[i].tolist(), hypothesis, ids[i]))
     return new("vision_msgs/msg/Detection2DArray", header=header, detections=messages)
 
@@ -76,12 +75,10 @@ def detections_3d_message(
     covariances.reshape(-1, 36)[:, _ROTATIONS] = UNKNOWN_ANGLE
     sizes = seen_sizes(detections.boxes, detections.depth, intrinsics)
     messages = []
-    for i in np.flatnonzero(np.isfinite(detections.position).all(axis=1) & np.isfinite(sizes).all(axis=1)):
-        centre, size = object_extent(detections.name(int(i)), detections.position[i].astype(np.float64), sizes[i])
-        pose = _pose_with_covariance(new, centre.tolist(), covariances[i])
-        hypothesis = hypothesis_message(
-            new, _class_id(detections, int(i), class_id_format), float(detections.scores[i]), pose
-        )
+    for i in np.flatnonzero(np.isfinite(detections.position).all(axis=1) & np.isfinite(sizes).all(axis=1)).tolist():
+        centre, size = object_extent(detections.name(i), detections.position[i].astype(np.float64), sizes[i])
+        name, score = class_id(detections, i, class_id_format), float(detections.scores[i])
+        hypothesis = hypothesis_message(new, name, score, centre.tolist(), covariances[i])
         messages.append(detection_3d_message(new, header, size.tolist(), hypothesis, ids[i]))
     return new("vision_msgs/msg/Detection3DArray", header=header, detections=messages)
 
@@ -109,12 +106,28 @@ def label_info_message(new: NewMessage, class_names: Sequence[str], threshold: f
     return new("vision_msgs/msg/LabelInfo", header=header, class_map=classes, threshold=threshold)
 
 
-def hypothesis_message(new: NewMessage, class_id: str, score: float, pose: Message) -> Message:
-    """ObjectHypothesisWithPose.  pose: PoseWithCovariance."""
+def class_id(objects: Detections | Tracks, i: int, class_id_format: str) -> str:
+    """The class of object number `i`.  class_id_format: as for `detections_message`."""
+    return objects.name(i) if class_id_format == "name" else str(int(objects.labels[i]))
+
+
+def hypothesis_message(
+    new: NewMessage,
+    class_id: str,
+    score: float,
+    position: Sequence[float],
+    covariance: NDArray[np.float64],
+    orientation: Sequence[float] = (0, 0, 0, 1),
+) -> Message:
+    """ObjectHypothesisWithPose.
+
+    position: x, y, z, metres; x and y may be NaN.  covariance: (6, 6).  orientation: unit quaternion x, y, z, w.
+    """
+    pose = pose_message(new, position, orientation)
     return new(
         "vision_msgs/msg/ObjectHypothesisWithPose",
         hypothesis=new("vision_msgs/msg/ObjectHypothesis", class_id=class_id, score=score),
-        pose=pose,
+        pose=new("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=covariance.ravel()),
     )
 
 
@@ -198,10 +211,6 @@ def read_detections(message: Message, class_names: Sequence[str], where: str) ->
     return detections[np.argsort(-np.array(scores), kind="stable")]
 
 
-def _class_id(detections: Detections, i: int, class_id_format: str) -> str:
-    return detections.name(i) if class_id_format == "name" else str(int(detections.labels[i]))
-
-
 def _id_texts(detections: Detections) -> list[str]:
     numbers = [0] * len(detections) if detections.ids is None else detections.ids.tolist()
     return [str(number) if number else "" for number in numbers]
@@ -221,8 +230,3 @@ def _covariances(detections: Detections, intrinsics: CameraIntrinsics | None) ->
     covariances[unknown, :, :2] = 0
     covariances.reshape(-1, 36)[unknown, _XX] = -1
     return covariances
-
-
-def _pose_with_covariance(new: NewMessage, position: Sequence[float], covariance: NDArray[np.float64]) -> Message:
-    """position: x, y, z, metres; x and y may be NaN.  covariance: (6, 6)."""
-    return new("geometry_msgs/msg/PoseWithCovariance", pose=pose_message(new, position), covariance=covariance.ravel())

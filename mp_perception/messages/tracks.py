@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from mp_perception.geometry import CameraIntrinsics, seen_sizes
 from mp_perception.messages.detections import (
     UNKNOWN_ANGLE,
+    class_id,
     detection_3d_message,
     hypothesis_message,
     object_extent,
 )
 from mp_perception.messages.header import Message, NewMessage
 from mp_perception.messages.points import table_message
-from mp_perception.messages.poses import pose_message, quaternion
+from mp_perception.messages.poses import quaternion
 from mp_perception.tracking.tracks import Tracks
 
 #: The components of a state, in the order of `Tracks.covariances`.
@@ -64,19 +65,13 @@ def tracks_message(
         header: the image's stamp, and the frame that the tracks are formed in.
         class_id_format: as for `detections_message`.
     """
-    rotation = tracks.camera_pose[:3, :3]
-    orientation = quaternion(rotation).tolist()
+    orientation = quaternion(tracks.camera_pose[:3, :3]).tolist()
     messages = []
     for i, (centre, size) in track_extents(tracks, intrinsics).items():
         covariance = np.diag([0.0, 0.0, 0.0, *[UNKNOWN_ANGLE] * 3])
         covariance[:3, :3] = tracks.covariances[i, :3, :3]
-        pose = new(
-            "geometry_msgs/msg/PoseWithCovariance",
-            pose=pose_message(new, centre.tolist(), orientation),
-            covariance=covariance.ravel(),
-        )
-        class_id = tracks.name(i) if class_id_format == "name" else str(int(tracks.labels[i]))
-        hypothesis = hypothesis_message(new, class_id, float(tracks.scores[i]), pose)
+        name, score = class_id(tracks, i, class_id_format), float(tracks.scores[i])
+        hypothesis = hypothesis_message(new, name, score, centre.tolist(), covariance, orientation)
         messages.append(detection_3d_message(new, header, size.tolist(), hypothesis, str(tracks.ids[i])))
     return new("vision_msgs/msg/Detection3DArray", header=header, detections=messages)
 

@@ -23,9 +23,8 @@ from mp_perception.messages.camera_info import scaled_camera_info
 from mp_perception.messages.detections import detections_3d_message, detections_message, label_info_message
 from mp_perception.messages.header import Message
 from mp_perception.messages.images import depth_message, image_message, jpeg_message
-from mp_perception.messages.markers import markers_message
+from mp_perception.messages.markers import markers_message, track_markers_message
 from mp_perception.messages.points import depth_points_message
-from mp_perception.messages.track_markers import track_markers_message
 from mp_perception.messages.tracks import track_states_message, tracks_message
 from mp_perception.prediction import Prediction
 from mp_perception.ros.message_class import new_message

@@ -86,9 +86,7 @@ def test_the_ids_that_a_node_published_are_scored(tmp_path: Path) -> None:
             bag.write("/camera/image_raw", stamp, image_message(new_message, image, "rgb8", header))
             info = label_info_message(new_message, ("Car",), 0.3, header)
             bag.write("/label_info", stamp, info)
-            pose = new_message("geometry_msgs/msg/PoseWithCovariance")
-            pose.pose.position.z = 20.0
-            hypothesis = hypothesis_message(new_message, "Car", 0.9, pose)
+            hypothesis = hypothesis_message(new_message, "Car", 0.9, (0, 0, 20), np.zeros((6, 6)))
             detection = detection_message(new_message, header, box, hypothesis, "7" if number < 3 else "9")
             found = new_message("vision_msgs/msg/Detection2DArray", header=header, detections=[detection])
             bag.write("/detections", stamp, found)

@@ -164,10 +164,9 @@ Object = tuple[str, float, tuple[float, float, float, float]]
 
 def array(*objects: Object) -> Message:
     """Detection2DArray of (class_id, score, (x, y, width, height))."""
-    pose = new_message("geometry_msgs/msg/PoseWithCovariance")
     messages = []
     for class_id, score, (x, y, width, height) in objects:
-        hypothesis = hypothesis_message(new_message, class_id, score, pose)
+        hypothesis = hypothesis_message(new_message, class_id, score, (0, 0, 0), np.zeros((6, 6)))
         message = detection_message(new_message, header(new_message), (0, 0, 1, 1), hypothesis)
         message.bbox.center.position.x, message.bbox.center.position.y = x, y
         message.bbox.size_x, message.bbox.size_y = width, height

@@ -11,7 +11,7 @@ import pytest
 
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.messages.header import Message, NewMessage, new_header
-from mp_perception.messages.track_markers import track_markers_message
+from mp_perception.messages.markers import track_markers_message
 from mp_perception.messages.tracks import STATE_LAYOUT, track_states_message, tracks_message
 from mp_perception.tracking.tracks import Tracks
 from mp_perception.tracking.trails import Trails
