@@ -92,7 +92,7 @@ class ImageStream:
             CompressedImage if compressed else Image,
             name,
             self._take_image,
-            qos.every_image(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
+            qos.profile(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
             may_be_overridden=not every_frame,
         )
         self._statistics.restart()
@@ -124,8 +124,8 @@ class ImageStream:
         logger = self._node.get_logger()
         transforms = Transforms(lambda text: logger.warning(text, **THROTTLED))
         if odom_frame:
-            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.transforms())
-            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.static_transforms())
+            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.transforms(latched=False))
+            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.transforms(latched=True))
         return ObjectTracking(self._tracker, odom_frame, transforms, self._statistics, logger, self.image_topic)
 
     def _take_image(self, message: Image | CompressedImage) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
@@ -37,8 +37,6 @@ _SHUTDOWN_LIMIT = 1.5
 _STUCK_LIMIT = 5.0
 #: Threads of a node before it loads a network: of Fast DDS, of rclpy's logging, and its own.
 _NUM_THREADS = 16
-
-AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 class StopSignals:
@@ -116,7 +114,7 @@ def spin_once(executor: Executor, node: Node, timeout_sec: float | None = None) 
         node.get_logger().debug(traceback.format_exc())
 
 
-def spin_until_signal(node: AnyNode, stop: StopSignals, close: Callable[[float], bool]) -> NoReturn:
+def spin_until_signal(node: Node, stop: StopSignals, close: Callable[[float], bool]) -> NoReturn:
     """Spin a node whose callbacks may take seconds, and end the process soon after a signal.
 
     Exit codes: 0 after a signal; 1 with a traceback after an exception that `spin_once` does not log, or if the

@@ -77,10 +77,10 @@ class NodeProcess:
         if self.process.poll() is not None:
             raise UserError(f"{self.executable} ended early: {self.last_line()}")
 
-    def end(self, limit: float = _END_LIMIT) -> None:
-        """End the process by SIGINT.  Raises UserError if it fails or takes longer than `limit` seconds."""
+    def end(self) -> None:
+        """End the process by SIGINT.  Raises UserError as `wait`."""
         self.process.send_signal(signal.SIGINT)
-        self.wait(limit)
+        self.wait()
 
     def wait(self, limit: float = _END_LIMIT) -> None:
         """Wait for the end of the process.  Raises UserError if it fails or takes longer than `limit` seconds."""

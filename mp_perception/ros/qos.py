@@ -14,12 +14,22 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+
+def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:
+    """Keeps the last `depth` messages; latched: late subscribers receive them as well."""
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
 #: Outputs of image size.
-LARGE_OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LARGE_OUTPUT = profile(1)
 #: The other outputs.
-OUTPUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+OUTPUT = profile(5)
 #: Outputs that late subscribers must receive as well.
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = profile(1, latched=True)
 
 
 #: Policies of the subscriptions that parameters may override.
@@ -38,38 +48,24 @@ def override_names(topic: str) -> list[str]:
 
 def newest_image() -> QoSProfile:
     """Input images: the newest one only."""
-    return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-def every_image(depth: int) -> QoSProfile:
-    """Input images: none is lost while at most `depth` of them wait."""
-    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
+    return profile(1, reliable=False)
 
 
 def camera_info() -> QoSProfile:
     """Input camera info: the sensor-data profile."""
-    return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    return profile(5, reliable=False)
 
 
-def transforms() -> QoSProfile:
-    """Input transforms of /tf, as tf2's listener."""
-    return QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-
-
-def static_transforms() -> QoSProfile:
-    """Input transforms of /tf_static, as tf2's listener."""
-    return QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+def transforms(latched: bool) -> QoSProfile:
+    """Input transforms as tf2's listener has them.  latched: those of /tf_static."""
+    return profile(100, latched=latched)
 
 
 def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:
     """The best profile that all publishers of a topic offer, so that messages of all of them are received."""
     reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
     latched = all(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
-    return QoSProfile(
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
+    return profile(depth, reliable=reliable, latched=latched)
 
 
 def describe_incompatible_publisher(node: Node, topic: str, profile: QoSProfile, kind: QoSPolicyKind) -> str:

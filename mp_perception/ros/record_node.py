@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -27,7 +25,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from mp_perception.bags.writing import BagWriter, offered_qos
 from mp_perception.errors import UserError
 from mp_perception.ros.message_class import message_class
-from mp_perception.ros.node_main import LONGEST_SLEEP, StopSignals, run_main, spin_once
+from mp_perception.ros.node_main import LONGEST_SLEEP, STEADY_CLOCK, StopSignals, run_main, spin_once
 from mp_perception.ros.qos import as_offered
 
 _DISCOVERY_PERIOD = 0.1
@@ -89,8 +87,7 @@ class RecordNode(Node):
         self._lost: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         # Simulated time may stand still until we have subscribed.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_DISCOVERY_PERIOD, self._subscribe_to_new_topics, clock=steady)
+        self._timer = self.create_timer(_DISCOVERY_PERIOD, self._subscribe_to_new_topics, clock=STEADY_CLOCK)
 
     def log_counts(self) -> None:
         """Log what was recorded and what was not."""

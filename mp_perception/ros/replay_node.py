@@ -17,16 +17,17 @@ from typing import Any
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from mp_perception.bags.read_ahead import read_ahead
 from mp_perception.bags.reading import BagMessage, BagReader, BagTopic
 from mp_perception.errors import UserError
+from mp_perception.ros import qos
 from mp_perception.ros.message_class import message_class
 from mp_perception.ros.node_main import StopSignals, run_main
 
 _CLOCK_PERIOD = 0.01
+_DEPTH = 10
 # About one second of a KITTI drive with camera info and point clouds.
 _MESSAGES_AHEAD = 32
 # A subscriber that we have discovered may not have discovered us yet: a best-effort one would miss the first messages.
@@ -50,7 +51,7 @@ class Replay:
         if not any(topic.count for topic in self._topics.values()):
             raise UserError(f"{reader.path}: expected messages, found none")
         self._publishers = self._create_publishers()
-        self._clock = node.create_publisher(Clock, "/clock", _qos(False))
+        self._clock = node.create_publisher(Clock, "/clock", qos.profile(_DEPTH))
         self._clock_ns = -1
         self._num_published = 0
         self._max_lateness = 0.0
@@ -88,7 +89,9 @@ class Replay:
             except UserError as error:
                 self._node.get_logger().warning(f"skipping {name}: {error}")
                 continue
-            publishers[name] = self._node.create_publisher(message_type, name, _qos(self._is_latched(name)))
+            publishers[name] = self._node.create_publisher(
+                message_type, name, qos.profile(_DEPTH, latched=self._is_latched(name))
+            )
         if not publishers:
             raise UserError(f"{self._reader.path}: none of its topics can be published")
         return publishers
@@ -167,14 +170,6 @@ def _run(arguments: list[str], stop: StopSignals) -> None:
             Replay(node, reader, options, stop).run()
         finally:
             node.destroy_node()
-
-
-def _qos(transient_local: bool) -> QoSProfile:
-    return QoSProfile(
-        depth=10,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE,
-    )
 
 
 def _topic_and_count(text: str) -> tuple[str, int]:
