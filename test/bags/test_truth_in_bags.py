@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mp_perception.bags.contents import read_contents
+from mp_perception.bags.contents import BagContents, read_contents
 from mp_perception.bags.frames import BagFrames
 from mp_perception.bags.kitti_to_bag import write_objects, write_raw_drive, write_sequence, write_synthetic
 from mp_perception.bags.reading import BagReader
@@ -64,14 +64,13 @@ def tracking(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def sky_in_bag(frames: BagFrames, index: int) -> np.ndarray:
-    sky = frames.sky(index)
-    return np.zeros(frames.image(index).shape[:2], bool) if sky is None else sky
+def contents_of(bag: Path, asked: ChosenTopics | None = None) -> BagContents:
+    with BagReader(bag) as reader:
+        return read_contents(reader, asked or ChosenTopics(), bag.name)
 
 
 def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
-    with BagReader(bag) as reader:
-        frames = BagFrames([read_contents(reader, ChosenTopics(), bag.name)])
+    frames = BagFrames([contents_of(bag)])
     assert len(frames) == len(data_set) == NUM_FRAMES
     for index in range(NUM_FRAMES):
         before, after = data_set[index], frames[index]
@@ -85,10 +84,11 @@ def check_equal(bag: Path, data_set: FrameSet) -> BagFrames:
             else:
                 assert first == second, field.name
         assert frames.labels(index) == data_set.labels(index)
-        sky = data_set.sky(index)
-        if sky is not None and before.depth is not None:
-            sky = sky & np.isnan(before.depth)
-        assert np.array_equal(np.zeros((height, width), bool) if sky is None else sky, sky_in_bag(frames, index))
+        skies = [
+            np.zeros((height, width), bool) if sky is None else sky for sky in (data_set.sky(index), frames.sky(index))
+        ]
+        unmeasured = True if before.depth is None else np.isnan(before.depth)
+        assert np.array_equal(skies[0] & unmeasured, skies[1])
         cameras = [source.camera(index, width, height) for source in (data_set, frames)]
         assert np.array_equal(cameras[0].label_to_camera, cameras[1].label_to_camera)  # type: ignore[union-attr]
     assert frames.problems == []
@@ -118,8 +118,7 @@ def test_synthetic_streets_of_both_layouts(streets: Path, drive: Path, tmp_path:
 def test_part_of_a_drive_keeps_its_truth(drive: Path, tmp_path: Path) -> None:
     (folder,) = drive.glob("*/*_sync")
     assert write_raw_drive(RawDrive(folder), tmp_path / "bag", first_frame=1, last_frame=1) == 1
-    with BagReader(tmp_path / "bag") as reader:
-        frames = BagFrames([read_contents(reader, ChosenTopics(), "bag")])
+    frames = BagFrames([contents_of(tmp_path / "bag")])
     data_set = open_data_set("kitti-raw", drive)
     assert frames.labels(0) == data_set.labels(1)
     assert np.array_equal(frames[0].depth, data_set[1].depth, equal_nan=True)  # type: ignore[arg-type]
@@ -127,8 +126,7 @@ def test_part_of_a_drive_keeps_its_truth(drive: Path, tmp_path: Path) -> None:
 
 def test_a_sequence(tracking: Path, tmp_path: Path) -> None:
     assert write_sequence(tracking, "0004", tmp_path / "bag") == NUM_FRAMES
-    with BagReader(tmp_path / "bag") as reader:
-        frames = BagFrames([read_contents(reader, ChosenTopics(), "bag")])
+    frames = BagFrames([contents_of(tmp_path / "bag")])
     data_set = open_data_set("kitti-tracking", tracking)
     for index in range(NUM_FRAMES):
         assert np.array_equal(frames.image(index), data_set.image(index))
@@ -143,8 +141,7 @@ def test_detection_arrays_alone_tell_the_boxes(streets: Path, tmp_path: Path) ->
     """Whoever knows vision_msgs only finds the same 2D boxes, and the 3D boxes to a rounding."""
     write_objects(streets, None, tmp_path / "bag")
     data_set = open_data_set("kitti-object", streets)
-    with BagReader(tmp_path / "bag") as reader:
-        bag = read_contents(reader, ChosenTopics(detections="/ground_truth/detections"), "bag")
+    bag = contents_of(tmp_path / "bag", ChosenTopics(detections="/ground_truth/detections"))
     frames = BagFrames([bag])
     without_3d = tuple(replace(frame, detections_3d=None) for frame in bag.frames)
     flat_only = BagFrames([replace(bag, frames=without_3d)])

@@ -246,23 +246,6 @@ def test_a_bag_whose_images_are_all_unusable_is_refused(street_bag: Path, street
     assert not out.exists()
 
 
-def test_bad_calls_are_answered_in_one_line_and_leave_nothing(street_bag: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
-    for arguments, expected in (
-        ((tmp_path / "nowhere",), "nowhere: no such bag"),
-        ((street_bag, "--recorded"), "expected recorded outputs"),
-        ((street_bag, "--depth-topic", "/x"), "/x of type sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage"),
-        ((street_bag, "--weights", tmp_path / "none.safetensors"), "none.safetensors: no such"),
-        ((tmp_path / "nowhere", tmp_path / "nor_here"), "none of 2 bags can be used; the first: "),
-        ((street_bag, "--json", tmp_path), "expected a file for the figures, found a folder"),
-    ):
-        done = run("bag", "evaluate", "--json", out, *arguments)
-        assert isinstance(done.exception, UserError), (arguments, done.output, done.exception)
-        assert expected in str(done.exception)
-        assert "\n" not in str(done.exception)
-        assert not out.exists()
-
-
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from mp_perception.commands.main import app
-from mp_perception.errors import UserError
 from mp_perception.network.checkpoint import write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 
@@ -51,26 +48,6 @@ def check_json(path: Path, sections: set[str]) -> dict[str, Any]:
             cells = [cell for row in table["rows"] for cell in row.values()]
             assert all(cell is None or isinstance(cell, str | int | float) for cell in cells)
     return dict(content["sections"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["--weights", "resnet50"], "no default weights for resnet50"),
-        (["--json", "file/figures.json"], "file/figures.json: cannot be written: "),
-    ],
-)
-def test_bad_input_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    result = CliRunner().invoke(app, ["benchmark", *arguments])
-    assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith(message)
-    assert result.stdout == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.extended

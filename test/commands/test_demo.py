@@ -1,14 +1,12 @@
-"""What `mp_perception demo` may delete, what it keeps, and what it says of bad input."""
+"""What `mp_perception demo` may delete, and what it keeps."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from mp_perception.commands.demo import empty_folder, synthetic_drive
-from mp_perception.commands.main import app
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
 
@@ -51,27 +49,3 @@ def test_the_synthetic_drive_is_rendered_once(tmp_path: Path) -> None:
     (rendered / "seen").touch()
     assert synthetic_drive(tmp_path, 2) == rendered
     assert (rendered / "seen").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--drive", "nowhere"], "nowhere"),
-        (["--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["--out", "mine"], "mine: expected no folder or an earlier demo's, found 'thesis.txt' in it"),
-        (["--out", "file"], "file: cannot be created: File exists"),
-    ],
-)
-def test_bad_input_is_an_error_of_one_line_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    (tmp_path / "file").write_text("mine")
-    monkeypatch.chdir(tmp_path)
-    error = CliRunner().invoke(app, ["demo", "--frames", "2", *arguments]).exception
-    assert isinstance(error, UserError)
-    assert message in str(error)
-    assert "\n" not in str(error)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

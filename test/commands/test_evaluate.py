@@ -1,4 +1,4 @@
-"""`mp_perception evaluate` as a user calls it: figures, files, several processes, bad input."""
+"""`mp_perception evaluate` as a user calls it: figures, files, several processes."""
 
 from __future__ import annotations
 
@@ -163,29 +163,3 @@ def test_a_broken_image_leaves_nothing_behind(streets: Path, street_weights: Pat
     assert isinstance(done.exception, UserError)
     assert str(done.exception) == f"{broken}: expected an image, found a file that cannot be decoded"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["object"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--root", "."], "evaluate: expected --dataset NAME, found none"),
-        (["--dataset", "kitti-object"], "evaluate: expected --root FOLDER, found none"),
-        (["--dataset", "none", "--root", "."], "unknown data set 'none': expected one of bag, coco, kitti-depth"),
-        (["--dataset", "synthetic", "--root", "no"], "no: no such folder, expected the data set synthetic"),
-        (["--dataset", "synthetic", "--root", "object", "--save-depth", "full"], "found something there"),
-        (["--dataset", "synthetic", "--root", "object", "--plots", "a", "--save-depth", "a"], "found it named twice"),
-        (["--dataset", "synthetic", "--root", "object", "--json", "full"], "expected a file for the figures"),
-    ],
-)
-def test_bad_input_is_one_line_and_leaves_nothing(
-    streets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "old.txt").write_text("")
-    (tmp_path / "object").symlink_to(streets)
-    monkeypatch.chdir(tmp_path)
-    done = evaluate(*arguments)
-    assert isinstance(done.exception, UserError)
-    assert message in str(done.exception)
-    assert "\n" not in str(done.exception)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "object"]

@@ -1,37 +1,12 @@
-"""`mp_perception export` as a user calls it: what it writes and prints, and its errors."""
+"""`mp_perception export` as a user calls it: what it writes and prints."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mp_perception.commands.main import app
-from mp_perception.errors import UserError
 from mp_perception.inference.predictor import Predictor
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["m.pt"], "m.pt: expected a name that ends in .onnx or .xml"),
-        (["m.onnx", "--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["m.onnx", "--weights", "resnet50"], "no default weights for resnet50"),
-        (["m.onnx", "--precision", "int8"], "expected --dataset and --root for --precision int8"),
-        (["m.onnx", "--dataset", "synthetic"], "expected --dataset and --root together, found one of them"),
-        (["m.onnx", "--dataset", "wish", "--root", "."], "unknown data set 'wish'"),
-    ],
-)
-def test_bad_input_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["export", *arguments])
-    assert isinstance(result.exception, UserError)
-    assert message in str(result.exception)
-    assert "\n" not in str(result.exception)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

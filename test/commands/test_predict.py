@@ -29,22 +29,3 @@ def test_a_folder_gives_three_files_per_image(mp_perception, street, tmp_path):
     assert first["position"][2] == first["depth"]
     depth = cv2.imread(str(tmp_path / "predictions" / "0_depth.png"), cv2.IMREAD_UNCHANGED)
     assert depth.shape == (75, 248)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nothing.png"], "nothing.png: no such file or folder"),
-        (["street", "--weights", "no.safetensors"], "no.safetensors: no such weights file"),
-        (["street", "--device", "cuda:77"], "device 'cuda:77' is not available"),
-        (["street", "--intrinsics", "0", "1", "2", "3"], "--intrinsics: focal lengths and image size must be positive"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(mp_perception, street, tmp_path, arguments, message):
-    done = mp_perception("predict", *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "predictions").exists()
