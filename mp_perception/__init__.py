@@ -10,7 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mp_perception.inference.predictor import PredictionSettings, Predictor
+    from mp_perception.inference.prediction_settings import PredictionSettings
+    from mp_perception.inference.predictor import Predictor
 
 # Two inference engines send telemetry and write an id to the user's home folder: OpenVINO at import, unless its package
 # for that cannot be imported; ONNX Runtime (since 1.29), unless this variable is set before its import.  A node on a

@@ -42,7 +42,7 @@ def predict(
 
     from mp_perception.data.image_files import count_images, find_images_and_videos, read_images
     from mp_perception.inference.network_choice import NetworkChoice
-    from mp_perception.inference.predictor import PredictionSettings
+    from mp_perception.inference.prediction_settings import PredictionSettings
     from mp_perception.progress import console, track
     from mp_perception.tracking.tracker import Tracker, TrackerSettings
     from mp_perception.visualization.overlay import draw_overlay

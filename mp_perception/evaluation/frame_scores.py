@@ -23,7 +23,8 @@ from mp_perception.evaluation.kitti_matching import ImageMatches
 from mp_perception.evaluation.object_depth_metrics import ObjectDepths, measure_objects
 from mp_perception.evaluation.object_depth_truth import ObjectTruths, object_truths
 from mp_perception.evaluation.paper_protocol import INPUT_SIZE, PaperErrors, score_paper_frame
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Detections, Prediction
 
 #: Depth protocols by name; `paper` runs the network on the paper's input as well.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 
 from mp_perception.errors import UserError, unknown_name
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
+from mp_perception.inference.camera_depth import camera_depth, relative_depth_error
 from mp_perception.inference.default_weights import default_weights, is_shipped_name
-from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS, measure_object_depth
+from mp_perception.inference.object_depth import STATISTICS, measure_object_depth
 from mp_perception.inference.postprocess import select_detections
-from mp_perception.inference.preprocess import Placement, Preprocessor, fit_input_size
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.preprocess import Preprocessor, fit_input_size
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.model.checkpoint_description import (
@@ -32,34 +33,6 @@ from mp_perception.prediction import Detections, Prediction
 
 #: Default boxes are kept for so many sizes of the network's input.
 _KEPT_SIZES = 16
-#: Relative standard deviation of depth where the focal length is unknown.  Depth is proportional to it, and horizontal
-#: fields of view from 40 to 120 degrees, equally likely on a logarithmic scale, give 0.45.
-UNKNOWN_FOCAL_LENGTH_ERROR = 0.45
-
-
-@dataclass(frozen=True)
-class PredictionSettings:
-    """Settings that may change from image to image.
-
-    Attributes:
-        score_threshold: minimum score, 0..1; None for that of the checkpoint.
-        nms_iou_threshold: intersection over union for non-maximum suppression, 0..1.
-        max_detections: maximum number of detections, at least 1.
-        classes: names of the classes to report; None for all.
-        min_depth: metres, smaller depth is unknown; None for the minimum of the network.
-        max_depth: metres, larger depth is beyond the range; None for that of the checkpoint.
-        object_depth_statistic: a name in STATISTICS.
-        focal_scaling: whether depth is corrected for a focal length that differs from that of the training.
-    """
-
-    score_threshold: float | None = None
-    nms_iou_threshold: float = 0.45
-    max_detections: int = 100
-    classes: tuple[str, ...] | None = None
-    min_depth: float | None = None
-    max_depth: float | None = None
-    object_depth_statistic: str = DEFAULT_STATISTIC
-    focal_scaling: bool = True
 
 
 class Predictor:
@@ -197,11 +170,11 @@ class Predictor:
         """
         settings = settings or PredictionSettings()
         _check_image(image, intrinsics)
-        wanted = self._wanted_classes(settings)
+        wanted = settings.wanted_classes(self.description.class_names)
         if settings.object_depth_statistic not in STATISTICS:
             raise unknown_name("object depth statistic", settings.object_depth_statistic, STATISTICS)
         start = time.perf_counter()
-        self._follow(image)
+        self._fit_input(image)
         network_input, placement = self._preprocess(image)
         preprocessed = time.perf_counter()
         outputs = self.runtime.run(network_input)
@@ -222,15 +195,16 @@ class Predictor:
         boxes = placement.to_image(boxes)
         has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores, labels = boxes[has_area], scores[has_area], labels[has_area]
-        depth = self._valid_depth(outputs.depth[0], placement, intrinsics, settings)
+        depth = camera_depth(outputs.depth[0], self.description, placement, intrinsics, settings)
         to_depth_map = np.array([depth.shape[1], depth.shape[0]] * 2) / np.array([image.shape[1], image.shape[0]] * 2)
         object_depth, std, valid = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
+        error = relative_depth_error(self.description, intrinsics, settings)
         detections = Detections(
             boxes=boxes,
             scores=scores,
             labels=labels,
             depth=object_depth,
-            depth_std=np.hypot(std, np.float32(self._relative_depth_error(intrinsics, settings)) * object_depth),
+            depth_std=np.hypot(std, np.float32(error) * object_depth),
             valid_fraction=valid,
             position=_positions(boxes, object_depth, intrinsics),
             class_names=self.description.class_names,
@@ -258,7 +232,7 @@ class Predictor:
         """Release the network; the predictor cannot predict again."""
         self.runtime.close()
 
-    def _follow(self, image: NDArray[np.uint8]) -> None:
+    def _fit_input(self, image: NDArray[np.uint8]) -> None:
         """Choose the network's input for the image, unless its size is fixed."""
         size = self.fixed_size or self._adapted_size(image) or fit_input_size(image.shape[:2], self.input_pixels)
         if size != self.input_size:
@@ -288,60 +262,6 @@ class Predictor:
             if not np.isfinite(output).all() and (name != "depth" or self.description.decoder != "none"):
                 raise UserError(f"{origin}: expected finite values, found NaN or infinity")
         self._checked_sizes.add(self.input_size)
-
-    def _wanted_classes(self, settings: PredictionSettings) -> NDArray[np.bool_] | None:
-        if settings.classes is None:
-            return None
-        names = self.description.class_names
-        unknown = [name for name in settings.classes if name not in names]
-        if unknown:
-            raise unknown_name("class", unknown[0], names)
-        return np.array([name in settings.classes for name in names])
-
-    def _relative_depth_error(self, intrinsics: CameraIntrinsics | None, settings: PredictionSettings) -> float:
-        """Standard deviation of depth / truth: the network's, and that of an unknown focal length."""
-        depends_on_camera = settings.focal_scaling and self.description.training_focal_length is not None
-        focal_error = UNKNOWN_FOCAL_LENGTH_ERROR if depends_on_camera and intrinsics is None else 0.0
-        return math.hypot(self.description.depth_error, focal_error)
-
-    def _valid_depth(
-        self,
-        depth: NDArray[np.float32],
-        placement: Placement,
-        intrinsics: CameraIntrinsics | None,
-        settings: PredictionSettings,
-    ) -> NDArray[np.float32]:
-        """The network's depth, clipped to the image and scaled to this camera; +Inf beyond the range, NaN below it.
-
-        A network that was trained at focal length f0 estimates d * f0 / f for an object at distance d in a camera of
-        focal length f, so the depth is multiplied by f / f0 (both in pixels of the network's input); in a distorted
-        image f is that of the place.  An estimate above the checkpoint's maximum means "beyond" for any camera; the
-        settings limit the depth of this camera.
-        """
-        height, width = placement.content_size
-        depth = depth[: height // DEPTH_STRIDE, : width // DEPTH_STRIDE]
-        low, high = self.description.valid_depth_range
-        training_focal = self.description.training_focal_length
-        factor: NDArray[np.floating] = np.ones(1)
-        if settings.focal_scaling and intrinsics is not None and training_focal is not None:
-            factor = factor * (intrinsics.fy * placement.scale_y / training_focal)
-            if intrinsics.distortion is not None:
-                factor = factor * _magnification(intrinsics.scaled(depth.shape[1], depth.shape[0]))
-        lowest = np.maximum(low * factor, settings.min_depth or 0.0)
-        highest = np.minimum(high * factor, settings.max_depth or high)
-        scaled = depth * factor.astype(np.float32)
-        # Rounding may move a bounded network slightly beyond its bounds.
-        tolerance = 1e-4
-        beyond = scaled > highest * (1 + tolerance)
-        scaled[~(scaled >= lowest * (1 - tolerance))] = np.nan
-        scaled[beyond] = np.inf
-        return scaled
-
-
-@lru_cache(maxsize=4)
-def _magnification(camera: CameraIntrinsics) -> NDArray[np.floating]:
-    """Kept, because a camera seldom changes."""
-    return camera.magnification()
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ import yaml
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS
 from mp_perception.errors import UserError
 from mp_perception.inference.object_depth import DEFAULT_STATISTIC, STATISTICS
-from mp_perception.inference.predictor import PredictionSettings
+from mp_perception.inference.prediction_settings import PredictionSettings
 from mp_perception.inference.runtimes.registry import PRECISIONS, runtime_names
 from mp_perception.messages.camera_info import is_rectified_topic
 from mp_perception.model.checkpoint_description import (

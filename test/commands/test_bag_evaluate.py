@@ -28,7 +28,8 @@ from mp_perception.data.data_sets import open_data_set
 from mp_perception.errors import UserError
 from mp_perception.evaluation.frame_scores import LOWEST_SCORE, MAX_DETECTIONS
 from mp_perception.evaluation.scoring import evaluate
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.messages.detections import detections_message, label_info_message
 from mp_perception.messages.images import depth_message, depth_to_array, image_message
 

@@ -20,7 +20,8 @@ from mp_perception.bags.kitti_to_bag import write_raw_drive
 from mp_perception.bags.reading import BagReader
 from mp_perception.data.kitti.raw import RawDrive
 from mp_perception.errors import UserError
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.messages.camera_info import intrinsics_of
 from mp_perception.messages.header import stamp_of
 from mp_perception.messages.images import image_to_array

@@ -11,7 +11,8 @@ import torch
 
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_iou
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.preprocess import fit_input_size
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.lens_distortion import LensDistortion

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mp_perception.errors import UserError
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes.torch_runtime import TorchRuntime
 from mp_perception.model.checkpoint_description import DetectionLevel
 from mp_perception.network.checkpoint import build_network, read_checkpoint, write_checkpoint

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from mp_perception.errors import UserError
-from mp_perception.inference.predictor import PredictionSettings
+from mp_perception.inference.prediction_settings import PredictionSettings
 from mp_perception.network.multitask import describe_network
 from mp_perception.ros.declared_parameters import with_limits
 from mp_perception.ros.parameter_files import DOCUMENTATION_FILE, YAML_FILE, documentation_text, yaml_text

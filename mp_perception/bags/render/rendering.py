@@ -24,7 +24,8 @@ from mp_perception.errors import UserError
 from mp_perception.files import check_can_be_written
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.network_choice import NetworkChoice
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.prediction import Prediction
 from mp_perception.progress import console, track, warn

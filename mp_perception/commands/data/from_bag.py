@@ -71,7 +71,7 @@ def _network_labels(weights: str, score_threshold: float | None) -> Labeller:
     """Detections of a network as labels."""
     from mp_perception.data.object_label import ObjectLabel
     from mp_perception.inference.network_choice import NetworkChoice
-    from mp_perception.inference.predictor import PredictionSettings
+    from mp_perception.inference.prediction_settings import PredictionSettings
 
     predictor = NetworkChoice(*options.split_weights(weights)).load_with_warning()
     settings = PredictionSettings(score_threshold=score_threshold)

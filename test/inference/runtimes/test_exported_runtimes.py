@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from mp_perception.errors import UserError
-from mp_perception.inference.predictor import PredictionSettings, Predictor
+from mp_perception.inference.prediction_settings import PredictionSettings
+from mp_perception.inference.predictor import Predictor
 from mp_perception.inference.runtimes import openvino_runtime, registry
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime
 from mp_perception.inference.runtimes.exported_model import DESCRIPTION_KEY, PARAMETERS_KEY, PRECISION_KEY
