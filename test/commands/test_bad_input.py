@@ -26,6 +26,8 @@ from mp_perception.errors import UserError
         ("evaluate --dataset synthetic --root object --save-depth full", "found something there"),
         ("evaluate --dataset synthetic --root object --plots a --save-depth a", "found it named twice"),
         ("evaluate --dataset synthetic --root object --json full", "expected a file for the figures"),
+        ("evaluate --dataset synthetic --root object --tracking", "expected labels that name the same object in all"),
+        ("bag evaluate street --tracking", "expected labels that name the same object in all frames, found none"),
         ("bag evaluate nowhere --json out.json", "nowhere: no such bag"),
         ("bag evaluate nowhere nor_here --json out.json", "none of 2 bags can be used; the first: "),
         ("bag evaluate street --json out.json --recorded", "expected recorded outputs"),

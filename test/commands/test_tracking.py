@@ -97,18 +97,6 @@ def test_the_ids_that_a_node_published_are_scored(tmp_path: Path) -> None:
     assert figures["velocity"]["median_error"] is None
 
 
-@pytest.mark.parametrize("command", ["evaluate", "bag"])
-def test_labels_without_identity_are_refused(
-    streets: Path, street_bag: Path, street_weights: Path, tmp_path: Path, command: str
-) -> None:
-    call: tuple[object, ...] = ("evaluate", "--dataset", "synthetic", "--root", streets)
-    if command == "bag":
-        call = ("bag", "evaluate", street_bag)
-    done = run(*call, "--weights", street_weights, "--tracking", "--json", tmp_path / "out.json")
-    assert "expected labels that name the same object in all frames, found none" in str(done.exception)
-    assert not (tmp_path / "out.json").exists()
-
-
 def test_objects_in_videos_are_followed(streets: Path, street_weights: Path, tmp_path: Path) -> None:
     image = read_image(streets / "training" / "image_2" / "000000.png")
     with VideoWriter(tmp_path / "street.mp4") as video:
