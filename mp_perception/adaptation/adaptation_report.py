@@ -51,15 +51,17 @@ def write_report(
     page = render_page(
         "adaptation.html",
         "mp_perception.adaptation",
+        title="Weights adapted to a camera",
+        sections={"recording": "Recording", "depth": "Depth maps", "frames": "Example frames"},
         command=command,
         findings=findings,
         result=result,
         held_out=len(held_out),
         verdict=summary(result),
         tables=comparison_tables(result),
-        plots_of_depth=[comparison_plot("depth_rel_by_distance", "Relative depth error by distance", by_distance)],
+        plots=[comparison_plot("depth_rel_by_distance", "Relative depth error by distance", by_distance)],
         examples=_examples(result, held_out, adapted),
-        settings={"description": asdict(result.description)},
+        configuration={"description": asdict(result.description)},
     )
     write_atomically(path, page.encode())
 

@@ -28,7 +28,22 @@ class FigureTable:
     notes: Sequence[str] = ()
 
 
-def depth_tables(depth: Mapping[str, Any]) -> list[FigureTable]:
+def figure_tables(result: Mapping[str, Any]) -> dict[str, list[FigureTable]]:
+    """All tables by the part of the result that they show; parts without figures are left out."""
+    objects = result["objects"]
+    tables = {
+        "depth": _depth_tables(result["depth"]) if result["depth"] else [],
+        "beyond": [_beyond_table(result["beyond"])] if result["beyond"] else [],
+        "detection": [_detection_table(result["detection"], result["coco"])] if result["detection"] else [],
+        "objects": _object_tables(result) if objects else [],
+        "detected": [_detected_table(result)] if result["detected"] and not objects else [],
+        "tracking": _tracking_tables(result["tracking"]) if result["tracking"] else [],
+        "latency_ms": [_latency_table(result["latency_ms"])] if result["latency_ms"] else [],
+    }
+    return {name: of_part for name, of_part in tables.items() if of_part}
+
+
+def _depth_tables(depth: Mapping[str, Any]) -> list[FigureTable]:
     """Depth maps by the protocol, its parts in rows of their own, and by true distance."""
     protocol = depth["protocol"]["name"]
     rows = {protocol: depth}
@@ -46,7 +61,7 @@ def depth_tables(depth: Mapping[str, Any]) -> list[FigureTable]:
     return [*tables, FigureTable("Depth maps by distance (all known pixels)", columns, [by_distance])]
 
 
-def beyond_table(beyond: Mapping[str, Any]) -> FigureTable:
+def _beyond_table(beyond: Mapping[str, Any]) -> FigureTable:
     """How well the sky is told from surfaces."""
     rows = [
         (name, str(beyond[pixels]), "-" if beyond[fraction] is None else f"{100 * beyond[fraction]:.2f} %")
@@ -59,7 +74,7 @@ def beyond_table(beyond: Mapping[str, Any]) -> FigureTable:
     return FigureTable("Sky and surfaces", ["error", "pixels", "wrong"], [rows])
 
 
-def detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | None) -> FigureTable:
+def _detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | None) -> FigureTable:
     """Average precision by class and difficulty, with intervals where they were computed."""
     groups = []
     for name, row in detection.items():
@@ -104,7 +119,7 @@ def depth_truth(result: Mapping[str, Any]) -> str:
     return "lidar points" if "scan" in ground_truth and not ground_truth.startswith("mixed") else "depth image"
 
 
-def object_tables(result: Mapping[str, Any]) -> list[FigureTable]:
+def _object_tables(result: Mapping[str, Any]) -> list[FigureTable]:
     """Depth of single objects: per labelled box, and per detection with the fraction of objects missed."""
     objects = correct_objects(result)
     truth, words = object_truth(result)
@@ -138,7 +153,7 @@ def object_tables(result: Mapping[str, Any]) -> list[FigureTable]:
     ]
 
 
-def detected_table(result: Mapping[str, Any]) -> FigureTable:
+def _detected_table(result: Mapping[str, Any]) -> FigureTable:
     """What was detected, for images without labels."""
     rows = [
         (name, str(row["objects"]), str(row["images"]), _number(row["median_distance"], 1))
@@ -148,7 +163,7 @@ def detected_table(result: Mapping[str, Any]) -> FigureTable:
     return FigureTable(f"Detected, score of at least {result['score_threshold']:g}", columns, [rows])
 
 
-def tracking_tables(tracking: Mapping[str, Any]) -> list[FigureTable]:
+def _tracking_tables(tracking: Mapping[str, Any]) -> list[FigureTable]:
     """Identity over time, and what tracks know better than single images, by frame and group of classes."""
     tables = []
     for frame, groups in tracking.items():
@@ -196,7 +211,7 @@ def tracking_tables(tracking: Mapping[str, Any]) -> list[FigureTable]:
     return tables
 
 
-def latency_table(latency: Mapping[str, Mapping[str, float]]) -> FigureTable:
+def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> FigureTable:
     """Milliseconds by stage, the total last."""
     rows = [
         (stage, str(row["frames"]), *(f"{row[figure]:.2f}" for figure in ("median", "p90", "p99", "max")))
@@ -204,19 +219,6 @@ def latency_table(latency: Mapping[str, Mapping[str, float]]) -> FigureTable:
     ]
     columns = ["stage", "frames", "median", "90 % below", "99 % below", "maximum"]
     return FigureTable("Latency, milliseconds", columns, [rows[:-1], rows[-1:]])
-
-
-def figure_tables(result: Mapping[str, Any]) -> list[FigureTable]:
-    """All tables of a result; those without figures are left out."""
-    return [
-        *(depth_tables(result["depth"]) if result["depth"] else []),
-        *([beyond_table(result["beyond"])] if result["beyond"] else []),
-        *([detection_table(result["detection"], result["coco"])] if result["detection"] else []),
-        *(object_tables(result) if result["objects"] else []),
-        *([detected_table(result)] if result["detected"] and not result["objects"] else []),
-        *(tracking_tables(result["tracking"]) if result.get("tracking") else []),
-        *([latency_table(result["latency_ms"])] if result["latency_ms"] else []),
-    ]
 
 
 def numbers(figures: Mapping[str, Any], metrics: Iterable[str]) -> list[str]:

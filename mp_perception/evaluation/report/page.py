@@ -1,7 +1,7 @@
 """The report of an evaluation: one HTML file that is complete in itself, to be read, printed and sent on.
 
-The page is templates/report.html; this module prepares what it shows.  Every text is escaped: names of classes and
-files come from data.
+The page is templates/report.html, on the frame that all reports share, base.html; this module prepares what it shows.
+Every text is escaped: names of classes and files come from data.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ import yaml
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mp_perception.evaluation.report.example_frames import ExampleFrame, Pixels, encode_jpeg
-from mp_perception.evaluation.report.figure_tables import (
-    depth_tables,
-    detected_table,
-    detection_table,
-    latency_table,
-    object_tables,
-    tracking_tables,
-)
+from mp_perception.evaluation.report.figure_tables import figure_tables
 from mp_perception.evaluation.report.plots import Plot, depth_plots, precision_recall_plots, render
 from mp_perception.evaluation.report.verdict import verdict
 from mp_perception.files import make_folder, write_atomically
 from mp_perception.machine import processor_name
 
-#: Parts of a result that have sections of their own; all others are configuration.
-_FIGURES = (
-    *("depth", "objects", "detection", "detection_protocol", "detected", "coco", "tracking"),
-    *("latency_ms", "frames", "images"),
-)
+#: Sections with tables, by the part of the result that they show, in the order of the page.
+_SECTIONS = {
+    "depth": "Depth maps",
+    "beyond": "Sky and surfaces",
+    "objects": "Depth of objects",
+    "detection": "Detection",
+    "detected": "Detected objects",
+    "tracking": "Tracking",
+    "latency_ms": "Latency",
+}
+#: Parts of a result that are shown in other ways; what is left is configuration.
+_SHOWN = (*_SECTIONS, "detection_protocol", "coco", "frames", "images")
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
@@ -60,7 +60,11 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def render_page(template: str, package: str = __package__, **content: Any) -> str:
-    """A page from a template in the folder templates/ of a package, which may use macros.html and report.css."""
+    """A page from a template in the folder templates/ of a package, which extends base.html and may use macros.html.
+
+    content: what the template shows, and for base.html `title`, `sections` (anchor -> title), `verdict` (sentences),
+    `command` and `configuration`.
+    """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
         autoescape=True,
@@ -81,22 +85,20 @@ def render_page(template: str, package: str = __package__, **content: Any) -> st
 def render_report(report: Report) -> str:
     """The page as text."""
     result = report.result
-    depth, objects, detection = result["depth"], result["objects"], result["detection"]
+    tables = figure_tables(result)
+    sections = {name: title for name, title in _SECTIONS.items() if name in tables}
     return render_page(
         "report.html",
-        report=report,
+        title=report.title,
+        sections=sections | ({"frames": "Example frames"} if report.examples else {}),
+        verdict=verdict(result),
         result=result,
         untrained=result.get("weights", {}).get("untrained", False),
-        verdict=verdict(result),
-        depth_tables=depth_tables(depth) if depth else [],
-        depth_plots=depth_plots(result),
-        object_tables=object_tables(result) if objects else [],
-        detection_tables=[detection_table(detection, result["coco"])] if detection else [],
-        detection_plots=precision_recall_plots(result),
-        detected_tables=[detected_table(result)] if result["detected"] and not objects else [],
-        tracking_tables=tracking_tables(result["tracking"]) if result.get("tracking") else [],
-        latency_tables=[latency_table(result["latency_ms"])] if result["latency_ms"] else [],
-        configuration={name: value for name, value in result.items() if name not in _FIGURES},
+        tables=tables,
+        plots={"depth": depth_plots(result), "detection": precision_recall_plots(result)},
+        examples=report.examples,
+        command=report.command,
+        configuration={name: value for name, value in result.items() if name not in _SHOWN},
     )
 
 

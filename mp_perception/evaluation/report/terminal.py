@@ -16,8 +16,9 @@ from mp_perception.progress import console, warn
 
 def print_result(result: Mapping[str, Any], report: Path | None) -> None:
     """Print all tables, then warnings on standard error, what was mended, what was scored by what, and the report."""
-    for content in figure_tables(result):
-        print_table(content)
+    for tables in figure_tables(result).values():
+        for content in tables:
+            print_table(content)
     for kind, problem in result["data_set"]["problems"].items():
         warn(f"{kind} in {problem['frames']} frames; the first: {problem['first']}")
     for what in result["data_set"]["mended"]:

@@ -21,6 +21,8 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
         sentences.append(
             f"The predicted depth has a scale-invariant logarithmic error (SILog) of {depth['SILog']:.2f}."
         )
+    if not result["depth"] and not result["objects"]:
+        sentences.append("Neither depth nor objects were scored: no image has a depth map or labelled objects.")
     if result["objects"] is not None:
         objects = correct_objects(result)
         truth, _ = object_truth(result)

@@ -118,6 +118,7 @@ def make_report() -> Callable[..., Report]:
         evaluation.dropped |= {f"{i}": f"too old{note}" for i in range(2)}
         result = {
             **evaluation.result(20),
+            "tracking": None,
             "data_set": {"name": f"made{note}", "problems": {}, "mended": []},
             "weights": {"file": f"weights{note}", "sha256": "0" * 64, "untrained": False, "parameters": 2439024}
             | {"description": {"backbone": "mobilenet_v2", "depth_error": 0.09529628769953537}},

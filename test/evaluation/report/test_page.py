@@ -107,6 +107,8 @@ def test_figures_are_those_of_the_result(report: Report, root: Element) -> None:
     assert rows["Car"] == ["8", *(f"{car[metric]:.3f}" for metric in metrics)]
     rows = table_rows(root, "Depth of detections")
     assert rows["Car"][:3] == ["8 of 8", "0.0 %", "8"]
+    surface = report.result["beyond"]["surface"]
+    assert table_rows(root, "Sky and surfaces")["surfaces up to 80 m lost as beyond"] == [str(surface), "0.00 %"]
     average, interval = (report.result["detection"]["Car"][key]["moderate"] for key in ("AP40", "AP40_interval"))
     text_of_page = text(root)
     assert f"{average:.2f} ({interval[0]:.1f}-{interval[1]:.1f})" in text_of_page
@@ -183,8 +185,8 @@ def test_other_protocols_have_their_metrics(make_report: Callable[..., Report], 
 
 
 def test_sections_without_figures_are_left_out(make_report: Callable[..., Report]) -> None:
-    bare = {"depth": None, "objects": None, "detection": None, "coco": None, "detection_protocol": {}, "latency_ms": {}}
-    bare["detected"] = {}
+    bare = dict.fromkeys(("depth", "beyond", "objects", "detection", "coco", "detected", "tracking", "latency_ms"))
+    bare |= {"detection_protocol": {}, "detected": {}, "latency_ms": {}}
     counts = {
         "frames": {"received": 1, "scored": 1, "dropped": {}},
         "images": dict.fromkeys(("evaluated", "with_depth", "with_labels"), 0),
