@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,37 +32,21 @@ _MAX_PIXEL, _MAX_DEPTH = 1e6, 1e5
 _SAME_OBJECT_IOU = 0.7
 #: An object begins anew when its detection differs from what was expected by more than this (chi-squared, four values).
 _CONTRADICTION = 30.0
-
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    """How objects are followed.
-
-    Attributes:
-        score_threshold: minimum score of a detection that begins a track, 0..1.
-        low_score_factor: detections of at least this fraction of it continue tracks.
-        confirmation_score: sum of the scores of an object's detections in successive images from which it is reported.
-        fading_seconds: time in which the score of an object that is not seen falls by a factor of e; below the lowest
-            score of detections it is dropped.
-        max_gap_seconds: after a longer pause between images tracks restart.
-        noise: of motion and measurements.
-    """
-
-    score_threshold: float = 0.3
-    low_score_factor: float = 0.4
-    confirmation_score: float = 1.5
-    fading_seconds: float = 0.5
-    max_gap_seconds: float = 2.0
-    noise: NoiseModel = field(default_factory=NoiseModel)
-
-    @property
-    def lowest_score(self) -> float:
-        """Minimum score of the detections that a tracker makes use of: predict with this threshold."""
-        return self.score_threshold * self.low_score_factor
+#: Detections of at least this fraction of the score threshold continue tracks.
+_LOW_SCORE_FACTOR = 0.4
+#: Sum of the scores of an object's detections in successive images from which it is reported.
+_CONFIRMATION_SCORE = 1.5
+#: Time in which the score of an object that is not seen falls by a factor of e, seconds.
+_FADING_SECONDS = 0.5
+#: After a longer pause between images tracks restart, seconds.
+_MAX_GAP_SECONDS = 2.0
+_NOISE = NoiseModel()
 
 
 class Tracker:
     """Follows the objects of one camera from image to image.  Deterministic; not thread-safe.
+
+    score_threshold: minimum score of a detection that begins a track, 0..1; it may change between images.
 
     Examples:
         >>> tracker = Tracker()
@@ -72,10 +56,18 @@ class Tracker:
         0
     """
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
-        self.settings = settings or TrackerSettings()
+    def __init__(self, score_threshold: float = 0.3) -> None:
+        self.score_threshold = score_threshold
         self._last_id = 0
         self.reset()
+
+    @property
+    def lowest_score(self) -> float:
+        """Minimum score of the detections that continue tracks, below which an object is dropped.
+
+        Predict with this threshold.
+        """
+        return self.score_threshold * _LOW_SCORE_FACTOR
 
     def reset(self) -> None:
         """Drop all tracks.  Their ids are not used again."""
@@ -96,7 +88,7 @@ class Tracker:
         """As `update`, for all that is predicted of an image; also what to report of it.
 
         Args:
-            prediction: with the settings' `lowest_score`, because a low score is credible where an object was before.
+            prediction: with the threshold `lowest_score`, because a low score is credible where an object was before.
             stamp, intrinsics, pose: as for `update`.
 
         Returns:
@@ -104,7 +96,7 @@ class Tracker:
         """
         tracks = self.update(prediction.detections, stamp, intrinsics, pose)
         detections = replace(prediction.detections, ids=tracks.detection_ids)
-        return replace(prediction, detections=detections.above(self.settings.score_threshold)), tracks
+        return replace(prediction, detections=detections.above(self.score_threshold)), tracks
 
     def update(
         self,
@@ -116,7 +108,7 @@ class Tracker:
         """The tracks after one more image.
 
         Args:
-            detections: of the image, predicted with the settings' `lowest_score`; in any order.
+            detections: of the image, predicted with the threshold `lowest_score`; in any order.
             stamp: when the image was taken, seconds from any start.
             intrinsics: of the image; without them tracks have no x and y, and `pose` is not used.
             pose: (4, 4) from the camera's optical frame to a fixed frame, in which tracks are then formed; None forms
@@ -162,7 +154,7 @@ class Tracker:
     def _usable(self, detections: Detections) -> NDArray[np.bool_]:
         """Mask (M,) of the detections with a credible score, and a box of some size."""
         boxes, scores = detections.boxes, detections.scores
-        usable = (scores >= self.settings.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
+        usable = (scores >= self.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
         return np.asarray(usable & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
     def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Floats | None) -> str:
@@ -170,7 +162,7 @@ class Tracker:
         seconds = stamp - self._stamp
         if not seconds >= 0:
             return f"the stamp jumped back by {-seconds:.3g} s"
-        if seconds > self.settings.max_gap_seconds:
+        if seconds > _MAX_GAP_SECONDS:
             return f"no image for {seconds:.3g} s"
         if self._setting[1:2] != setting[1:2]:
             return "the camera's pose is no longer known" if pose is None else "the camera's pose is known now"
@@ -188,11 +180,11 @@ class Tracker:
     ) -> tuple[FollowedObjects | None, Floats, Integers]:
         """The known objects after the image, their boxes, and for each detection (M,) its object, or -1."""
         of_object = np.full(len(found), -1)
-        old, noise = self._objects, self.settings.noise
+        old = self._objects
         if old is None or len(old) == 0:
             return None, np.zeros((0, 4)), of_object
         typical = self._typical_heights[old.labels]
-        states = motion_filter.predicted(old.states, seconds, typical, noise)
+        states = motion_filter.predicted(old.states, seconds, typical, _NOISE)
         expectation = motion_filter.expected(states, self._pose)
         relative = (expectation.depth_stds / expectation.depths)[:, None]
         costs = pair_costs(
@@ -203,18 +195,18 @@ class Tracker:
             old.votes / old.votes.sum(axis=1, keepdims=True),
             found.labels,
         )
-        credible = found.scores >= self.settings.score_threshold
+        credible = found.scores >= self.score_threshold
         objects, detections = associate(costs, credible, old.last_seen >= self._stamp)
         of_object[detections] = objects
         seen, typical = seen[detections], typical[objects]
         updated, differences = motion_filter.updated(
-            states[objects], expectation[objects], seen, typical, self._pose, noise
+            states[objects], expectation[objects], seen, typical, self._pose, _NOISE
         )
         wrong = np.flatnonzero(~(differences < _CONTRADICTION))
         if len(wrong):
-            anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, noise)
+            anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, _NOISE)
             updated.means[wrong], updated.covariances[wrong] = anew.means, anew.covariances
-        faded = old.faded(states, float(np.exp(-seconds / self.settings.fading_seconds)))
+        faded = replace(old, states=states, scores=old.scores * float(np.exp(-seconds / _FADING_SECONDS)))
         new = faded.detected(objects, updated, seen, found[detections], old.scores, stamp)
         return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
 
@@ -223,7 +215,7 @@ class Tracker:
     ) -> FollowedObjects:
         """The objects and those that the other credible detections begin, which are entered into `of_object`."""
         taken = of_object >= 0
-        candidates = np.flatnonzero(~taken & (found.scores >= self.settings.score_threshold))
+        candidates = np.flatnonzero(~taken & (found.scores >= self.score_threshold))
         same = box_iou(found.boxes[candidates], found.boxes) > _SAME_OBJECT_IOU
         for i, others in zip(candidates, same, strict=True):  # highest score first
             taken[i] = not (others & taken).any()
@@ -235,18 +227,18 @@ class Tracker:
         votes = np.zeros((len(first), len(found.class_names)))
         votes[np.arange(len(first)), labels] = found.scores[first]
         typical = self._typical_heights[labels]
-        states = motion_filter.born(seen, typical, self._pose, self.settings.noise)
+        states = motion_filter.born(seen, typical, self._pose, _NOISE)
         ranged = np.isfinite(seen.depths) | np.isfinite(typical)
         new = new_objects(states, seen, votes, ranged, stamp)
         return new if old is None else old.joined(new)
 
     def _kept(self, objects: FollowedObjects, boxes: Floats, stamp: float) -> Integers:
-        """Integers of the objects to follow further, after some have been confirmed."""
+        """Indices of the objects to follow further, after some have been confirmed."""
         evidence = objects.votes.sum(axis=1)
-        confirmed = (objects.ids == 0) & (evidence >= self.settings.confirmation_score)
+        confirmed = (objects.ids == 0) & (evidence >= _CONFIRMATION_SCORE)
         objects.ids[confirmed] = self._last_id + 1 + np.arange(int(confirmed.sum()))
         self._last_id += int(confirmed.sum())
-        alive = np.where(objects.ids > 0, objects.scores >= self.settings.lowest_score, objects.last_seen == stamp)
+        alive = np.where(objects.ids > 0, objects.scores >= self.lowest_score, objects.last_seen == stamp)
         return np.flatnonzero(alive & (box_areas(boxes) > 0))[:MAX_OBJECTS]
 
     def _tracks(
