@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from mp_perception.arrays import Floats, Integers
 from mp_perception.classes import typical_height
-from mp_perception.geometry import CameraIntrinsics, box_areas, box_centres, box_iou, clip_boxes
+from mp_perception.geometry import CameraIntrinsics, box_areas, box_iou, clip_boxes
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.tracking import motion_filter
 from mp_perception.tracking.association import associate, pair_costs
-from mp_perception.tracking.motion_filter import Expectation, Measurements, NoiseModel
+from mp_perception.tracking.ideal_camera import boxes_in_image, measure
+from mp_perception.tracking.motion_filter import Measurements, NoiseModel
 from mp_perception.tracking.objects import FollowedObjects, new_objects
 from mp_perception.tracking.tracks import Tracks
 from mp_perception.tracking.trails import Trails
@@ -22,12 +23,8 @@ from mp_perception.tracking.trails import Trails
 _NOMINAL_CAMERA = CameraIntrinsics(fx=1000, fy=1000, cx=-0.5, cy=-0.5, width=1, height=1)
 #: At most so many objects are followed, which bounds the time.
 MAX_OBJECTS = 300
-#: A box nearer to the image's edge than this, pixels, is cut by it.
-_EDGE = 2.0
-#: Minimum relative error of a depth: networks that do not state theirs have none.
-_MIN_DEPTH_ERROR = 0.02
-#: Pixels and metres above these are errors.
-_MAX_PIXEL, _MAX_DEPTH = 1e6, 1e5
+#: Pixels above this are errors.
+_MAX_PIXEL = 1e6
 #: A detection that overlaps the box of a followed one more than this shows the same object in another class.
 _SAME_OBJECT_IOU = 0.7
 #: An object begins anew when its detection differs from what was expected by more than this (chi-squared, four values).
@@ -131,7 +128,7 @@ class Tracker:
         order = np.lexsort((*detections.boxes.T, detections.labels, -detections.scores))
         order = order[self._usable(detections)[order]]
         found = detections[order]
-        seen = _measurements(found, camera, bounded=intrinsics is not None)
+        seen = measure(found, camera, bounded=intrinsics is not None)
         # Not where no ray through the lens reaches the box.
         rays = np.flatnonzero(np.isfinite(seen.directions + seen.sizes).all(axis=1))
         if len(rays) < len(order):
@@ -188,7 +185,7 @@ class Tracker:
         expectation = motion_filter.expected(states, self._pose)
         relative = (expectation.depth_stds / expectation.depths)[:, None]
         costs = pair_costs(
-            _boxes(expectation, old.aspects, camera),
+            boxes_in_image(expectation, old.aspects, camera),
             found.boxes.astype(np.float64),
             np.log(seen.depths / expectation.depths[:, None]),
             np.hypot(relative, np.nan_to_num(seen.depth_errors)),
@@ -208,7 +205,7 @@ class Tracker:
             updated.means[wrong], updated.covariances[wrong] = anew.means, anew.covariances
         faded = replace(old, states=states, scores=old.scores * float(np.exp(-seconds / _FADING_SECONDS)))
         new = faded.detected(objects, updated, seen, found[detections], old.scores, stamp)
-        return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
+        return new, boxes_in_image(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
 
     def _add_new(
         self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Integers, stamp: float
@@ -279,35 +276,3 @@ def _is_rigid(pose: NDArray[np.floating]) -> bool:
         return False
     rotation = pose[:3, :3]
     return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0)
-
-
-def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) -> Measurements:
-    """The detections seen through an ideal camera.  bounded: whether the size of the image is known."""
-    boxes = found.boxes.astype(np.float64)
-    x1, y1, x2, y2 = boxes.T
-    x, y = box_centres(boxes).T
-    # The centre and the middles of the edges; all at once, because calls cost more than arithmetic here.
-    points = np.stack([np.concatenate([x, x1, x2, x, x]), np.concatenate([y, y, y, y1, y2])], axis=1)
-    rays = camera.unproject(points, np.ones(len(points))).astype(np.float64)[:, :2].reshape(5, -1, 2)
-    cut: NDArray[np.bool_] = np.zeros((len(found), 2), dtype=bool)
-    if bounded:
-        cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
-    depths, stds = found.depth.astype(np.float64), found.depth_std.astype(np.float64)
-    depths[~((depths > 0) & (depths < _MAX_DEPTH) & (stds >= 0) & (stds < _MAX_DEPTH))] = np.nan
-    return Measurements(
-        directions=rays[0],
-        sizes=np.stack([rays[2, :, 0] - rays[1, :, 0], rays[4, :, 1] - rays[3, :, 1]], axis=1),
-        depths=depths,
-        depth_errors=np.maximum(stds / depths, _MIN_DEPTH_ERROR),
-        cut=cut,
-    )
-
-
-def _boxes(expectation: Expectation, aspects: Floats, camera: CameraIntrinsics) -> Floats:
-    """(N, 4) where objects appear in the image; empty boxes for objects that are not in front of the camera."""
-    half = np.stack([expectation.heights * aspects, expectation.heights], axis=1) / 2
-    half[expectation.offsets[:, 2] <= expectation.depths * 0.999] = 0.0
-    corners = np.ones((2, len(half), 3))
-    corners[0, :, :2] = expectation.directions - half
-    corners[1, :, :2] = expectation.directions + half
-    return camera.project(corners.reshape(-1, 3)).reshape(2, -1, 2).transpose(1, 0, 2).reshape(-1, 4).astype(np.float64)
