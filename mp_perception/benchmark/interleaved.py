@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
-from mp_perception.benchmark.measurement import Measurement
 from mp_perception.errors import UserError, one_line
 from mp_perception.progress import track
 
@@ -46,6 +46,26 @@ class Competitor:
 
     name: str
     build: Callable[[], Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The rounds of one competitor.
+
+    wall_ms, processor_ms: (R,) milliseconds of each round; processor time is the sum over all threads.
+    memory_mib: resident memory of the process beyond that of an empty Python process; NaN if not measured.
+    """
+
+    name: str
+    wall_ms: NDArray[np.float64]
+    processor_ms: NDArray[np.float64]
+    memory_mib: float
+
+    def scaled(self, name: str, factor: float) -> Measurement:
+        """The same rounds with all times multiplied by `factor`."""
+        return replace(
+            self, name=name, wall_ms=self.wall_ms * factor, processor_ms=self.processor_ms * factor, memory_mib=np.nan
+        )
 
 
 def measure(title: str, competitors: Sequence[Competitor], rounds: int) -> list[Measurement]:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mp_perception.benchmark.measurement import Measurement, percentiles
+import numpy as np
+
+from mp_perception.benchmark.interleaved import Measurement
 
 Cell = str | int | float | None
 
@@ -54,15 +56,16 @@ def timing_cells(measured: Measurement, reference: Measurement) -> dict[str, Cel
 
     A machine that is slower during a whole round does not change its ratio.
     """
-    wall, ratio = percentiles(measured.wall_ms), percentiles(measured.wall_ms / reference.wall_ms)
+    ratios = measured.wall_ms / reference.wall_ms
+    ratio_p10, ratio, ratio_p90 = np.percentile(ratios, (10, 50, 90)).tolist()
     return {
-        "wall, ms": wall.median,
-        "p90": wall.p90,
-        f"/ {reference.name}": ratio.median,
-        "ratio p10": ratio.p10,
-        "ratio p90": ratio.p90,
-        "processor, ms": percentiles(measured.processor_ms).median,
-        f"processor / {reference.name}": percentiles(measured.processor_ms / reference.processor_ms).median,
+        "wall, ms": float(np.median(measured.wall_ms)),
+        "p90": float(np.percentile(measured.wall_ms, 90)),
+        f"/ {reference.name}": ratio,
+        "ratio p10": ratio_p10,
+        "ratio p90": ratio_p90,
+        "processor, ms": float(np.median(measured.processor_ms)),
+        f"processor / {reference.name}": float(np.median(measured.processor_ms / reference.processor_ms)),
         "memory, MiB": measured.memory_mib,
     }
 

@@ -44,7 +44,7 @@ def predict(
     from mp_perception.inference.network_choice import NetworkChoice
     from mp_perception.inference.prediction_settings import PredictionSettings
     from mp_perception.progress import console, track
-    from mp_perception.tracking.tracker import Tracker, TrackerSettings
+    from mp_perception.tracking.tracker import Tracker
     from mp_perception.visualization.overlay import draw_overlay
     from mp_perception.visualization.prediction_files import write_prediction
     from mp_perception.visualization.track_overlay import draw_tracks
@@ -66,8 +66,8 @@ def predict(
             overlay = draw_overlay(named.image, prediction)
         else:
             if named.name.parent != video:
-                video, tracker = named.name.parent, Tracker(TrackerSettings(threshold))
-            low = replace(settings, score_threshold=tracker.settings.lowest_score)
+                video, tracker = named.name.parent, Tracker(threshold)
+            low = replace(settings, score_threshold=tracker.lowest_score)
             prediction, tracks = tracker.report(predictor.predict(named.image, camera, low), named.time, camera)
             overlay = named.image.copy()
             draw_tracks(overlay, tracks, camera)

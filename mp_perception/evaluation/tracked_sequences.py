@@ -15,7 +15,7 @@ from mp_perception.evaluation.frame_scores import ObjectScores
 from mp_perception.evaluation.tracking_figures import TrackedFrame, tracking_figures
 from mp_perception.evaluation.tracking_truth import LabelledImage
 from mp_perception.prediction import Detections
-from mp_perception.tracking.tracker import Tracker, TrackerSettings
+from mp_perception.tracking.tracker import Tracker
 from mp_perception.tracking.tracks import Tracks
 
 
@@ -57,7 +57,7 @@ def _tracked(
     data_set: FrameSet, sequence: Mapping[int, ObjectScores], score_threshold: float, in_fixed_frame: bool
 ) -> list[TrackedFrame]:
     """A sequence with the tracks of its detections: those that a node published with them, or formed here."""
-    tracker = Tracker(TrackerSettings(score_threshold=score_threshold))
+    tracker = Tracker(score_threshold)
     ids = [objects.detections.ids for objects in sequence.values()]
     published = any(of_image is not None and of_image.any() for of_image in ids)
     frames = []

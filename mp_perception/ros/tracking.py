@@ -69,9 +69,8 @@ class ObjectTracking:
 
     def prediction_threshold(self, score_threshold: float) -> float:
         """The minimum score of the detections to predict.  score_threshold: of those that begin tracks."""
-        if self._tracker.settings.score_threshold != score_threshold:
-            self._tracker.settings = replace(self._tracker.settings, score_threshold=score_threshold)
-        return self._tracker.settings.lowest_score
+        self._tracker.score_threshold = score_threshold
+        return self._tracker.lowest_score
 
     def reset(self) -> None:
         """Drop all tracks, for example because tracking is off."""
@@ -98,7 +97,7 @@ class ObjectTracking:
             text = f"{self._topic}: no tracks: {error}"
             self._statistics.problem("images_without_tracks", text)
             self._logger.warning(text, **THROTTLED)
-            found = prediction.detections.above(self._tracker.settings.score_threshold)
+            found = prediction.detections.above(self._tracker.score_threshold)
             return replace(prediction, detections=found), None
         stamp = stamp_ns / 1e9
         frame_id = header.frame_id if pose is None else self._odom_frame

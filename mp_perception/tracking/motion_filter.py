@@ -65,6 +65,15 @@ class Rows:
     def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
+    def joined(self, others: Self) -> Self:
+        """These rows and then the others."""
+        pairs = {field.name: (getattr(self, field.name), getattr(others, field.name)) for field in fields(self)}
+        joined = {
+            name: mine.joined(theirs) if isinstance(mine, Rows) else np.concatenate([mine, theirs])
+            for name, (mine, theirs) in pairs.items()
+        }
+        return replace(self, **joined)
+
 
 @dataclass(frozen=True)
 class Measurements(Rows):
@@ -104,11 +113,6 @@ class Expectation(Rows):
     heights: Floats
     depths: Floats
     depth_stds: Floats
-
-
-def joined(first: States, second: States) -> States:
-    """All objects of both."""
-    return States(np.concatenate([first.means, second.means]), np.concatenate([first.covariances, second.covariances]))
 
 
 def born(seen: Measurements, typical_heights: Floats, pose: Floats, noise: NoiseModel) -> States:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.arrays import Floats, Integers
 from mp_perception.prediction import Detections
-from mp_perception.tracking import motion_filter
 from mp_perception.tracking.motion_filter import Measurements, Rows, States
 
 #: By how much the score and the width of an object follow those of a detection, 0..1.
@@ -48,16 +47,6 @@ class FollowedObjects(Rows):
     def labels(self) -> Integers:
         """(N,) class with most votes."""
         return np.asarray(self.votes.argmax(axis=1))
-
-    def joined(self, others: FollowedObjects) -> FollowedObjects:
-        """These and then the others."""
-        names = [field.name for field in fields(self) if field.name != "states"]
-        arrays = {name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in names}
-        return FollowedObjects(motion_filter.joined(self.states, others.states), **arrays)
-
-    def faded(self, states: States, factor: float) -> FollowedObjects:
-        """The objects predicted for the next image, with scores lowered by a factor until they are seen."""
-        return replace(self, states=states, scores=self.scores * factor)
 
     def detected(
         self,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.arrays import Floats, Integers
 from mp_perception.classes import typical_height
-from mp_perception.geometry import CameraIntrinsics, box_areas, box_centres, box_iou, clip_boxes
+from mp_perception.geometry import CameraIntrinsics, box_areas, box_iou, clip_boxes
 from mp_perception.prediction import Detections, Prediction
 from mp_perception.tracking import motion_filter
 from mp_perception.tracking.association import associate, pair_costs
-from mp_perception.tracking.motion_filter import Expectation, Measurements, NoiseModel
+from mp_perception.tracking.ideal_camera import boxes_in_image, measure
+from mp_perception.tracking.motion_filter import Measurements, NoiseModel
 from mp_perception.tracking.objects import FollowedObjects, new_objects
 from mp_perception.tracking.tracks import Tracks
 from mp_perception.tracking.trails import Trails
@@ -22,47 +23,27 @@ from mp_perception.tracking.trails import Trails
 _NOMINAL_CAMERA = CameraIntrinsics(fx=1000, fy=1000, cx=-0.5, cy=-0.5, width=1, height=1)
 #: At most so many objects are followed, which bounds the time.
 MAX_OBJECTS = 300
-#: A box nearer to the image's edge than this, pixels, is cut by it.
-_EDGE = 2.0
-#: Minimum relative error of a depth: networks that do not state theirs have none.
-_MIN_DEPTH_ERROR = 0.02
-#: Pixels and metres above these are errors.
-_MAX_PIXEL, _MAX_DEPTH = 1e6, 1e5
+#: Pixels above this are errors.
+_MAX_PIXEL = 1e6
 #: A detection that overlaps the box of a followed one more than this shows the same object in another class.
 _SAME_OBJECT_IOU = 0.7
 #: An object begins anew when its detection differs from what was expected by more than this (chi-squared, four values).
 _CONTRADICTION = 30.0
-
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    """How objects are followed.
-
-    Attributes:
-        score_threshold: minimum score of a detection that begins a track, 0..1.
-        low_score_factor: detections of at least this fraction of it continue tracks.
-        confirmation_score: sum of the scores of an object's detections in successive images from which it is reported.
-        fading_seconds: time in which the score of an object that is not seen falls by a factor of e; below the lowest
-            score of detections it is dropped.
-        max_gap_seconds: after a longer pause between images tracks restart.
-        noise: of motion and measurements.
-    """
-
-    score_threshold: float = 0.3
-    low_score_factor: float = 0.4
-    confirmation_score: float = 1.5
-    fading_seconds: float = 0.5
-    max_gap_seconds: float = 2.0
-    noise: NoiseModel = field(default_factory=NoiseModel)
-
-    @property
-    def lowest_score(self) -> float:
-        """Minimum score of the detections that a tracker makes use of: predict with this threshold."""
-        return self.score_threshold * self.low_score_factor
+#: Detections of at least this fraction of the score threshold continue tracks.
+_LOW_SCORE_FACTOR = 0.4
+#: Sum of the scores of an object's detections in successive images from which it is reported.
+_CONFIRMATION_SCORE = 1.5
+#: Time in which the score of an object that is not seen falls by a factor of e, seconds.
+_FADING_SECONDS = 0.5
+#: After a longer pause between images tracks restart, seconds.
+_MAX_GAP_SECONDS = 2.0
+_NOISE = NoiseModel()
 
 
 class Tracker:
     """Follows the objects of one camera from image to image.  Deterministic; not thread-safe.
+
+    score_threshold: minimum score of a detection that begins a track, 0..1; it may change between images.
 
     Examples:
         >>> tracker = Tracker()
@@ -72,10 +53,18 @@ class Tracker:
         0
     """
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
-        self.settings = settings or TrackerSettings()
+    def __init__(self, score_threshold: float = 0.3) -> None:
+        self.score_threshold = score_threshold
         self._last_id = 0
         self.reset()
+
+    @property
+    def lowest_score(self) -> float:
+        """Minimum score of the detections that continue tracks, below which an object is dropped.
+
+        Predict with this threshold.
+        """
+        return self.score_threshold * _LOW_SCORE_FACTOR
 
     def reset(self) -> None:
         """Drop all tracks.  Their ids are not used again."""
@@ -96,7 +85,7 @@ class Tracker:
         """As `update`, for all that is predicted of an image; also what to report of it.
 
         Args:
-            prediction: with the settings' `lowest_score`, because a low score is credible where an object was before.
+            prediction: with the threshold `lowest_score`, because a low score is credible where an object was before.
             stamp, intrinsics, pose: as for `update`.
 
         Returns:
@@ -104,7 +93,7 @@ class Tracker:
         """
         tracks = self.update(prediction.detections, stamp, intrinsics, pose)
         detections = replace(prediction.detections, ids=tracks.detection_ids)
-        return replace(prediction, detections=detections.above(self.settings.score_threshold)), tracks
+        return replace(prediction, detections=detections.above(self.score_threshold)), tracks
 
     def update(
         self,
@@ -116,7 +105,7 @@ class Tracker:
         """The tracks after one more image.
 
         Args:
-            detections: of the image, predicted with the settings' `lowest_score`; in any order.
+            detections: of the image, predicted with the threshold `lowest_score`; in any order.
             stamp: when the image was taken, seconds from any start.
             intrinsics: of the image; without them tracks have no x and y, and `pose` is not used.
             pose: (4, 4) from the camera's optical frame to a fixed frame, in which tracks are then formed; None forms
@@ -139,7 +128,7 @@ class Tracker:
         order = np.lexsort((*detections.boxes.T, detections.labels, -detections.scores))
         order = order[self._usable(detections)[order]]
         found = detections[order]
-        seen = _measurements(found, camera, bounded=intrinsics is not None)
+        seen = measure(found, camera, bounded=intrinsics is not None)
         # Not where no ray through the lens reaches the box.
         rays = np.flatnonzero(np.isfinite(seen.directions + seen.sizes).all(axis=1))
         if len(rays) < len(order):
@@ -162,7 +151,7 @@ class Tracker:
     def _usable(self, detections: Detections) -> NDArray[np.bool_]:
         """Mask (M,) of the detections with a credible score, and a box of some size."""
         boxes, scores = detections.boxes, detections.scores
-        usable = (scores >= self.settings.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
+        usable = (scores >= self.lowest_score) & (scores <= 1) & (np.abs(boxes) < _MAX_PIXEL).all(axis=1)
         return np.asarray(usable & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
     def _restart_reason(self, stamp: float, setting: tuple[object, ...], pose: Floats | None) -> str:
@@ -170,7 +159,7 @@ class Tracker:
         seconds = stamp - self._stamp
         if not seconds >= 0:
             return f"the stamp jumped back by {-seconds:.3g} s"
-        if seconds > self.settings.max_gap_seconds:
+        if seconds > _MAX_GAP_SECONDS:
             return f"no image for {seconds:.3g} s"
         if self._setting[1:2] != setting[1:2]:
             return "the camera's pose is no longer known" if pose is None else "the camera's pose is known now"
@@ -188,42 +177,42 @@ class Tracker:
     ) -> tuple[FollowedObjects | None, Floats, Integers]:
         """The known objects after the image, their boxes, and for each detection (M,) its object, or -1."""
         of_object = np.full(len(found), -1)
-        old, noise = self._objects, self.settings.noise
+        old = self._objects
         if old is None or len(old) == 0:
             return None, np.zeros((0, 4)), of_object
         typical = self._typical_heights[old.labels]
-        states = motion_filter.predicted(old.states, seconds, typical, noise)
+        states = motion_filter.predicted(old.states, seconds, typical, _NOISE)
         expectation = motion_filter.expected(states, self._pose)
         relative = (expectation.depth_stds / expectation.depths)[:, None]
         costs = pair_costs(
-            _boxes(expectation, old.aspects, camera),
+            boxes_in_image(expectation, old.aspects, camera),
             found.boxes.astype(np.float64),
             np.log(seen.depths / expectation.depths[:, None]),
             np.hypot(relative, np.nan_to_num(seen.depth_errors)),
             old.votes / old.votes.sum(axis=1, keepdims=True),
             found.labels,
         )
-        credible = found.scores >= self.settings.score_threshold
+        credible = found.scores >= self.score_threshold
         objects, detections = associate(costs, credible, old.last_seen >= self._stamp)
         of_object[detections] = objects
         seen, typical = seen[detections], typical[objects]
         updated, differences = motion_filter.updated(
-            states[objects], expectation[objects], seen, typical, self._pose, noise
+            states[objects], expectation[objects], seen, typical, self._pose, _NOISE
         )
         wrong = np.flatnonzero(~(differences < _CONTRADICTION))
         if len(wrong):
-            anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, noise)
+            anew = motion_filter.born(seen[wrong], typical[wrong], self._pose, _NOISE)
             updated.means[wrong], updated.covariances[wrong] = anew.means, anew.covariances
-        faded = old.faded(states, float(np.exp(-seconds / self.settings.fading_seconds)))
+        faded = replace(old, states=states, scores=old.scores * float(np.exp(-seconds / _FADING_SECONDS)))
         new = faded.detected(objects, updated, seen, found[detections], old.scores, stamp)
-        return new, _boxes(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
+        return new, boxes_in_image(motion_filter.expected(new.states, self._pose), new.aspects, camera), of_object
 
     def _add_new(
         self, old: FollowedObjects | None, found: Detections, seen: Measurements, of_object: Integers, stamp: float
     ) -> FollowedObjects:
         """The objects and those that the other credible detections begin, which are entered into `of_object`."""
         taken = of_object >= 0
-        candidates = np.flatnonzero(~taken & (found.scores >= self.settings.score_threshold))
+        candidates = np.flatnonzero(~taken & (found.scores >= self.score_threshold))
         same = box_iou(found.boxes[candidates], found.boxes) > _SAME_OBJECT_IOU
         for i, others in zip(candidates, same, strict=True):  # highest score first
             taken[i] = not (others & taken).any()
@@ -235,18 +224,18 @@ class Tracker:
         votes = np.zeros((len(first), len(found.class_names)))
         votes[np.arange(len(first)), labels] = found.scores[first]
         typical = self._typical_heights[labels]
-        states = motion_filter.born(seen, typical, self._pose, self.settings.noise)
+        states = motion_filter.born(seen, typical, self._pose, _NOISE)
         ranged = np.isfinite(seen.depths) | np.isfinite(typical)
         new = new_objects(states, seen, votes, ranged, stamp)
         return new if old is None else old.joined(new)
 
     def _kept(self, objects: FollowedObjects, boxes: Floats, stamp: float) -> Integers:
-        """Integers of the objects to follow further, after some have been confirmed."""
+        """Indices of the objects to follow further, after some have been confirmed."""
         evidence = objects.votes.sum(axis=1)
-        confirmed = (objects.ids == 0) & (evidence >= self.settings.confirmation_score)
+        confirmed = (objects.ids == 0) & (evidence >= _CONFIRMATION_SCORE)
         objects.ids[confirmed] = self._last_id + 1 + np.arange(int(confirmed.sum()))
         self._last_id += int(confirmed.sum())
-        alive = np.where(objects.ids > 0, objects.scores >= self.settings.lowest_score, objects.last_seen == stamp)
+        alive = np.where(objects.ids > 0, objects.scores >= self.lowest_score, objects.last_seen == stamp)
         return np.flatnonzero(alive & (box_areas(boxes) > 0))[:MAX_OBJECTS]
 
     def _tracks(
@@ -287,35 +276,3 @@ def _is_rigid(pose: NDArray[np.floating]) -> bool:
         return False
     rotation = pose[:3, :3]
     return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0)
-
-
-def _measurements(found: Detections, camera: CameraIntrinsics, bounded: bool) -> Measurements:
-    """The detections seen through an ideal camera.  bounded: whether the size of the image is known."""
-    boxes = found.boxes.astype(np.float64)
-    x1, y1, x2, y2 = boxes.T
-    x, y = box_centres(boxes).T
-    # The centre and the middles of the edges; all at once, because calls cost more than arithmetic here.
-    points = np.stack([np.concatenate([x, x1, x2, x, x]), np.concatenate([y, y, y, y1, y2])], axis=1)
-    rays = camera.unproject(points, np.ones(len(points))).astype(np.float64)[:, :2].reshape(5, -1, 2)
-    cut: NDArray[np.bool_] = np.zeros((len(found), 2), dtype=bool)
-    if bounded:
-        cut = (boxes[:, :2] < _EDGE) | (boxes[:, 2:] > np.array([camera.width, camera.height]) - _EDGE)
-    depths, stds = found.depth.astype(np.float64), found.depth_std.astype(np.float64)
-    depths[~((depths > 0) & (depths < _MAX_DEPTH) & (stds >= 0) & (stds < _MAX_DEPTH))] = np.nan
-    return Measurements(
-        directions=rays[0],
-        sizes=np.stack([rays[2, :, 0] - rays[1, :, 0], rays[4, :, 1] - rays[3, :, 1]], axis=1),
-        depths=depths,
-        depth_errors=np.maximum(stds / depths, _MIN_DEPTH_ERROR),
-        cut=cut,
-    )
-
-
-def _boxes(expectation: Expectation, aspects: Floats, camera: CameraIntrinsics) -> Floats:
-    """(N, 4) where objects appear in the image; empty boxes for objects that are not in front of the camera."""
-    half = np.stack([expectation.heights * aspects, expectation.heights], axis=1) / 2
-    half[expectation.offsets[:, 2] <= expectation.depths * 0.999] = 0.0
-    corners = np.ones((2, len(half), 3))
-    corners[0, :, :2] = expectation.directions - half
-    corners[1, :, :2] = expectation.directions + half
-    return camera.project(corners.reshape(-1, 3)).reshape(2, -1, 2).transpose(1, 0, 2).reshape(-1, 4).astype(np.float64)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp_perception.benchmark.measurement import Measurement
+from mp_perception.benchmark.interleaved import Measurement
 from mp_perception.benchmark.tables import Table, timing_cells
 
 
@@ -55,6 +55,14 @@ def test_timing_cells_come_from_the_rounds() -> None:
         "processor / theirs": 0.25,
         "memory, MiB": 5.0,
     }
+
+
+def test_scaled_times_have_another_name_and_no_memory() -> None:
+    scaled = Measurement("product", np.array([1.0, 3.0]), np.array([2.0, 4.0]), 10.0).scaled("limit", 2.5)
+    assert scaled.name == "limit"
+    np.testing.assert_array_equal(scaled.wall_ms, [2.5, 7.5])
+    np.testing.assert_array_equal(scaled.processor_ms, [5.0, 10.0])
+    assert np.isnan(scaled.memory_mib)
 
 
 @given(st.lists(st.floats(0.1, 100.0), min_size=1, max_size=30), st.floats(0.1, 10.0))

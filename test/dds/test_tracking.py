@@ -31,7 +31,7 @@ from mp_perception.ros.message_class import new_message
 from mp_perception.ros.replay_session import ReplaySession, run_replay_session
 from mp_perception.synthetic.drive import write_raw_drive as write_synthetic_drive
 from mp_perception.synthetic.sensors import camera_of_size
-from mp_perception.tracking.tracker import Tracker, TrackerSettings
+from mp_perception.tracking.tracker import Tracker
 from reliability.small_network import write_small_network
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(180)]
@@ -46,8 +46,8 @@ def table(cloud: Any) -> np.ndarray:
 
 def offline(bag: Path, predictor: Predictor) -> Iterator[tuple[int, list[str], list[int]]]:
     """Of each frame the stamp, the ids of the detections and of the tracks, by the library alone."""
-    tracker = Tracker(TrackerSettings(score_threshold=THRESHOLD))
-    settings = PredictionSettings(score_threshold=tracker.settings.lowest_score)
+    tracker = Tracker(THRESHOLD)
+    settings = PredictionSettings(score_threshold=tracker.lowest_score)
     with BagReader(bag) as reader:
         info = next(reader.decode(message) for message in reader.messages([CAMERA_INFO]))
         for message in reader.messages([IMAGE]):

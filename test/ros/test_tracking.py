@@ -241,4 +241,4 @@ def test_the_score_threshold_of_the_network_is_lower_and_follows_the_parameter(c
     node = Node("", capfd)
     assert 0 < node.tracking.prediction_threshold(0.5) < 0.5
     assert node.tracking.prediction_threshold(0.25) == pytest.approx(node.tracking.prediction_threshold(0.5) / 2)
-    assert node.tracker.settings.score_threshold == 0.5
+    assert node.tracker.score_threshold == 0.5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mp_perception.classes import typical_height
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.prediction import Detections, Prediction
-from mp_perception.tracking.tracker import MAX_OBJECTS, Tracker, TrackerSettings
+from mp_perception.tracking.tracker import MAX_OBJECTS, Tracker
 from mp_perception.tracking.tracks import Tracks
 
 CAMERA = CameraIntrinsics(fx=720, fy=720, cx=620.5, cy=187, width=1242, height=375)
@@ -91,7 +91,7 @@ def test_low_scores_continue_tracks_but_do_not_begin_them() -> None:
 
 @given(threshold=st.floats(0.2, 0.6), low=st.floats(0.41, 0.99))
 def test_what_is_reported_is_above_the_threshold_and_has_the_ids_of_the_tracks(threshold: float, low: float) -> None:
-    tracker = Tracker(TrackerSettings(score_threshold=threshold))
+    tracker = Tracker(threshold)
     for image in range(6):
         scores = np.array([0.9, 0.95, 0.9 if image < 5 else low * threshold])
         found = detections_at(street(image / 10), [0, 1, 2], scores)

@@ -29,7 +29,7 @@ from mp_perception.inference.predictor import Predictor
 from mp_perception.model.checkpoint_description import CheckpointDescription
 from mp_perception.prediction import Prediction
 from mp_perception.progress import console, track, warn
-from mp_perception.tracking.tracker import Tracker, TrackerSettings
+from mp_perception.tracking.tracker import Tracker
 from mp_perception.tracking.tracks import Tracks
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
@@ -194,8 +194,8 @@ def _frames(
     # The true depth is not shown, and reading it takes longer than everything else.
     without_depth = tuple(replace(frame, depth=None, points=None) for frame in contents.frames)
     usable = 0
-    tracker = Tracker(TrackerSettings(score_threshold=threshold))
-    lowest = tracker.settings.lowest_score if tracking else threshold
+    tracker = Tracker(threshold)
+    lowest = tracker.lowest_score if tracking else threshold
     with closing(BagFrames([replace(contents, frames=without_depth)], score_recorded=predictor is None)) as frames:
         for index in range(len(frames)):
             try:

@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from mp_perception.errors import UserError
+from mp_perception.messages.camera_info import camera_info_message
 from mp_perception.messages.images import image_message
 from mp_perception.progress import track
 from mp_perception.ros import qos
@@ -38,7 +39,7 @@ class Robot(NodeProbe):
         self.ages_ms: list[float] = []
         header = Header(frame_id="camera")
         self._image = image_message(new_message, render(random_scene(0), KITTI_CAMERA).image, "rgb8", header)
-        self._camera_info = _camera_info(header)
+        self._camera_info = camera_info_message(new_message, KITTI_CAMERA, header)
         self._images = self.node.create_publisher(Image, "image", _CAMERA_QOS)
         self._camera_infos = self.node.create_publisher(CameraInfo, "camera_info", _CAMERA_QOS)
         self.node.create_subscription(Detection2DArray, "detections", self._take_detections, qos.OUTPUT)
@@ -94,10 +95,3 @@ class Robot(NodeProbe):
     def _take_detections(self, message: Detection2DArray) -> None:
         age = self.node.get_clock().now() - Time.from_msg(message.header.stamp)
         self.ages_ms.append(age.nanoseconds / 1e6)
-
-
-def _camera_info(header: Header) -> CameraInfo:
-    camera = KITTI_CAMERA
-    projection = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    intrinsic = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
-    return CameraInfo(header=header, width=camera.width, height=camera.height, k=intrinsic, p=projection)
