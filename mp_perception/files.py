@@ -6,6 +6,7 @@ leaves the old result or none.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ def share_folder() -> Path:
             if (folder / "package.xml").is_file() and (folder / "config").is_dir():
                 return folder
     raise FileNotFoundError(f"no share folder of mp_perception above {__file__}: the installation is incomplete")
+
+
+def sha256(*paths: Path) -> str:
+    """SHA-256 of the contents of files, one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def make_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from functools import lru_cache, partial
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError, unknown_name
+from mp_perception.files import sha256
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.camera_depth import camera_depth, relative_depth_error
 from mp_perception.inference.default_weights import default_weights, is_shipped_name
@@ -68,7 +68,7 @@ class Predictor:
         """Arguments as `load` has them."""
         self.runtime = runtime
         self.weights_path = weights_path
-        self.weights_sha256 = _sha256(weights_path) if weights_path else None
+        self.weights_sha256 = sha256(*_parts(weights_path)) if weights_path else None
         self.fixed_size = input_size or runtime.fixed_input_size
         self.input_pixels = input_pixels or math.prod(self.description.input_size)
         self._preprocess = Preprocessor(self.fixed_size or self.description.input_size)
@@ -264,13 +264,9 @@ class Predictor:
         self._checked_sizes.add(self.input_size)
 
 
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file; of an OpenVINO model that of both its files, one after the other."""
-    digest = hashlib.sha256()
-    for part in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
-        with part.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()
+def _parts(weights: Path) -> list[Path]:
+    """The files of a network: an OpenVINO model has two."""
+    return [weights, weights.with_suffix(".bin")] if weights.suffix == ".xml" else [weights]
 
 
 def _check_image(image: NDArray[np.uint8], intrinsics: CameraIntrinsics | None) -> None:

@@ -189,6 +189,10 @@ def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
     return tuple(float(v) for v in value)
 
 
+def _number(value: Any, name: str) -> float:
+    return _numbers([value], 1, name)[0]
+
+
 def _whole(value: Any, name: str) -> int:
     _require(type(value) is int, f"a whole number in {name}", value)
     return int(value)
@@ -207,7 +211,7 @@ def _list(value: Any, name: str, limit: int) -> list[Any]:
 def _camera(value: Any) -> AdaptedCamera:
     _require(isinstance(value, dict), "an object in camera", type(value))
     width, height = (_whole(value[side], side) for side in ("width", "height"))
-    return AdaptedCamera(width, height, _numbers([value["focal_length"]], 1, "focal_length")[0])
+    return AdaptedCamera(width, height, _number(value["focal_length"], "focal_length"))
 
 
 def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
@@ -227,8 +231,8 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
     std = _numbers(values["pixel_std"], 3, "pixel_std")
     depth_range = _numbers(values["depth_range"], 2, "depth_range")
     focal = values["training_focal_length"]
-    max_depth = values.get("max_depth")  # the first checkpoints lack this value
-    camera = values.get("camera")  # the first checkpoints lack this value
+    # The first checkpoints lack these values, and depth_error.
+    max_depth, camera = values.get("max_depth"), values.get("camera")
     metrics = values["metrics"]
     _require(isinstance(metrics, dict), "an object in metrics", type(metrics))
     return CheckpointDescription(
@@ -242,11 +246,10 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         pixel_std=(std[0], std[1], std[2]),
         depth_range=(depth_range[0], depth_range[1]),
         depth_bound=_text(values["depth_bound"], "depth_bound"),
-        max_depth=None if max_depth is None else _numbers([max_depth], 1, "max_depth")[0],
-        training_focal_length=None if focal is None else _numbers([focal], 1, "training_focal_length")[0],
-        score_threshold=_numbers([values["score_threshold"]], 1, "score_threshold")[0],
-        # The first checkpoints lack this value.
-        depth_error=_numbers([values.get("depth_error", 0.0)], 1, "depth_error")[0],
+        max_depth=None if max_depth is None else _number(max_depth, "max_depth"),
+        training_focal_length=None if focal is None else _number(focal, "training_focal_length"),
+        score_threshold=_number(values["score_threshold"], "score_threshold"),
+        depth_error=_number(values.get("depth_error", 0.0), "depth_error"),
         camera=None if camera is None else _camera(camera),
         metrics=metrics,
     )

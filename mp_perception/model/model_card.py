@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from mp_perception.errors import UserError
+from mp_perception.files import sha256
 
 CARD_NAME = "README.md"
 _HEADING = re.compile(r"## (\S+\.\w+)")
@@ -54,8 +54,7 @@ def verify_weights(folder: Path) -> dict[str, str]:
     for name, wanted in stated.items():
         if name not in present:
             raise UserError(f"{folder / name}: missing, expected as {CARD_NAME} names it")
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256(folder / name)
         if found != wanted:
             raise UserError(f"{folder / name}: expected SHA-256 {wanted}, found {found}")
     return stated

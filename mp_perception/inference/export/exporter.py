@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import openvino
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError, unknown_name
-from mp_perception.files import check_can_be_written, complete_file
+from mp_perception.files import check_can_be_written, complete_file, sha256
 from mp_perception.inference.export.difference import Comparison, check_bounds, compare_outputs
 from mp_perception.inference.export.onnx_graph import trace_network
 from mp_perception.inference.export.quantisation import quantise
@@ -61,12 +60,11 @@ def export_model(
         raise unknown_name("precision", precision, MODEL_PRECISIONS)
     check_can_be_written(out)
     network = read_checkpoint(checkpoint)
-    checkpoint_sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     if not isinstance(network, MultiTaskNetwork):
         raise UserError(f"{checkpoint}: head '{network.description.head}' cannot be exported, it only runs in PyTorch")
     frames = make_frames(network.description.input_size)
     model = _build_model(network, precision, out.suffix, frames)
-    exported = ExportedModel(network.description, precision, checkpoint_sha256, count_parameters(network))
+    exported = ExportedModel(network.description, precision, sha256(checkpoint), count_parameters(network))
     onnx.helper.set_model_props(model, exported.metadata())
     return write_compared(model, out, network, precision, frames)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.errors import UserError
 from mp_perception.model.checkpoint_description import CheckpointDescription
 
 
@@ -72,3 +74,12 @@ class Runtime(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the network; the runtime cannot run again."""
+
+
+def cuda_index(device: str) -> int | None:
+    """Number of the device cuda (0) or cuda:N; None for auto and cpu.  Raises UserError for another name."""
+    if device in ("auto", "cpu"):
+        return None
+    if not re.fullmatch(r"cuda(:\d{1,3})?", device):
+        raise UserError(f"unknown device '{device}': expected auto, cpu, cuda or cuda:N")
+    return int(device.partition(":")[2] or 0)

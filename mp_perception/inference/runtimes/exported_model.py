@@ -44,7 +44,7 @@ class ExportedModel:
     num_parameters: int | None = None
 
     def metadata(self) -> dict[str, str]:
-        """Entries for the model file; `read_metadata` is the inverse."""
+        """Entries for the model file; `read_model` is the inverse."""
         return {
             DESCRIPTION_KEY: self.description.to_json(),
             PRECISION_KEY: self.precision,
@@ -53,11 +53,16 @@ class ExportedModel:
         }
 
 
-def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
-    """Parse the metadata of the file `path`.
+def read_model(
+    path: Path, metadata: Mapping[str, str], inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> ExportedModel:
+    """The metadata of the file `path`, whose graph has these inputs and outputs.
+
+    inputs, outputs: of the graph, in order: name -> tensor_type.
 
     Raises:
-        UserError: an entry is missing, too large or not valid.
+        UserError: an entry is missing, too large or not valid, or the graph is not that of the description, for images
+            of any size.
     """
     text, precision = metadata.get(DESCRIPTION_KEY), metadata.get(PRECISION_KEY)
     if text is None or precision is None:
@@ -75,6 +80,7 @@ def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
     if re.fullmatch("[0-9]{0,15}", parameters) is None:
         raise UserError(f"{path}: expected a number of parameters, found {parameters[:20]!r}")
     description = CheckpointDescription.from_json(text, str(path))
+    _check_graph(path, description, inputs, outputs)
     return ExportedModel(description, precision, checkpoint, int(parameters) if parameters else None)
 
 
@@ -83,14 +89,14 @@ def tensor_type(element: str, shape: Iterable[int | None]) -> str:
     return f"{element} ({', '.join('any' if side is None else str(side) for side in shape)})"
 
 
-def check_graph(
+def _check_graph(
     path: Path, description: CheckpointDescription, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> None:
-    """Raises UserError unless the graph of a file is that of its description, for images of any size.
-
-    inputs, outputs: of the graph, in order: name -> tensor_type.
-    """
-    for kind, found, expected in zip(("input", "output"), (inputs, outputs), _expected_types(description), strict=True):
+    shapes = ((None, None, 1 + len(description.class_names)), (None, None, 4), (None, None, None))
+    types = (tensor_type("float32", shape) for shape in shapes)
+    expected_outputs = dict(zip(OUTPUT_NAMES, types, strict=True))
+    expected_inputs = {INPUT_NAME: tensor_type("uint8", (None, None, None, 3))}
+    for kind, found, expected in (("input", inputs, expected_inputs), ("output", outputs, expected_outputs)):
         if list(found) != list(expected):
             names = ", ".join(found)[:200] or "none"
             raise UserError(f"{path}: expected {kind}s {', '.join(expected)}, found {names}")
@@ -100,10 +106,3 @@ def check_graph(
                     f"{path}: expected {kind} {name} to be {expected[name]}, found {found[name]}; models of release "
                     "0.1 have one size: export them again"
                 )
-
-
-def _expected_types(description: CheckpointDescription) -> tuple[dict[str, str], dict[str, str]]:
-    """(inputs, outputs) of the graph of a description, in order: name -> tensor_type."""
-    shapes = ((None, None, 1 + len(description.class_names)), (None, None, 4), (None, None, None))
-    outputs = {name: tensor_type("float32", shape) for name, shape in zip(OUTPUT_NAMES, shapes, strict=True)}
-    return {INPUT_NAME: tensor_type("uint8", (None, None, None, 3))}, outputs

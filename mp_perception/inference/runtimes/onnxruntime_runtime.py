@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError, one_line
-from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs, cuda_index
 from mp_perception.inference.runtimes.exported_model import (
     INPUT_NAME,
     OUTPUT_NAMES,
-    check_graph,
-    read_metadata,
+    read_model,
     tensor_type,
 )
 
@@ -40,8 +38,7 @@ class OnnxRuntime(Runtime):
             inputs, outputs = _types(self._session.get_inputs()), _types(self._session.get_outputs())
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
-        model = read_metadata(metadata, path)
-        check_graph(path, model.description, inputs, outputs)
+        model = read_model(path, metadata, inputs, outputs)
         if precision not in ("auto", model.precision):
             raise UserError(
                 f"{path}: expected precision auto or {model.precision}, for which this model was exported, "
@@ -88,27 +85,23 @@ def open_session(path: Path, providers: list[Any], num_threads: int) -> onnxrunt
 
 def _providers(device: str) -> list[Any]:
     """Execution providers to try, best first; raises UserError for an unknown device or one without a provider."""
-    if device == "cpu":
+    index = cuda_index(device)
+    if device == "cpu" or (device == "auto" and not has_cuda()):
         return [CPU_PROVIDER]
-    if device != "auto" and not re.fullmatch(r"cuda(:\d{1,3})?", device):
-        raise UserError(f"unknown device '{device}': expected auto, cpu, cuda or cuda:N")
     if not has_cuda():
-        if device == "auto":
-            return [CPU_PROVIDER]
         raise UserError(
             f"device '{device}' needs ONNX Runtime's CUDA provider: pip install onnxruntime-gpu in place of onnxruntime"
         )
-    index = int(device.partition(":")[2] or 0)
     available = onnxruntime.get_available_providers()
-    on_cuda = [(provider, {"device_id": index}) for provider in _CUDA_PROVIDERS if provider in available]
+    on_cuda = [(provider, {"device_id": index or 0}) for provider in _CUDA_PROVIDERS if provider in available]
     return [*on_cuda, CPU_PROVIDER]
 
 
 def _device_in_use(requested: str, providers: list[str]) -> str:
     """The device of a session; raises UserError if a CUDA device was requested but ONNX Runtime fell back."""
     if providers[0] in _CUDA_PROVIDERS:
-        return f"cuda:{requested.partition(':')[2] or 0}"
-    if requested.startswith("cuda"):
+        return f"cuda:{cuda_index(requested) or 0}"
+    if cuda_index(requested) is not None:
         raise UserError(f"device '{requested}' is not available to ONNX Runtime: expected auto or cpu")
     return "cpu"
 

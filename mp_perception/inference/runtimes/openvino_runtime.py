@@ -17,8 +17,7 @@ from mp_perception.inference.runtimes.exported_model import (
     INPUT_NAME,
     METADATA_KEYS,
     OUTPUT_NAMES,
-    check_graph,
-    read_metadata,
+    read_model,
     tensor_type,
 )
 
@@ -51,8 +50,7 @@ class OpenVinoRuntime(Runtime):
             metadata, inputs, outputs = _metadata(network), _types(network.inputs), _types(network.outputs)
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
-        model = read_metadata(metadata, path)
-        check_graph(path, model.description, inputs, outputs)
+        model = read_model(path, metadata, inputs, outputs)
         wanted = _checked_precision(path, core, model.precision, precision)
         self.description, self.num_parameters = model.description, model.num_parameters
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mp_perception.errors import UserError
-from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
+from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs, cuda_index
 from mp_perception.network.checkpoint import Network, read_checkpoint
 from mp_perception.network.faster_rcnn import FasterRcnnNetwork
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
@@ -94,14 +92,10 @@ def _load_network(source: NetworkSource) -> Network:
 
 def _find_device(name: str) -> torch.device:
     """auto, cpu, cuda or cuda:N; raises UserError for an explicit CUDA device that is not available."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    if not re.fullmatch(r"cuda(:\d{1,3})?", name):
-        raise UserError(f"unknown device '{name}': expected auto, cpu, cuda or cuda:N")
+    index = cuda_index(name)
+    if index is None:
+        return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = int(name.partition(":")[2] or 0)
     if index >= count:
         raise UserError(f"device '{name}' is not available: expected auto or cpu, found {count} CUDA devices")
     return torch.device("cuda", index)
