@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.arrays import Floats
+from mp_perception.arrays import Floats, Mask
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 
@@ -29,7 +29,7 @@ def box_corners(box: Box3D) -> Floats:
     return np.asarray(np.stack([along, up, across], axis=1) @ _box_rotation(box).T + np.array(box.bottom_centre))
 
 
-def points_in_box(box: Box3D, points: NDArray[np.floating], margin: float = LABEL_MARGIN) -> NDArray[np.bool_]:
+def points_in_box(box: Box3D, points: NDArray[np.floating], margin: float = LABEL_MARGIN) -> Mask:
     """Mask (N,) of the points (N, 3), metres, that lie in the box enlarged by `margin` metres on all sides."""
     low, high = _limits(box)
     local = (points - np.array(box.bottom_centre)) @ _box_rotation(box)

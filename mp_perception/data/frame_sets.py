@@ -14,8 +14,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap, Floats, Mask, Matrix, RgbImage
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.boxes_3d import visible_surface_depths
 from mp_perception.data.depth_png import read_depth_png
@@ -58,7 +58,7 @@ class FrameCamera:
     """
 
     intrinsics: CameraIntrinsics
-    label_to_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    label_to_camera: Matrix = field(default_factory=lambda: np.eye(4))
 
 
 @dataclass(frozen=True)
@@ -180,20 +180,20 @@ class FrameSet(ABC, Sequence[Sample]):
         """When the image of a frame was taken, seconds from any start, or None if it is not known."""
         return None
 
-    def pose(self, index: int) -> NDArray[np.float64] | None:
+    def pose(self, index: int) -> Matrix | None:
         """(4, 4) from the camera's optical frame to a frame that does not move in a sequence; None if not known."""
         return None
 
-    def image(self, index: int) -> NDArray[np.uint8]:
+    def image(self, index: int) -> RgbImage:
         """The image of a frame, RGB (H, W, 3)."""
         return read_image(self.frames[index].image)
 
-    def depth(self, index: int) -> NDArray[np.float32] | None:
+    def depth(self, index: int) -> DepthMap | None:
         """The depth map (H, W) of a frame, metres, NaN where unknown, or None if it has none."""
         path = self.frames[index].depth
         return None if path is None else read_depth_png(path)
 
-    def sky(self, index: int) -> NDArray[np.bool_] | None:
+    def sky(self, index: int) -> Mask | None:
         """The mask (H, W) of the sky in a frame, or None if it is not known."""
         return None
 
@@ -204,7 +204,7 @@ class FrameSet(ABC, Sequence[Sample]):
         """
         raise NotImplementedError
 
-    def seconds(self) -> NDArray[np.float64] | None:
+    def seconds(self) -> Floats | None:
         """The stamps (N,) of all frames, or None if they are not known."""
         stamps = [self.stamp(index) for index in range(len(self))]
         return None if None in stamps else np.array(stamps, dtype=np.float64)
@@ -234,7 +234,7 @@ class FrameSet(ABC, Sequence[Sample]):
         objects, ignored = self._select_objects(labels)
         boxes, inside = _visible_boxes(objects, width, height)
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
-        object_depths: NDArray[np.float64] = np.full(len(objects), np.nan)
+        object_depths: Floats = np.full(len(objects), np.nan)
         if camera is not None:
             object_depths = visible_surface_depths(objects, camera.intrinsics, camera.label_to_camera)
         return Sample(
@@ -328,9 +328,7 @@ def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> lis
     return list(selected.values())
 
 
-def _with_sky(
-    depth: NDArray[np.float32] | None, sky: NDArray[np.bool_], frame: Frame, size: tuple[int, int]
-) -> NDArray[np.float32]:
+def _with_sky(depth: DepthMap | None, sky: Mask, frame: Frame, size: tuple[int, int]) -> DepthMap:
     """The depth map with +Inf in the sky where nothing was measured, but not at its edge, where masks are inexact."""
     if sky.shape != size:
         found = f"{sky.shape[1]}x{sky.shape[0]}"
@@ -341,7 +339,7 @@ def _with_sky(
     return with_sky
 
 
-def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
+def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, Mask]:
     """Boxes (N, 4) cut to the image, and the mask (M,) of the labels that they belong to: not empty after cutting."""
     edges = np.array([label.box for label in labels], dtype=np.float32).reshape(-1, 4)
     boxes = clip_boxes(edges, width, height).astype(np.float32)
