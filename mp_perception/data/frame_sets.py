@@ -19,22 +19,14 @@ from mp_perception.arrays import DepthMap, Floats, Mask, Matrix, RgbImage
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.boxes_3d import visible_surface_depths
 from mp_perception.data.depth_png import read_depth_png
+from mp_perception.data.ground_truth import EXACT_DEPTH, describe_depth_maps
 from mp_perception.data.image_files import read_image
-from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
+from mp_perception.data.object_label import IGNORED_REGION, NEIGHBOURS, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 from mp_perception.prediction import Prediction
-
-#: Neighbour -> class that it is easily taken for.  If a neighbour is not a class of the network, detecting it as the
-#: other is neither right nor wrong (KITTI's rules of average precision).
-NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
-
-#: What depth maps are, in words.
-SINGLE_SCAN = "single lidar scan, projected (nearest point wins)"
-IMPROVED_DEPTH = "KITTI's improved ground truth (11 scans, checked against stereo)"
-EXACT_DEPTH = "exact depth of the synthetic scene"
 
 _IMAGE_SUFFIXES = (".png", ".jpg")
 
@@ -122,7 +114,12 @@ class FrameSet(ABC, Sequence[Sample]):
         self.recorded: RecordedOutputs | None = None
         self.problems: list[tuple[str, str]] = []
         self.mended: list[str] = []
-        self.ground_truth = _ground_truth(origin, self.frames)
+        self.ground_truth = self._describe_depth()
+
+    def _describe_depth(self) -> str:
+        if self.origin == "synthetic":
+            return EXACT_DEPTH
+        return describe_depth_maps(frame.depth for frame in self.frames if frame.depth is not None)
 
     @property
     def labelled_names(self) -> list[str]:
@@ -141,7 +138,7 @@ class FrameSet(ABC, Sequence[Sample]):
             replace(frame, depth=path) if path.is_file() else frame
             for frame, path in zip(self.frames, paths, strict=True)
         ]
-        self.ground_truth = _ground_truth(self.origin, self.frames)
+        self.ground_truth = self._describe_depth()
 
     def use_sky(self) -> None:
         """Make the depth of the sky known, where masks of it are at hand: +Inf in the samples' depth maps."""
@@ -266,18 +263,6 @@ class FrameSet(ABC, Sequence[Sample]):
             elif name == IGNORED_REGION or name in self.class_names or NEIGHBOURS.get(name) in self.class_names:
                 ignored.append(label)
         return objects, ignored
-
-
-def _ground_truth(origin: str, frames: Iterable[Frame]) -> str:
-    if origin == "synthetic":
-        return EXACT_DEPTH
-    folders = {part for frame in frames if frame.depth is not None for part in frame.depth.parts[-4:-1]}
-    kinds = []
-    if folders & {"groundtruth", "groundtruth_depth"}:
-        kinds.append(IMPROVED_DEPTH)
-    if folders & {"velodyne_raw", "depth_2"}:
-        kinds.append(SINGLE_SCAN)
-    return f"mixed: {' and '.join(kinds)}" if len(kinds) > 1 else next(iter(kinds), "depth maps of the data set")
 
 
 def find_frames(images: Path, depth: Path | None = None, prefix: str = "") -> list[Frame]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mp_perception.arrays import Matrix
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.frame_sets import EXACT_DEPTH, Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.ground_truth import EXACT_DEPTH
 from mp_perception.data.kitti.depth_layout import depth_maps, find_depth_root, find_raw_root
 from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive, RawFrame
