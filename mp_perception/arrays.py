@@ -12,3 +12,7 @@ Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
 #: Single or double precision.
 AnyFloats = NDArray[np.floating]
+#: RGB (H, W, 3).
+RgbImage = NDArray[np.uint8]
+#: (H, W) metres along the optical axis; NaN where unknown.
+DepthMap = NDArray[np.float32]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mp_perception.adaptation.depth_comparison import DepthFigures, DepthMap
+from mp_perception.adaptation.depth_comparison import DepthFigures
 from mp_perception.adaptation.recording_checks import Finding
+from mp_perception.arrays import DepthMap
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.evaluation.report.example_frames import MAX_ERROR, Picture, color_error, fitted, thickened
 from mp_perception.evaluation.report.figure_tables import FigureTable

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from mp_perception.adaptation.adaptation_report import AdaptationResult, write_report
 from mp_perception.adaptation.depth_comparison import (
@@ -36,6 +35,7 @@ from mp_perception.adaptation.depth_comparison import (
 from mp_perception.adaptation.initial_weights import rescale_depth, separate_depth
 from mp_perception.adaptation.recording_checks import Finding, check_recording
 from mp_perception.adaptation.stored_recording import HELD_OUT, TRAINING, read_findings, store_findings, store_recording
+from mp_perception.arrays import RgbImage
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.recording import Recording, read_camera
 from mp_perception.data.sample_geometry import letterbox
@@ -278,7 +278,7 @@ def _compare(
 def _frames_for_export(training: FrameSet) -> FrameSource:
     """Frames of the recording, at the size of the network's input, for the comparison and int8's calibration."""
 
-    def make(input_size: tuple[int, int]) -> Sequence[NDArray[np.uint8]]:
+    def make(input_size: tuple[int, int]) -> Sequence[RgbImage]:
         step = max(1, len(training) // _EXPORTED_FRAMES)
         return [letterbox(training[index], input_size).image for index in range(0, len(training), step)]
 

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from mp_perception.adaptation.depth_alignment import Displacement
 from mp_perception.adaptation.frame_evidence import FrameEvidence
+from mp_perception.arrays import RgbImage
 from mp_perception.data.frame_sets import FrameSet
 
 #: Colours of depth's borders: as recorded, and where they fit.
 _RECORDED, _FITTING = (255, 40, 40), (60, 255, 60)
 
 
-def displaced_edges(
-    frames: FrameSet, evidence: Sequence[FrameEvidence], best: Displacement | None
-) -> NDArray[np.uint8]:
+def displaced_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], best: Displacement | None) -> RgbImage:
     """The image with most borders of depth: red as recorded, green moved to where they fit."""
     frame = max(evidence, key=lambda frame: len(frame.edges))
     picture = frames.image(frame.index).copy()
@@ -29,7 +28,7 @@ def displaced_edges(
     return picture
 
 
-def lagging_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], lag: int) -> NDArray[np.uint8]:
+def lagging_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], lag: int) -> RgbImage:
     """An image with the borders of its depth in red, and in green those of the depth that fits."""
     by_index = {frame.index: frame for frame in evidence}
     paired = [frame for frame in evidence if frame.index + lag in by_index]
@@ -40,7 +39,7 @@ def lagging_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], lag: int)
     return picture
 
 
-def thumbnails(views: Sequence[NDArray[np.float32]], columns: int = 8) -> NDArray[np.uint8]:
+def thumbnails(views: Sequence[NDArray[np.float32]], columns: int = 8) -> RgbImage:
     """Grey thumbnails side by side, as RGB."""
     shown = views[: 4 * columns]
     rows = [
@@ -51,7 +50,7 @@ def thumbnails(views: Sequence[NDArray[np.float32]], columns: int = 8) -> NDArra
     return np.asarray(cv2.cvtColor(np.vstack(rows).astype(np.uint8), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
 
 
-def _draw(picture: NDArray[np.uint8], points: NDArray[np.floating], color: tuple[int, int, int]) -> None:
+def _draw(picture: RgbImage, points: NDArray[np.floating], color: tuple[int, int, int]) -> None:
     radius = max(1, round(picture.shape[1] / 640))
     for x, y in np.rint(points).astype(int).tolist():
         cv2.circle(picture, (x, y), radius, color, -1)

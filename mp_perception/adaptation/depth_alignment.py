@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.adaptation.frame_evidence import FrameEvidence
+from mp_perception.arrays import AnyFloats, Floats, Mask
 
 #: Searched displacements: scales, and shifts to both sides and up and down, in image widths.
 _SCALES = np.linspace(0.84, 1.16, 9)
@@ -53,9 +54,7 @@ class Displacement:
     right: float = 0.0
     parallax: float = 0.0
 
-    def apply(
-        self, points: NDArray[np.floating], depth: NDArray[np.floating], size: tuple[int, int]
-    ) -> NDArray[np.floating]:
+    def apply(self, points: AnyFloats, depth: AnyFloats, size: tuple[int, int]) -> AnyFloats:
         """Points (N, 2) at depth (N,), metres, of an image of (height, width), moved."""
         centre = np.array([size[1] / 2, size[0] / 2])
         moved = centre + self.scale * (points - centre)
@@ -144,7 +143,7 @@ class EdgeScores:
             confirmed=_is_significant(by_group[0]),
         )
 
-    def _search(self, lag: int, used: NDArray[np.bool_]) -> Displacement:
+    def _search(self, lag: int, used: Mask) -> Displacement:
         """The displacement of the largest score over the frames `used`: on a grid, then around its best point."""
         edges = np.flatnonzero(used[self._frame])
         few = edges[:: max(1, len(edges) // _SEARCH_EDGES)]
@@ -157,7 +156,7 @@ class EdgeScores:
         """The largest score, with one of the shifts."""
         size = 1.0 if shift == "right" else float(np.median(self._depth[edges]))
 
-        def score(values: NDArray[np.float64], gradients: NDArray[np.uint8]) -> float:
+        def score(values: Floats, gradients: NDArray[np.uint8]) -> float:
             return self._sum(_displacement(values, shift, size), lag, edges, gradients)
 
         grid = np.array(list(product(_SCALES, self._down, _RIGHT)))
@@ -184,7 +183,7 @@ class EdgeScores:
         values, _ = self._values(displacement, lag, np.arange(self.count), self._gradients)
         return float(values.mean()) / 255 if len(values) else 0.0
 
-    def _group_scores(self, displacement: Displacement, lag: int) -> NDArray[np.float64]:
+    def _group_scores(self, displacement: Displacement, lag: int) -> Floats:
         """The score of each group of frames, NaN without edges."""
         values, frame = self._values(displacement, lag, np.arange(self.count), self._gradients)
         groups = self._groups[frame]
@@ -199,7 +198,7 @@ class EdgeScores:
         lag: int,
         edges: NDArray[np.intp],
         gradients: NDArray[np.uint8],
-    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    ) -> tuple[Floats, NDArray[np.intp]]:
         """Strength of colour's edges above the mean, and the frame, of those of the edges that lie in an image."""
         frame = self._frame[edges]
         other = frame - lag
@@ -217,7 +216,7 @@ class EdgeScores:
         return strength - self._means[other, direction], frame[inside]
 
 
-def _displacement(values: NDArray[np.float64], shift: str, size: float) -> Displacement:
+def _displacement(values: Floats, shift: str, size: float) -> Displacement:
     """Of scale, down and shift in image widths at the depth `size`."""
     scale, down, by = values.tolist()
     return Displacement(scale, down, **{shift: by * size})
@@ -228,7 +227,7 @@ def _blurred(gradients: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([cv2.GaussianBlur(gradient, (0, 0), sigma) for gradient in gradients]).astype(np.uint8)
 
 
-def _is_significant(differences: NDArray[np.float64]) -> bool:
+def _is_significant(differences: Floats) -> bool:
     """Whether the mean of groups' differences is above zero by several standard errors."""
     known = differences[~np.isnan(differences)]
     if len(known) < 3:

@@ -12,17 +12,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from mp_perception.arrays import AnyFloats, DepthMap, Mask
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.sample_geometry import resize_depth as shrink_depth
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors, depth_errors, image_errors, mean_errors
 from mp_perception.geometry import box_iou
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Prediction, resize_depth
-
-DepthMap = NDArray[np.float32]
 
 #: Edges of the bins of true distance, metres.
 DISTANCES = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 256)
@@ -150,7 +148,7 @@ def kept_detections(before: Sequence[Prediction], after: Sequence[Prediction], t
     return counts
 
 
-def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[AnyFloats, AnyFloats]:
     """The true depth (n,) of a frame where it is known, and the depth of a map there."""
     truth = frames[index].depth
     assert truth is not None
@@ -159,11 +157,11 @@ def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[NDArray
     return truth[known], predicted[known]
 
 
-def _errors(truth: DepthMap, predicted: DepthMap, compared: NDArray[np.bool_]) -> ImageErrors:
+def _errors(truth: DepthMap, predicted: DepthMap, compared: Mask) -> ImageErrors:
     return image_errors(truth[compared], predicted[compared], depth_errors, minimum=_MIN_DEPTH)
 
 
-def _regions(shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+def _regions(shape: tuple[int, ...]) -> list[Mask]:
     """Masks (H, W) of the regions, row by row."""
     height, width = shape
     rows = np.arange(height) * len(REGIONS[0]) // height

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap, RgbImage
 from mp_perception.data.frame_sets import DroppedFrameError, FrameSet
 from mp_perception.geometry import CameraIntrinsics
 
@@ -91,7 +92,7 @@ def read_evidence(frames: FrameSet, problems: list[str]) -> Iterator[FrameEviden
             yield _evidence(index, sample.image, sample.depth, sample.intrinsics)
 
 
-def depth_edges(depth: NDArray[np.float32], sparse: bool) -> NDArray[np.float32]:
+def depth_edges(depth: DepthMap, sparse: bool) -> NDArray[np.float32]:
     """Borders (N, 4) of nearer surfaces in a depth map, NaN where unknown: x, y, depth, direction as FrameEvidence has.
 
     sparse: scan lines of a lidar: only left and right borders count, and one beyond which nothing was measured, such as
@@ -124,7 +125,7 @@ def depth_edges(depth: NDArray[np.float32], sparse: bool) -> NDArray[np.float32]
     return np.asarray(np.concatenate(found), dtype=np.float32)
 
 
-def image_gradients(image: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+def image_gradients(image: RgbImage, columns: int) -> NDArray[np.uint8]:
     """FrameEvidence.gradients of an image (H, W, 3)."""
     height, width = image.shape[:2]
     size = (columns, max(1, round(height * columns / width)))
@@ -137,9 +138,7 @@ def image_gradients(image: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]
     return np.asarray(np.rint(gradients * 255), dtype=np.uint8)
 
 
-def _evidence(
-    index: int, image: NDArray[np.uint8], depth: NDArray[np.float32], camera: CameraIntrinsics | None
-) -> FrameEvidence:
+def _evidence(index: int, image: RgbImage, depth: DepthMap, camera: CameraIntrinsics | None) -> FrameEvidence:
     depths = depth[np.isfinite(depth)]
     low, middle, high = (float(value) for value in np.percentile(depths, (1, 50, 99)))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -164,7 +163,7 @@ def _evidence(
     )
 
 
-def _nearest_in_cells(depth: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
+def _nearest_in_cells(depth: DepthMap, columns: int) -> DepthMap:
     """The smallest depth in each of (rows, columns) equal cells, NaN where all of a cell is unknown."""
     height, width = depth.shape
     rows = max(1, round(height * columns / width))

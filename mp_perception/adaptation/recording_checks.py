@@ -18,6 +18,7 @@ from mp_perception.adaptation.check_pictures import displaced_edges, lagging_edg
 from mp_perception.adaptation.depth_alignment import EdgeScores
 from mp_perception.adaptation.frame_evidence import FrameEvidence, read_evidence, sample_indices
 from mp_perception.adaptation.scale_checks import doubts_of_scale
+from mp_perception.arrays import RgbImage
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.inference.predictor import Predictor
 
@@ -56,7 +57,7 @@ class Finding:
     severity: Literal["refuse", "warn", "mended"]
     name: str
     text: str
-    picture: NDArray[np.uint8] | None = None
+    picture: RgbImage | None = None
 
 
 def check_recording(frames: FrameSet, predictor: Predictor | None = None) -> list[Finding]:

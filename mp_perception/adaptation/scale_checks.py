@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import CameraIntrinsics
@@ -59,7 +60,7 @@ def doubts_of_scale(frames: FrameSet, indices: Sequence[int], predictor: Predict
         yield f"the network sees {ratio:.2g} times the depth: expected {low:g} to {high:g} times"
 
 
-def floor_distance(depth: NDArray[np.float32], camera: CameraIntrinsics) -> float:
+def floor_distance(depth: DepthMap, camera: CameraIntrinsics) -> float:
     """Distance of a camera from the floor, metres; NaN if the depth map (H, W) shows none.
 
     The floor is the plane with most points that is roughly below the camera and has hardly anything beneath it.

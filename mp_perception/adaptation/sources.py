@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.bags.opening import open_bags
 from mp_perception.bags.topic_choice import ChosenTopics
 from mp_perception.data.depth_png import UNITS_PER_METRE
@@ -41,7 +41,7 @@ class FolderFrames(FrameSet):
         super().__init__("images", find_frames(folders.images, folders.depth))
         self._folders = folders
 
-    def depth(self, index: int) -> NDArray[np.float32] | None:
+    def depth(self, index: int) -> DepthMap | None:
         depth = super().depth(index)
         return None if depth is None else depth * np.float32(UNITS_PER_METRE / self._folders.depth_units)
 

@@ -19,14 +19,8 @@ from mp_perception.bags.reading import BagReader
 from mp_perception.bags.truth_messages import join_boxes, read_boxes, read_boxes_3d, read_labels
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.depth_registration import is_same_view, register_depth
-from mp_perception.data.frame_sets import (
-    SINGLE_SCAN,
-    DroppedFrameError,
-    Frame,
-    FrameCamera,
-    FrameSet,
-    RecordedOutputs,
-)
+from mp_perception.data.frame_sets import DroppedFrameError, Frame, FrameCamera, FrameSet, RecordedOutputs
+from mp_perception.data.ground_truth import SINGLE_SCAN
 from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
 from mp_perception.errors import UserError
@@ -230,7 +224,7 @@ class BagFrames(FrameSet):
         if labels is None:
             return None
         # Objects of classes that only some of the bags label are neither right nor wrong to find.
-        unknown = {name for name, known in zip(self.class_names, self.labelled_classes, strict=True) if not known}
+        unknown = set(self.class_names).difference(self.labelled_names)
         return [ObjectLabel(IGNORED_REGION, label.box) if label.class_name in unknown else label for label in labels]
 
     def _usable(self, bag: BagContents, place: Place | None, read: Callable[[Message, str], Value]) -> Value | None:

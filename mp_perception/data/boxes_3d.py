@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.arrays import Floats
+from mp_perception.arrays import Floats, Mask
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 
@@ -26,13 +26,15 @@ def box_corners(box: Box3D) -> Floats:
     along = np.array([1, 1, -1, -1, 1, 1, -1, -1]) * length / 2
     across = np.array([1, -1, -1, 1, 1, -1, -1, 1]) * width / 2
     up = np.array([0, 0, 0, 0, -1, -1, -1, -1]) * height
-    return np.asarray(np.stack([along, up, across], axis=1) @ _box_rotation(box).T + np.array(box.bottom_centre))
+    return np.asarray(
+        np.stack([along, up, across], axis=1) @ rotation_about_vertical(box.rotation_y).T + np.array(box.bottom_centre)
+    )
 
 
-def points_in_box(box: Box3D, points: NDArray[np.floating], margin: float = LABEL_MARGIN) -> NDArray[np.bool_]:
+def points_in_box(box: Box3D, points: NDArray[np.floating], margin: float = LABEL_MARGIN) -> Mask:
     """Mask (N,) of the points (N, 3), metres, that lie in the box enlarged by `margin` metres on all sides."""
     low, high = _limits(box)
-    local = (points - np.array(box.bottom_centre)) @ _box_rotation(box)
+    local = (points - np.array(box.bottom_centre)) @ rotation_about_vertical(box.rotation_y)
     return np.asarray(((local > low - margin) & (local < high + margin)).all(axis=1))
 
 
@@ -52,7 +54,7 @@ def visible_surface_depths(
         if label.box_3d is None:
             continue
         low, high = _limits(label.box_3d)
-        rotation = _box_rotation(label.box_3d)
+        rotation = rotation_about_vertical(label.box_3d.rotation_y)
         start, direction = (eye - np.array(label.box_3d.bottom_centre)) @ rotation, directions[i] @ rotation
         # Distances along the ray at which it crosses the box's three pairs of planes; with z = 1 they are depths.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -76,7 +78,7 @@ def _limits(box: Box3D) -> tuple[Floats, Floats]:
     return np.array([-length / 2, -height, -width / 2]), np.array([length / 2, 0, width / 2])
 
 
-def _box_rotation(box: Box3D) -> Floats:
-    """(3, 3) rotation from the box's own axes to the label frame's: about y, by rotation_y."""
-    cosine, sine = np.cos(box.rotation_y), np.sin(box.rotation_y)
+def rotation_about_vertical(angle: float) -> Floats:
+    """(3, 3), turns x towards -z by the angle, radians: by rotation_y from a box's own axes to the label frame's."""
+    cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import RgbImage
 from mp_perception.data.samples import Sample
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Degrade:
         return replace(sample, image=np.ascontiguousarray(image))
 
 
-def adjust_brightness_and_contrast(image: Image, brightness: float, contrast: float) -> Image:
+def adjust_brightness_and_contrast(image: RgbImage, brightness: float, contrast: float) -> RgbImage:
     """The image (H, W, 3) times `brightness`, then its difference from the mean grey times `contrast`."""
     values = np.clip(np.arange(256, dtype=np.float64) * brightness, 0, 255)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -91,7 +89,7 @@ def adjust_brightness_and_contrast(image: Image, brightness: float, contrast: fl
     return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
 
 
-def adjust_saturation_and_hue(image: Image, saturation: float, turn: float) -> Image:
+def adjust_saturation_and_hue(image: RgbImage, saturation: float, turn: float) -> RgbImage:
     """The image with each pixel's difference from its grey times `saturation`, hue turned by `turn` of the circle."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), dtype=np.uint8)

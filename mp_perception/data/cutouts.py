@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.data.samples import Sample
+from mp_perception.arrays import DepthMap, Mask, RgbImage
+from mp_perception.data.samples import Boxes, Sample
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, box_intersections, clip_boxes
 
@@ -206,7 +207,7 @@ def _within(start: int, length: int, limit: int) -> slice:
     return slice(min(max(start, 0), limit), min(max(start + length, 0), limit))
 
 
-def _hides(sample: Sample, rows: slice, columns: slice, distance: float) -> NDArray[np.bool_]:
+def _hides(sample: Sample, rows: slice, columns: slice, distance: float) -> Mask:
     """Mask of a part of the image: what is nearer than an object at a distance, by the depth map or by boxes."""
     hides = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     for box in sample.boxes[sample.object_depths < _IN_FRONT * distance]:
@@ -220,8 +221,8 @@ def _hides(sample: Sample, rows: slice, columns: slice, distance: float) -> NDAr
 
 
 def _blended(
-    background: NDArray[np.uint8], colour: NDArray[np.float32], alpha: NDArray[np.float32], random: np.random.Generator
-) -> NDArray[np.uint8]:
+    background: RgbImage, colour: NDArray[np.float32], alpha: NDArray[np.float32], random: np.random.Generator
+) -> RgbImage:
     """The object over the background (h, w, 3), with the brightness around it, and some blur and noise."""
     opaque = alpha > 0.5
     brightness = float(np.median(colour[opaque])) if opaque.any() else 128.0
@@ -235,8 +236,8 @@ def _blended(
 
 
 def _with_depth(
-    depth: NDArray[np.float32] | None, alpha: NDArray[np.float32], rows: slice, columns: slice, distance: float
-) -> NDArray[np.float32] | None:
+    depth: DepthMap | None, alpha: NDArray[np.float32], rows: slice, columns: slice, distance: float
+) -> DepthMap | None:
     """The depth map with the object in it; unknown at its edge, where the pixels are of both."""
     if depth is None:
         return None
@@ -247,7 +248,7 @@ def _with_depth(
     return changed
 
 
-def _box(mask: NDArray[np.bool_], scale: float, corner: tuple[int, int], class_name: str | None) -> NDArray[np.float32]:
+def _box(mask: Mask, scale: float, corner: tuple[int, int], class_name: str | None) -> Boxes:
     """The box (1, 4) of a whole mask at a scale and place, with the class's margins."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) * scale + np.array([*corner, *corner])
@@ -255,7 +256,7 @@ def _box(mask: NDArray[np.bool_], scale: float, corner: tuple[int, int], class_n
     return np.array([[edges[0] - left, edges[1] - top, edges[2] + right, edges[3] + bottom]], dtype=np.float32)
 
 
-def _without_hidden(sample: Sample, box: NDArray[np.float32], distance: float) -> Sample:
+def _without_hidden(sample: Sample, box: Boxes, distance: float) -> Sample:
     """The sample with the objects behind a box at a distance as unknown regions if it hides most of them."""
     covered = box_intersections(sample.boxes, box)[:, 0] / box_areas(sample.boxes)
     hidden = (covered > _HIDDEN_FRACTION) & ~(sample.object_depths < _IN_FRONT * distance)
@@ -269,7 +270,7 @@ def _without_hidden(sample: Sample, box: NDArray[np.float32], distance: float) -
     )
 
 
-def _with_object(sample: Sample, box: NDArray[np.float32], class_name: str | None, distance: float) -> Sample:
+def _with_object(sample: Sample, box: Boxes, class_name: str | None, distance: float) -> Sample:
     """The sample with another object, or with another unknown region if it has no class."""
     box = clip_boxes(box, sample.size[1], sample.size[0]).astype(np.float32)
     if class_name is None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
-from mp_perception.arrays import Floats
+from mp_perception.arrays import DepthMap, Floats
 from mp_perception.data.depth_png import read_depth_png, write_depth_png
 from mp_perception.data.image_files import read_image
 from mp_perception.errors import UserError
@@ -52,7 +52,7 @@ def complete_depth_file(image: Path, depth: Path, target: Path) -> None:
     write_depth_png(target, complete_depth(np.asarray(grey, dtype=np.uint8), sparse))
 
 
-def complete_depth(grey: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+def complete_depth(grey: NDArray[np.uint8], depth: DepthMap) -> DepthMap:
     """A depth map without unknown pixels.
 
     grey: (H, W).  depth: (H, W) metres, NaN where unknown, at least one pixel known.  Known pixels do not change; the
@@ -90,7 +90,7 @@ def neighbour_weights(grey: NDArray[np.uint8]) -> Floats:
     return np.asarray(np.exp(-differences / scale))
 
 
-def _equations(weights: Floats, depth: NDArray[np.float32], pixels: NDArray[np.int64]) -> tuple[csr_matrix, Floats]:
+def _equations(weights: Floats, depth: DepthMap, pixels: NDArray[np.int64]) -> tuple[csr_matrix, Floats]:
     """Matrix (n, n) and right side (n,) of the unknown pixels: sum of w * own depth = sum of w * neighbour's depth."""
     height, width = depth.shape
     # A border of known zeros, whose weights are zero too, makes tests at the image's edge unnecessary.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS, encoded_size
 from mp_perception.errors import UserError
 from mp_perception.files import write_atomically
@@ -16,7 +16,7 @@ from mp_perception.files import write_atomically
 UNITS_PER_METRE = 256.0
 
 
-def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
+def encode_depth_png(depth: DepthMap) -> bytes:
     """The PNG file of a depth map (H, W), metres, NaN where unknown; +Inf becomes unknown.
 
     Depths below 1/512 m become 1/256 m, because 0 means unknown; depths above 255.99 m become 255.99 m.
@@ -29,12 +29,12 @@ def encode_depth_png(depth: NDArray[np.float32]) -> bytes:
     return data.tobytes()
 
 
-def write_depth_png(path: Path, depth: NDArray[np.float32]) -> None:
+def write_depth_png(path: Path, depth: DepthMap) -> None:
     """Write a depth map (H, W), metres, NaN where unknown."""
     write_atomically(path, encode_depth_png(depth))
 
 
-def read_depth_png(path: Path) -> NDArray[np.float32]:
+def read_depth_png(path: Path) -> DepthMap:
     """Depth (H, W) float32 metres, NaN where unknown.
 
     Raises UserError if the file is missing, unreadable, too large or not a 16-bit PNG with one channel.

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.data.lidar_projection import project_to_depth_map
 from mp_perception.geometry import CameraIntrinsics
 
@@ -25,7 +26,7 @@ def register_depth(
     depth_camera: CameraIntrinsics,
     depth_to_camera: NDArray[np.floating],
     camera: CameraIntrinsics,
-) -> NDArray[np.float32]:
+) -> DepthMap:
     """The depth map (height, width) of `camera`, metres, NaN where it sees nothing that the depth camera measured.
 
     Args:

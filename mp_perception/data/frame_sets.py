@@ -14,27 +14,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap, Floats, Mask, Matrix, RgbImage
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.boxes_3d import visible_surface_depths
 from mp_perception.data.depth_png import read_depth_png
+from mp_perception.data.ground_truth import EXACT_DEPTH, describe_depth_maps
 from mp_perception.data.image_files import read_image
-from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
+from mp_perception.data.object_label import IGNORED_REGION, NEIGHBOURS, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 from mp_perception.prediction import Prediction
-
-#: Neighbour -> class that it is easily taken for.  If a neighbour is not a class of the network, detecting it as the
-#: other is neither right nor wrong (KITTI's rules of average precision).
-NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
-
-#: What depth maps are, in words.
-SINGLE_SCAN = "single lidar scan, projected (nearest point wins)"
-IMPROVED_DEPTH = "KITTI's improved ground truth (11 scans, checked against stereo)"
-EXACT_DEPTH = "exact depth of the synthetic scene"
 
 _IMAGE_SUFFIXES = (".png", ".jpg")
 
@@ -58,7 +50,7 @@ class FrameCamera:
     """
 
     intrinsics: CameraIntrinsics
-    label_to_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    label_to_camera: Matrix = field(default_factory=lambda: np.eye(4))
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,12 @@ class FrameSet(ABC, Sequence[Sample]):
         self.recorded: RecordedOutputs | None = None
         self.problems: list[tuple[str, str]] = []
         self.mended: list[str] = []
-        self.ground_truth = _ground_truth(origin, self.frames)
+        self.ground_truth = self._describe_depth()
+
+    def _describe_depth(self) -> str:
+        if self.origin == "synthetic":
+            return EXACT_DEPTH
+        return describe_depth_maps(frame.depth for frame in self.frames if frame.depth is not None)
 
     @property
     def labelled_names(self) -> list[str]:
@@ -141,7 +138,7 @@ class FrameSet(ABC, Sequence[Sample]):
             replace(frame, depth=path) if path.is_file() else frame
             for frame, path in zip(self.frames, paths, strict=True)
         ]
-        self.ground_truth = _ground_truth(self.origin, self.frames)
+        self.ground_truth = self._describe_depth()
 
     def use_sky(self) -> None:
         """Make the depth of the sky known, where masks of it are at hand: +Inf in the samples' depth maps."""
@@ -180,20 +177,20 @@ class FrameSet(ABC, Sequence[Sample]):
         """When the image of a frame was taken, seconds from any start, or None if it is not known."""
         return None
 
-    def pose(self, index: int) -> NDArray[np.float64] | None:
+    def pose(self, index: int) -> Matrix | None:
         """(4, 4) from the camera's optical frame to a frame that does not move in a sequence; None if not known."""
         return None
 
-    def image(self, index: int) -> NDArray[np.uint8]:
+    def image(self, index: int) -> RgbImage:
         """The image of a frame, RGB (H, W, 3)."""
         return read_image(self.frames[index].image)
 
-    def depth(self, index: int) -> NDArray[np.float32] | None:
+    def depth(self, index: int) -> DepthMap | None:
         """The depth map (H, W) of a frame, metres, NaN where unknown, or None if it has none."""
         path = self.frames[index].depth
         return None if path is None else read_depth_png(path)
 
-    def sky(self, index: int) -> NDArray[np.bool_] | None:
+    def sky(self, index: int) -> Mask | None:
         """The mask (H, W) of the sky in a frame, or None if it is not known."""
         return None
 
@@ -204,7 +201,7 @@ class FrameSet(ABC, Sequence[Sample]):
         """
         raise NotImplementedError
 
-    def seconds(self) -> NDArray[np.float64] | None:
+    def seconds(self) -> Floats | None:
         """The stamps (N,) of all frames, or None if they are not known."""
         stamps = [self.stamp(index) for index in range(len(self))]
         return None if None in stamps else np.array(stamps, dtype=np.float64)
@@ -234,7 +231,7 @@ class FrameSet(ABC, Sequence[Sample]):
         objects, ignored = self._select_objects(labels)
         boxes, inside = _visible_boxes(objects, width, height)
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
-        object_depths: NDArray[np.float64] = np.full(len(objects), np.nan)
+        object_depths: Floats = np.full(len(objects), np.nan)
         if camera is not None:
             object_depths = visible_surface_depths(objects, camera.intrinsics, camera.label_to_camera)
         return Sample(
@@ -266,18 +263,6 @@ class FrameSet(ABC, Sequence[Sample]):
             elif name == IGNORED_REGION or name in self.class_names or NEIGHBOURS.get(name) in self.class_names:
                 ignored.append(label)
         return objects, ignored
-
-
-def _ground_truth(origin: str, frames: Iterable[Frame]) -> str:
-    if origin == "synthetic":
-        return EXACT_DEPTH
-    folders = {part for frame in frames if frame.depth is not None for part in frame.depth.parts[-4:-1]}
-    kinds = []
-    if folders & {"groundtruth", "groundtruth_depth"}:
-        kinds.append(IMPROVED_DEPTH)
-    if folders & {"velodyne_raw", "depth_2"}:
-        kinds.append(SINGLE_SCAN)
-    return f"mixed: {' and '.join(kinds)}" if len(kinds) > 1 else next(iter(kinds), "depth maps of the data set")
 
 
 def find_frames(images: Path, depth: Path | None = None, prefix: str = "") -> list[Frame]:
@@ -328,9 +313,7 @@ def select_frames(frames: Iterable[Frame], root: Path, split: str | None) -> lis
     return list(selected.values())
 
 
-def _with_sky(
-    depth: NDArray[np.float32] | None, sky: NDArray[np.bool_], frame: Frame, size: tuple[int, int]
-) -> NDArray[np.float32]:
+def _with_sky(depth: DepthMap | None, sky: Mask, frame: Frame, size: tuple[int, int]) -> DepthMap:
     """The depth map with +Inf in the sky where nothing was measured, but not at its edge, where masks are inexact."""
     if sky.shape != size:
         found = f"{sky.shape[1]}x{sky.shape[0]}"
@@ -341,7 +324,7 @@ def _with_sky(
     return with_sky
 
 
-def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
+def _visible_boxes(labels: Sequence[ObjectLabel], width: int, height: int) -> tuple[Boxes, Mask]:
     """Boxes (N, 4) cut to the image, and the mask (M,) of the labels that they belong to: not empty after cutting."""
     edges = np.array([label.box for label in labels], dtype=np.float32).reshape(-1, 4)
     boxes = clip_boxes(edges, width, height).astype(np.float32)

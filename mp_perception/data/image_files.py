@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import RgbImage
 from mp_perception.encoded_images import encoded_size
 from mp_perception.errors import UserError
 
@@ -35,11 +35,11 @@ class NamedImage:
 
     name: Path
     source: str
-    image: NDArray[np.uint8]
+    image: RgbImage
     time: float | None = None
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path) -> RgbImage:
     """RGB uint8 (H, W, 3), upright by EXIF.  Raises UserError if the file is missing, not an image or too large."""
     try:
         content = path.read_bytes()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.geometry import CameraIntrinsics
 
 
 def project_to_depth_map(
     points: NDArray[np.floating], lidar_to_camera: NDArray[np.floating], intrinsics: CameraIntrinsics
-) -> NDArray[np.float32]:
+) -> DepthMap:
     """Depth map (height, width), metres, NaN where no point falls.
 
     points: (N, 3 or more), metres; further columns are not used.  lidar_to_camera: (4, 4) into the optical frame.

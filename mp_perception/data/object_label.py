@@ -10,6 +10,10 @@ from dataclasses import dataclass
 #: Class name of a region whose objects are unknown: a detection in it is neither right nor wrong.
 IGNORED_REGION = "DontCare"
 
+#: Neighbour -> class that it is easily taken for.  If a neighbour is not a class of the network, detecting it as the
+#: other is neither right nor wrong (KITTI's rules of average precision).
+NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
+
 
 @dataclass(frozen=True)
 class Box3D:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap, RgbImage
 from mp_perception.data.coco import format_annotations
 from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.object_label import ObjectLabel
@@ -38,8 +37,8 @@ class RecordingWriter:
     def write(
         self,
         name: str,
-        image: NDArray[np.uint8],
-        depth: NDArray[np.float32] | None,
+        image: RgbImage,
+        depth: DepthMap | None,
         camera: CameraIntrinsics | None,
         stamp_ns: int | None,
         labels: Sequence[ObjectLabel] | None,

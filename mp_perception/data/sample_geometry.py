@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes, letterbox_size
 
@@ -119,7 +119,7 @@ def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:
     return pad(resize(sample, width, height), input_size[1], input_size[0])
 
 
-def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+def resize_depth(depth: DepthMap, width: int, height: int) -> DepthMap:
     """A depth map (H, W), metres, NaN where unknown, at width x height pixels; without averaging.
 
     A pixel takes the depth of the old pixel under its centre.  Where that is unknown it takes the nearest of the known
@@ -129,7 +129,7 @@ def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray
     # Whole-number arithmetic: floor((i + 0.5) * old / new) for the centres of the new pixels, and the other way round.
     from_rows = (2 * np.arange(height) + 1) * old_height // (2 * height)
     from_columns = (2 * np.arange(width) + 1) * old_width // (2 * width)
-    resized: NDArray[np.float32] = depth[from_rows[:, None], from_columns]
+    resized: DepthMap = depth[from_rows[:, None], from_columns]
     if height >= old_height and width >= old_width:
         return resized
     rows, columns = np.nonzero(np.isfinite(depth))

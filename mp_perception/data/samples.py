@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap, Integers, Mask, RgbImage
 from mp_perception.geometry import CameraIntrinsics
 
 Boxes = NDArray[np.float32]
@@ -63,15 +64,15 @@ class Sample:
 
     name: str
     origin: str
-    image: NDArray[np.uint8]
+    image: RgbImage
     class_names: tuple[str, ...]
-    labelled_classes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    labelled_classes: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
     boxes: Boxes = field(default_factory=no_boxes)
-    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    labels: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     object_depths: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-    exact: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    exact: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
     ignored: Boxes = field(default_factory=no_boxes)
-    depth: NDArray[np.float32] | None = None
+    depth: DepthMap | None = None
     intrinsics: CameraIntrinsics | None = None
 
     def __post_init__(self) -> None:

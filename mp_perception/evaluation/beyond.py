@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.evaluation.depth_protocols import MAX_DEPTH, MIN_DEPTH, DepthMap
+from mp_perception.arrays import DepthMap
+from mp_perception.evaluation.depth_protocols import MAX_DEPTH, MIN_DEPTH
 from mp_perception.prediction import resize_depth
 
 

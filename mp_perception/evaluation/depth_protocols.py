@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import DepthMap
 from mp_perception.data.depth_png import UNITS_PER_METRE
 from mp_perception.evaluation.depth_metrics import (
     DEPTH_METRICS,
@@ -25,8 +25,6 @@ from mp_perception.evaluation.depth_metrics import (
     server_depth_errors,
 )
 from mp_perception.prediction import resize_depth
-
-DepthMap = NDArray[np.float32]
 
 #: Garg et al. 2016: first and last row, first and last column, as fractions of height and width.
 GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)

@@ -133,7 +133,7 @@ def scoring_rules(
         raise unknown_name("protocol", protocol, PROTOCOLS)
     if protocol == "selection" and data_set.origin != "kitti-depth-selection":
         raise UserError(f"protocol selection: expected data set kitti-depth-selection, found {data_set.origin}")
-    labelled = [name for name, known in zip(data_set.class_names, data_set.labelled_classes, strict=True) if known]
+    labelled = data_set.labelled_names
     left_out = {name: "not labelled in this data set" for name in MIN_IOUS if name not in labelled}
     left_out |= {name: "not known to this network" for name in labelled if name not in predicted_classes}
     return ScoringRules(

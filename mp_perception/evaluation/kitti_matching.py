@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mp_perception.arrays import Floats, Integers, Mask
-from mp_perception.data.frame_sets import NEIGHBOURS
-from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
+from mp_perception.data.object_label import IGNORED_REGION, NEIGHBOURS, ObjectLabel
 from mp_perception.geometry import box_areas, box_intersections, box_iou
 from mp_perception.prediction import Detections
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.arrays import Floats
+from mp_perception.arrays import DepthMap, Floats
 from mp_perception.classes import CATEGORIES
 from mp_perception.data.depth_png import UNITS_PER_METRE
 from mp_perception.data.frame_sets import FrameCamera
@@ -29,7 +29,7 @@ from mp_perception.evaluation.depth_metrics import (
     image_errors,
     mean_errors,
 )
-from mp_perception.evaluation.depth_protocols import MIN_DEPTH, DepthMap
+from mp_perception.evaluation.depth_protocols import MIN_DEPTH
 from mp_perception.inference.runtimes.base import Runtime
 from mp_perception.prediction import resize_depth
 

@@ -13,8 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mp_perception.arrays import Floats, Integers
 from mp_perception.classes import CATEGORIES
-from mp_perception.data.frame_sets import NEIGHBOURS
-from mp_perception.data.object_label import IGNORED_REGION, ObjectLabel
+from mp_perception.data.object_label import IGNORED_REGION, NEIGHBOURS, ObjectLabel
 from mp_perception.evaluation.kitti_matching import DIFFICULTIES, label_boxes, largest_covered_fraction
 from mp_perception.evaluation.tracking_metrics import MIN_IOU
 from mp_perception.geometry import box_iou

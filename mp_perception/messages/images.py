@@ -14,12 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.arrays import RgbImage
 from mp_perception.encoded_images import MAX_IMAGE_PIXELS, encoded_size
 from mp_perception.errors import UserError
 from mp_perception.messages.compressed_depth import compressed_depth_size, read_compressed_depth
 from mp_perception.messages.header import Message, NewMessage
-
-RgbImage = NDArray[np.uint8]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 

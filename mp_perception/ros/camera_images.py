@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mp_perception.arrays import RgbImage
 from mp_perception.errors import UserError
 from mp_perception.messages.images import (
     CAMERA_ENCODINGS,
-    RgbImage,
     check_data,
     check_size,
     image_to_array,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mp_perception.data.boxes_3d import box_corners
 from mp_perception.data.depth_png import encode_depth_png
 from mp_perception.data.kitti.labels import write_labels
-from mp_perception.data.kitti.raw import SYNTHETIC_DATE
+from mp_perception.data.kitti.raw import FRAME_PERIOD_NS, SYNTHETIC_DATE
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.data.parallel_files import make_missing
 from mp_perception.files import complete_folder
@@ -33,9 +33,6 @@ from mp_perception.synthetic.sensors import (
     simulate_point_cloud,
 )
 from mp_perception.synthetic.streets import random_scene
-
-#: KITTI's frame rate.
-FRAMES_PER_SECOND = 10
 
 #: An object of fewer rows becomes an ignored region: it is too small to be recognised.
 MIN_LABEL_HEIGHT = 10
@@ -68,7 +65,7 @@ def write_raw_drive(
             labels=drive / "label_02",
             points=drive / "velodyne_points" / "data",
         )
-        times = [number / FRAMES_PER_SECOND for number in range(num_frames)]
+        times = [number * FRAME_PERIOD_NS / 1e9 for number in range(num_frames)]
         moments = [_Moment(seed, times[-1], time) for time in times]
         _write_frames(files, 10, moments, camera, workers)
         for file, text in raw_calibration_files(camera).items():

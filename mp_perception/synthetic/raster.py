@@ -18,8 +18,6 @@ from mp_perception.synthetic.shapes import Kind, Material, Model
 #: A curved shape that reaches nearer than this, metres, is not drawn.
 NEAR = 0.4
 
-Integers = NDArray[np.integer]
-
 
 @dataclass(frozen=True)
 class Surfaces:
@@ -29,7 +27,7 @@ class Surfaces:
     there is no shape.  alone (G, H, W): the pixels that each group of shapes covers without the other groups.
     """
 
-    shape: Integers
+    shape: NDArray[np.integer]
     depth: AnyFloats
     alone: NDArray[np.bool_]
 
@@ -49,14 +47,12 @@ def silhouettes(model: Model, camera: CameraIntrinsics) -> tuple[AnyFloats, NDAr
     dual = axes @ np.swapaxes(axes, -1, -2) - centres[..., :, None] * centres[..., None, :]
     c33, c13, c11 = dual[..., 2, 2, None], dual[..., :2, 2], np.diagonal(dual, axis1=-2, axis2=-1)[..., :2]
     reach = np.sqrt(np.maximum(c13**2 - c11 * c33, 0.0)) / c33
-    ends = np.stack([c13 / c33 - reach, c13 / c33 + reach]) * (camera.fx, camera.fy) + (
-        camera.cx + 0.5,
-        camera.cy + 0.5,
-    )
+    ends = np.stack([c13 / c33 - reach, c13 / c33 + reach]) * (camera.fx, camera.fy)
+    ends += (camera.cx + 0.5, camera.cy + 0.5)
     return np.concatenate([ends.min(axis=(0, 2)), ends.max(axis=(0, 2))], axis=1), drawn
 
 
-def trace(model: Model, camera: CameraIntrinsics, group: Integers) -> Surfaces:
+def trace(model: Model, camera: CameraIntrinsics, group: NDArray[np.integer]) -> Surfaces:
     """Nearest surface at every pixel centre.
 
     model: shapes in the camera's frame.  group (N,): number of the group of each shape, from 0; -1: not in a group.

@@ -1,6 +1,6 @@
-"""Renders a scene: image, exact depth, sky, instances and labelled boxes.
+"""Renders a scene: image, exact depth, sky and labelled boxes.
 
-Depth, sky, instances and boxes come from one ray per pixel centre and are exact.  Only the colours are softened: at
+Depth, sky and boxes come from one ray per pixel centre and are exact.  Only the colours are softened: at
 edges, and by the camera's blur and noise.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp_perception.arrays import AnyFloats
+from mp_perception.data.boxes_3d import rotation_about_vertical
 from mp_perception.data.object_label import Box3D, ObjectLabel
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.light import add_haze, illuminate, sky_color
@@ -20,7 +21,7 @@ from mp_perception.synthetic.materials import ground_reflectance, shape_color
 from mp_perception.synthetic.raster import silhouettes, trace
 from mp_perception.synthetic.scene import CAMERA_HEIGHT, Actor, Scene
 from mp_perception.synthetic.shadows import cast_shadows
-from mp_perception.synthetic.shapes import Model, join, rotation_about_vertical
+from mp_perception.synthetic.shapes import Model, join
 
 #: The left colour camera of KITTI's recordings of 2011-09-26.
 KITTI_CAMERA = CameraIntrinsics(fx=721.5377, fy=721.5377, cx=609.5593, cy=172.854, width=1242, height=375)
@@ -37,13 +38,11 @@ class RenderedFrame:
     image (H, W, 3): RGB.  depth (H, W): metres along the optical axis, NaN for sky.
     labels: of all objects that cover at least one pixel if nothing hides them.  The box is around the part that is in
     the image, including hidden parts; box_3d is in the camera's frame.
-    instance (H, W): 1 + index of the label of the visible object, 0 for everything without a label.
     """
 
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
     labels: tuple[ObjectLabel, ...]
-    instance: NDArray[np.int32]
 
     @property
     def sky(self) -> NDArray[np.bool_]:
@@ -71,7 +70,6 @@ def render(scene: Scene, camera: CameraIntrinsics = KITTI_CAMERA, time: float = 
         for number, (actor, alone) in enumerate(zip(actors, surfaces.alone, strict=True), start=1)
         if alone.any()
     )
-    numbers = np.insert(np.cumsum(np.any(surfaces.alone, axis=(1, 2))), 0, 0).astype(np.int32)
 
     light, rays = scene.light, camera.pixel_rays().astype(np.float32)
     shadows = cast_shadows(model, owner > 0, to_camera @ light.to_sun)
@@ -86,7 +84,7 @@ def render(scene: Scene, camera: CameraIntrinsics = KITTI_CAMERA, time: float = 
     color[is_shape] = shape_color(model, shape[is_shape], points[is_shape], rays[is_shape], shadows, light)
     color[~is_sky] = add_haze(color[~is_sky], points[~is_sky, 2], light)
     image = _develop(color, scene.exposure, np.random.default_rng([scene.seed, round(time * 1000)]))
-    return RenderedFrame(image, np.where(is_sky, np.nan, depth).astype(np.float32), labels, numbers[visible])
+    return RenderedFrame(image, np.where(is_sky, np.nan, depth).astype(np.float32), labels)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ The builder takes points as (forward, left, up).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Any
 
@@ -80,15 +80,11 @@ class Model:
 
     def moved(self, rotation: AnyFloats, translation: AnyFloats) -> Model:
         """The same shapes with every point p at rotation @ p + translation; rotation (3, 3) may also scale."""
-        return Model(
-            self.kind,
-            self.corners @ rotation.T + translation,
-            self.centre @ rotation.T + translation,
-            rotation @ self.axes,
-            self.radii,
-            self.color,
-            self.material,
-            self.pattern,
+        return replace(
+            self,
+            corners=self.corners @ rotation.T + translation,
+            centre=self.centre @ rotation.T + translation,
+            axes=rotation @ self.axes,
         )
 
     def scaled(self, factor: float) -> Model:
@@ -115,12 +111,6 @@ class Model:
 def join(models: Sequence[Model]) -> Model:
     """All shapes of all models, in order."""
     return Model(*(np.concatenate([getattr(model, field.name) for model in models]) for field in fields(Model)))
-
-
-def rotation_about_vertical(angle: float) -> AnyFloats:
-    """KITTI's rotation_y: (3, 3), turns x (forward) towards -z by the angle, radians."""
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
 
 def random_color(generator: np.random.Generator, palette: Sequence[Color]) -> Color:

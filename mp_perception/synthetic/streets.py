@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 
 from mp_perception.arrays import AnyFloats
+from mp_perception.data.boxes_3d import rotation_about_vertical
 from mp_perception.synthetic import surroundings
 from mp_perception.synthetic.people import cyclist, pedestrian, random_person
 from mp_perception.synthetic.scene import Actor, Light, Motion, Road, Scene
-from mp_perception.synthetic.shapes import Model, join, rotation_about_vertical
+from mp_perception.synthetic.shapes import Model, join
 from mp_perception.synthetic.vehicles import random_vehicle
 
 #: Length of the street ahead of the camera's last position, metres.

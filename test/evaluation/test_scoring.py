@@ -11,14 +11,8 @@ import numpy as np
 import pytest
 
 from mp_perception.data.data_sets import open_data_set
-from mp_perception.data.frame_sets import (
-    EXACT_DEPTH,
-    SINGLE_SCAN,
-    DroppedFrameError,
-    Frame,
-    FrameSet,
-    RecordedOutputs,
-)
+from mp_perception.data.frame_sets import DroppedFrameError, Frame, FrameSet, RecordedOutputs
+from mp_perception.data.ground_truth import EXACT_DEPTH, SINGLE_SCAN
 from mp_perception.data.samples import Sample
 from mp_perception.errors import UserError
 from mp_perception.evaluation.figures import Evaluation, headline_figures

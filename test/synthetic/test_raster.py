@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mp_perception.data.boxes_3d import rotation_about_vertical
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.synthetic.raster import NEAR, silhouettes, trace
-from mp_perception.synthetic.shapes import Material, ModelBuilder, Surface, join, rotation_about_vertical
+from mp_perception.synthetic.shapes import Material, ModelBuilder, Surface, join
 
 CAMERA = CameraIntrinsics(fx=100.0, fy=110.0, cx=49.5, cy=39.5, width=100, height=80)
 

@@ -84,9 +84,14 @@ def test_time_moves_actors(make_scene, box_actor):
     assert after.depth[190, 650] == pytest.approx(20.0, rel=1e-6)
 
 
-def extent(instance):
-    """x1 y1 x2 y2 of the pixels that belong to an object."""
-    rows, columns = np.nonzero(instance)
+def differ(first, second):
+    """Mask of the pixels where two depth maps show something else."""
+    return ~np.isclose(first, second, rtol=0, atol=0, equal_nan=True)
+
+
+def extent(mask):
+    """x1 y1 x2 y2 of the pixels of a mask."""
+    rows, columns = np.nonzero(mask)
     return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
 
 
@@ -97,7 +102,7 @@ def test_labels_of_a_random_scene_are_consistent(make_scene, small_camera, seed)
     frame = render(scene, small_camera)
     assert frame.image.shape == (180, 320, 3)
     assert frame.image.dtype == np.uint8
-    assert frame.depth.shape == frame.instance.shape == (180, 320)
+    assert frame.depth.shape == (180, 320)
     # Each actor without the others, and with a backdrop that is out of view.
     empty = make_scene().backdrop
     scenes = [replace(scene, actors=(actor,), backdrop=empty) for actor in scene.actors]
@@ -105,17 +110,19 @@ def test_labels_of_a_random_scene_are_consistent(make_scene, small_camera, seed)
     alone = [(single, rendered) for single, rendered in alone if rendered.labels]
     assert len(frame.labels) == len(alone) >= 4
     fine_camera = small_camera.scaled(4 * 320, 4 * 180)
-    for number, (label, (single, rendered)) in enumerate(zip(frame.labels, alone, strict=True), start=1):
+    nothing, nothing_fine = (render(replace(scenes[0], actors=()), camera) for camera in (small_camera, fine_camera))
+    for label, (single, rendered) in zip(frame.labels, alone, strict=True):
         assert label.box_3d == rendered.labels[0].box_3d
-        box, seen = np.array(label.box), extent(rendered.instance)
+        covered = differ(rendered.depth, nothing.depth)
+        box, seen = np.array(label.box), extent(covered)
         # A pixel belongs to the object if its centre does, so outlines differ by up to one pixel.
         assert (seen[:2] >= box[:2] - 0.5).all()
         assert (seen[2:] <= box[2:] + 0.5).all()
         # Thin ends (a mirror, the grip of a handlebar) may be between two centres; a finer image shows them.
-        finer = extent(render(single, fine_camera).instance) / 4
+        finer = extent(differ(render(single, fine_camera).depth, nothing_fine.depth)) / 4
         assert np.minimum(np.abs(seen - box), np.abs(finer - box)).max() < 1.5
-        visible = np.argwhere(frame.instance == number)
-        fraction = len(visible) / np.count_nonzero(rendered.instance)
+        visible = np.argwhere(covered & ~differ(frame.depth, rendered.depth))
+        fraction = len(visible) / np.count_nonzero(covered)
         assert label.occlusion == sum(fraction < limit for limit in (0.8, 0.4, 0.1))
         points = small_camera.unproject(visible[:, ::-1] + 0.5, frame.depth[visible[:, 0], visible[:, 1]])
         assert points_in_box(label.box_3d, points, margin=1e-4).all()

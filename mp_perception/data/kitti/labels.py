@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mp_perception.arrays import Matrix
 from mp_perception.classes import KITTI_TYPES
 from mp_perception.data.object_label import IGNORED_REGION, Box3D, ObjectLabel
 from mp_perception.data.text_files import parse_numbers, read_lines
@@ -74,7 +74,7 @@ def write_labels(path: Path, labels: Iterable[ObjectLabel]) -> None:
     write_atomically(path, "".join(f"{format_label_line(label)}\n" for label in labels).encode())
 
 
-def write_results(path: Path, detections: Detections, label_to_camera: NDArray[np.float64]) -> None:
+def write_results(path: Path, detections: Detections, label_to_camera: Matrix) -> None:
     """Write the detections of one image as result lines, in their order.
 
     The location is the predicted position (of the visible surface in the middle of the box, not of the bottom of a 3D

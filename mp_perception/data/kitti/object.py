@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mp_perception.arrays import Mask
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import FrameCamera, FrameSet, find_frames, select_frames
 from mp_perception.data.image_files import read_image
@@ -51,7 +49,7 @@ class KittiObjects(FrameSet):
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
         return self.calibration(index).camera(2, width, height)
 
-    def sky(self, index: int) -> NDArray[np.bool_] | None:
+    def sky(self, index: int) -> Mask | None:
         path = self._file(index, "sky_2").with_suffix(".png")
         return read_image(path)[..., 0] > 0 if path.exists() else None
 

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mp_perception.arrays import Matrix
 from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.kitti.depth_layout import depth_folder
 from mp_perception.data.kitti.raw import RawDrive, read_scan
@@ -48,8 +46,6 @@ def projection_tasks(drive: RawDrive, out: Path) -> dict[Path, Callable[[], None
     return tasks
 
 
-def project_scan_file(
-    scan: Path, lidar_to_camera: NDArray[np.float64], intrinsics: CameraIntrinsics, target: Path
-) -> None:
+def project_scan_file(scan: Path, lidar_to_camera: Matrix, intrinsics: CameraIntrinsics, target: Path) -> None:
     """Read a scan and write its depth map (16-bit PNG, metres x 256) as a camera sees it."""
     write_depth_png(target, project_to_depth_map(read_scan(scan), lidar_to_camera, intrinsics))

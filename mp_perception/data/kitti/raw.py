@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from mp_perception.arrays import Matrix
 from mp_perception.data.image_files import read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
 from mp_perception.data.text_files import parse_numbers, read_lines
@@ -88,7 +89,7 @@ class RawDrive:
             for number, stamp in zip(numbers, stamps, strict=True)
         ]
 
-    def camera_pose(self, number: int, camera: int) -> NDArray[np.float64] | None:
+    def camera_pose(self, number: int, camera: int) -> Matrix | None:
         """(4, 4) from a rectified camera's optical frame to a fixed frame (x east, y north, z up, metres).
 
         None without the drive's GPS/IMU data (oxts) and their calibration.  Raises UserError for a wrong file.
@@ -148,7 +149,7 @@ def _read_imu(path: Path) -> tuple[float, ...]:
     return tuple(parse_numbers(" ".join(lines[0].split()[:6]) if lines else "", 6, f"{path}:1"))
 
 
-def _imu_pose(imu: tuple[float, ...], reference_latitude: float) -> NDArray[np.float64]:
+def _imu_pose(imu: tuple[float, ...], reference_latitude: float) -> Matrix:
     """(4, 4) from the IMU (x forward, y left, z up) to a frame of x east, y north, z up, metres.
 
     Mercator projection, as in convertOxtsToPose.m of KITTI's raw data devkit.  reference_latitude: degrees, where its

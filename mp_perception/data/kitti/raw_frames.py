@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mp_perception.arrays import Matrix
 from mp_perception.classes import DEFAULT_CLASSES
-from mp_perception.data.frame_sets import EXACT_DEPTH, Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, select_frames
+from mp_perception.data.ground_truth import EXACT_DEPTH
 from mp_perception.data.kitti.depth_layout import depth_maps, find_depth_root, find_raw_root
 from mp_perception.data.kitti.labels import KITTI_CLASSES, read_labels
 from mp_perception.data.kitti.raw import SYNTHETIC_DATE, RawDrive, RawFrame
@@ -57,7 +56,7 @@ class KittiRaw(FrameSet):
     def stamp(self, index: int) -> float:
         return self._moment(index)[1].stamp_ns / 1e9
 
-    def pose(self, index: int) -> NDArray[np.float64] | None:
+    def pose(self, index: int) -> Matrix | None:
         drive, frame = self._moment(index)
         return drive.camera_pose(frame.number, _CAMERA)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from mp_perception.arrays import RgbImage
 from mp_perception.data.object_label import IGNORED_REGION
 from mp_perception.data.samples import Sample
 from mp_perception.evaluation.average_precision import MIN_IOUS
@@ -40,14 +41,12 @@ MAX_PICTURE_SIZE = (960, 640)
 #: Relative error at which the error map's colour ends.
 MAX_ERROR = 0.5
 
-Pixels = NDArray[np.uint8]
-
 
 class Picture(NamedTuple):
     """title: what it shows.  pixels: RGB (H, W, 3)."""
 
     title: str
-    pixels: Pixels
+    pixels: RgbImage
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def write_examples(folder: Path, examples: Iterable[ExampleFrame]) -> None:
         write_atomically(folder / f"{name}.jpg", encode_jpeg(stacked))
 
 
-def encode_jpeg(pixels: Pixels, quality: int = 80) -> bytes:
+def encode_jpeg(pixels: RgbImage, quality: int = 80) -> bytes:
     """RGB (H, W, 3) as the bytes of a JPEG file; colours are kept at full resolution, because they are a scale."""
     content = io.BytesIO()
     # OpenCV has this option only since version 4.7.
@@ -209,7 +208,7 @@ def _counted(class_names: Iterable[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in Counter(class_names).most_common()) or "none"
 
 
-def fitted(picture: Pixels) -> Pixels:
+def fitted(picture: RgbImage) -> RgbImage:
     """A picture (H, W, 3) made small enough."""
     height, width = picture.shape[:2]
     factor = min(1.0, MAX_PICTURE_SIZE[0] / width, MAX_PICTURE_SIZE[1] / height)
@@ -217,7 +216,7 @@ def fitted(picture: Pixels) -> Pixels:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def color_error(error: NDArray[np.float32]) -> Pixels:
+def color_error(error: NDArray[np.float32]) -> RgbImage:
     """Relative errors (H, W) as colours up to MAX_ERROR; black where unknown."""
     levels = np.clip(np.nan_to_num(error, nan=0.0) / MAX_ERROR, 0, 1) * 255
     colors = cv2.cvtColor(cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)

@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from mp_perception.evaluation.report.example_frames import ExampleFrame, Pixels, encode_jpeg
+from mp_perception.arrays import RgbImage
+from mp_perception.evaluation.report.example_frames import ExampleFrame, encode_jpeg
 from mp_perception.evaluation.report.figure_tables import figure_tables
 from mp_perception.evaluation.report.plots import Plot, depth_plots, precision_recall_plots, render
 from mp_perception.evaluation.report.verdict import verdict
@@ -119,5 +120,5 @@ def _svg_uri(plot: Plot) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(render(plot, 'svg')).decode()}"
 
 
-def _jpeg_uri(pixels: Pixels) -> str:
+def _jpeg_uri(pixels: RgbImage) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(pixels)).decode()}"
