@@ -28,6 +28,14 @@ class Difficulty:
     max_occlusion: int
     max_truncation: float
 
+    def admits(self, label: ObjectLabel) -> bool:
+        """Whether an object counts; an unknown occlusion or truncation counts as 0."""
+        return (
+            (label.occlusion or 0) <= self.max_occlusion
+            and (label.truncation or 0) <= self.max_truncation
+            and label.box[3] - label.box[1] >= self.min_height
+        )
+
 
 DIFFICULTIES = (
     Difficulty("easy", 40, 0, 0.15),
@@ -65,7 +73,7 @@ class ImageOverlaps:
     """Labels and detections of one image with all their overlaps, matched by class and difficulty.
 
     labels: in file order, which decides who is matched first.  detections: in any order; of two with the same score
-    and overlap the first is taken.  Class names are compared exactly; an unknown occlusion or truncation counts as 0.
+    and overlap the first is taken.  Class names are compared exactly.
     Raises ValueError for boxes or scores that are not finite.
     """
 
@@ -104,17 +112,10 @@ class ImageOverlaps:
 
     def _select_objects(self, class_name: str, difficulty: Difficulty) -> tuple[Integers, Mask]:
         """Indices of the labels that are matched, in file order, and which of those are ignored."""
-        indices, ignored = [], []
-        for i, label in enumerate(self._labels):
-            if label.class_name not in (class_name, _NEIGHBOUR_OF.get(class_name)):
-                continue
-            indices.append(i)
-            ignored.append(
-                label.class_name != class_name
-                or (label.occlusion or 0) > difficulty.max_occlusion
-                or (label.truncation or 0) > difficulty.max_truncation
-                or label.box[3] - label.box[1] < difficulty.min_height
-            )
+        classes = (class_name, _NEIGHBOUR_OF.get(class_name))
+        indices = [i for i, label in enumerate(self._labels) if label.class_name in classes]
+        matched = [self._labels[i] for i in indices]
+        ignored = [label.class_name != class_name or not difficulty.admits(label) for label in matched]
         return np.array(indices, dtype=np.int64), np.array(ignored, dtype=bool)
 
 

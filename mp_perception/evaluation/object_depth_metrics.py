@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mp_perception.arrays import Floats, Mask
+from mp_perception.arrays import AnyFloats, Floats, Integers, Mask
 from mp_perception.classes import CATEGORIES
 from mp_perception.data.object_label import ObjectLabel
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, depth_errors
@@ -45,7 +45,7 @@ class ObjectDepths:
     """
 
     name: NDArray[np.str_]
-    occlusion: NDArray[np.int64]
+    occlusion: Integers
     depth_map: Floats
     surface: Floats
     centre: Floats
@@ -89,21 +89,35 @@ def measure_objects(
 
 def match_detections(
     names: NDArray[np.str_], boxes: Floats, detections: Detections, score_threshold: float
-) -> NDArray[np.int64]:
-    """For each object (N,) the index of its detection, or -1 if it was missed.
+) -> Integers:
+    """For each object (N,) the index of the detection of its class that finds it, or -1 if it was missed.
 
-    From the highest score down, each detection of at least score_threshold takes, of the objects of its class that it
-    overlaps more than MIN_IOU and that are still free, the one it overlaps most.
+    Detections below score_threshold find nothing.
     """
-    matched = np.full(len(boxes), -1, dtype=np.int64)
+    detected = np.array([detections.name(i) for i in range(len(detections))], dtype=str)
     overlaps = box_iou(boxes, detections.boxes.astype(np.float64).reshape(-1, 4))
-    for j in np.argsort(-detections.scores, kind="stable"):
-        if detections.scores[j] < score_threshold:
-            break
-        free = np.where((matched < 0) & (names == detections.name(int(j))), overlaps[:, j], 0.0)
-        if len(free) and free.max() > MIN_IOU:
-            matched[free.argmax()] = j
+    possible = (names[:, None] == detected) & (detections.scores >= score_threshold)
+    found = found_objects(np.where(possible, overlaps, 0.0), detections.scores)
+    matched = np.full(len(boxes), -1, dtype=np.int64)
+    hits = np.flatnonzero(found >= 0)
+    matched[found[hits]] = hits
     return matched
+
+
+def found_objects(overlaps: AnyFloats, scores: AnyFloats) -> Integers:
+    """For each detection (M,) the index of the object that it finds, or -1.
+
+    From the highest score (M,) down, each takes, of the objects that it overlaps (N, M) more than MIN_IOU and that are
+    still free, the one it overlaps most.
+    """
+    found = np.full(len(scores), -1, dtype=np.int64)
+    free = np.ones(len(overlaps), dtype=bool)
+    for j in np.argsort(-scores, kind="stable"):
+        candidates = np.where(free, overlaps[:, j], 0.0)
+        if candidates.max(initial=0.0) > MIN_IOU:
+            found[j] = candidates.argmax()
+            free[found[j]] = False
+    return found
 
 
 def join_objects(images: Sequence[ObjectDepths]) -> ObjectDepths:
@@ -139,7 +153,7 @@ def object_figures(objects: ObjectDepths, classes: Sequence[str], score_threshol
     }
 
 
-def _where_found(values: NDArray[np.float32], matched: NDArray[np.int64]) -> Floats:
+def _where_found(values: NDArray[np.float32], matched: Integers) -> Floats:
     """The values of the matched detections, NaN for missed objects."""
     found = np.full(len(matched), np.nan)
     found[matched >= 0] = values[matched[matched >= 0]]

@@ -5,9 +5,9 @@ The images were scored one by one, perhaps by several processes; here their dete
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, compress, pairwise
 from typing import Any
 
 import numpy as np
@@ -53,17 +53,13 @@ class TrackedFrame:
 class _Collected:
     """What the images of a group of classes contribute.
 
-    found: matches and scores of each image, of `detections` and `tracks`.  seconds: for each image, of the objects that
-    count: (sequence, object, second).
+    matches: of each image, of `detections` and `tracks`.  seconds: for each image, of each object that counts
+    (sequence, object, second).  errors: by name, those of each image.
     """
 
     images: list[TrackedImage] = field(default_factory=list)
-    found: dict[str, list[tuple[GroupMatches, Floats]]] = field(
-        default_factory=lambda: {"detections": [], "tracks": []}
-    )
-    seconds: dict[str, list[list[tuple[int, int, int]]]] = field(
-        default_factory=lambda: {"detections": [], "tracks": []}
-    )
+    matches: dict[str, list[GroupMatches]] = field(default_factory=lambda: {"detections": [], "tracks": []})
+    seconds: list[list[tuple[int, int, int]]] = field(default_factory=list)
     errors: dict[str, list[Floats]] = field(default_factory=dict)
     object_seconds: float = 0.0
 
@@ -100,7 +96,7 @@ def _collected(
                 # Whole seconds from the first image on, whatever the digits of its stamp.
                 second = int(frame.truth.stamp - sequence[0].truth.stamp + 1e-3)
                 _collect(collected, frame, motion, group, (number, second), score_threshold)
-                collected.object_seconds += period * len(collected.images[-1].objects)
+                collected.object_seconds += period * len(collected.seconds[-1])
     return collected
 
 
@@ -113,21 +109,19 @@ def _collect(
     score_threshold: float,
 ) -> None:
     """Add a group of an image.  place: number of the sequence, and second in it."""
-    labels, tracks, detections = frame.truth.labels, frame.tracks, frame.detections
-    for kind, reports, boxes in (
-        ("detections", detections, detections.boxes.astype(np.float64)),
-        ("tracks", tracks, tracks.boxes),
-    ):
-        matches = match_group(labels, boxes, [reports.name(i) for i in range(len(reports))], group)
-        collected.found[kind].append((matches, reports.scores.astype(np.float64)))
-        collected.seconds[kind].append([(place[0], _identity(labels[i]), place[1]) for i in matches.objects])
+    labels, tracks = frame.truth.labels, frame.tracks
+    collected.matches["detections"].append(match_group(labels, frame.detections, group))
+    matches = match_group(labels, tracks, group)
+    collected.matches["tracks"].append(matches)
     for name, values in _errors(frame, motion, matches).items():
         collected.errors.setdefault(name, []).append(values)
-    kept = (tracks.scores[matches.reports] >= score_threshold) & tracks.seen[matches.reports]
+    sequence, second = place
     objects = np.array([_identity(labels[i]) for i in matches.objects], dtype=np.int64)
-    ids = tracks.ids[matches.reports[kept]]
+    collected.seconds.append([(sequence, identity, second) for identity in objects.tolist()])
+    kept = (matches.scores >= score_threshold) & tracks.seen[matches.reports]
     # Objects and tracks of different sequences are different.
-    offset = place[0] * 10**12
+    offset = sequence * 10**12
+    ids = tracks.ids[matches.reports[kept]]
     collected.images.append(TrackedImage(objects + offset, ids + offset, matches.overlaps[:, kept]))
 
 
@@ -140,13 +134,13 @@ def _figures(collected: _Collected, score_threshold: float) -> dict[str, Any]:
     metrics = tracking_metrics(collected.images)
     object_seconds = collected.object_seconds
     rate = 100 * metrics["switches"] / object_seconds if object_seconds else None
-    usual = precision_at(collected.found["detections"], score_threshold)
+    usual = precision_at(collected.matches["detections"], score_threshold)
     recall = {
         name: {
             "precision": precision,
             **{
-                kind: None if precision is None else _recall(collected, kind, precision)
-                for kind in ("detections", "tracks")
+                kind: None if precision is None else _recall(matches, collected.seconds, precision)
+                for kind, matches in collected.matches.items()
             },
         }
         for name, precision in (("high_precision", PRECISION), ("usual_precision", usual))
@@ -160,21 +154,15 @@ def _figures(collected: _Collected, score_threshold: float) -> dict[str, Any]:
     }
 
 
-def _recall(collected: _Collected, kind: str, precision: float) -> dict[str, float | None]:
+def _recall(
+    images: Sequence[GroupMatches], seconds: Sequence[Sequence[tuple[int, int, int]]], precision: float
+) -> dict[str, float | None]:
     """Fractions of the objects in images, and of the seconds of objects, that are found at a precision."""
-    images, seconds = collected.found[kind], collected.seconds[kind]
-    found = found_at_precision(images, precision)
-    total = sum(len(matches.objects) for matches, _ in images)
-    every = {key for of_image in seconds for key in of_image}
-    seen = {
-        key
-        for (matches, _), of_image, objects in zip(images, seconds, found, strict=True)
-        for i, key in zip(matches.objects, of_image, strict=True)
-        if i in objects
-    }
+    every = list(chain.from_iterable(seconds))
+    found = np.concatenate(found_at_precision(images, precision))
     return {
-        "images": sum(map(len, found)) / total if total else None,
-        "object_seconds": len(seen) / len(every) if every else None,
+        "images": float(found.mean()) if every else None,
+        "object_seconds": len(set(compress(every, found))) / len(set(every)) if every else None,
     }
 
 
@@ -215,30 +203,28 @@ def _errors(frame: TrackedFrame, motion: Motions, matches: GroupMatches) -> dict
 def _summary(errors: dict[str, Floats]) -> dict[str, Any]:
     known = {name: values[np.isfinite(values)] for name, values in errors.items()}
 
-    def mean(name: str) -> float | None:
-        return float(known[name].mean()) if len(known.get(name, ())) else None
-
-    def median(name: str) -> float | None:
-        return float(np.median(known[name])) if len(known.get(name, ())) else None
-
-    def rms(name: str) -> float | None:
-        return float(np.sqrt((known[name] ** 2).mean())) if len(known.get(name, ())) else None
+    def figure(measure: Callable[[Floats], Any], name: str) -> float | None:
+        return float(measure(known[name])) if len(known[name]) else None
 
     return {
         "distance": {
-            "objects": len(known.get("distance_after", ())),
-            "before": mean("distance_before"),
-            "after": mean("distance_after"),
-            "normalised_rms": rms("distance_normalised"),
+            "objects": len(known["distance_after"]),
+            "before": figure(np.mean, "distance_before"),
+            "after": figure(np.mean, "distance_after"),
+            "normalised_rms": figure(_root_mean_square, "distance_normalised"),
         },
         "velocity": {
-            "objects": len(known.get("velocity", ())),
-            "median_error": median("velocity"),
-            "closing_speed_normalised_rms": rms("closing_speed_normalised"),
+            "objects": len(known["velocity"]),
+            "median_error": figure(np.median, "velocity"),
+            "closing_speed_normalised_rms": figure(_root_mean_square, "closing_speed_normalised"),
         },
         "time_to_contact": {
-            "objects": len(known.get("time_to_contact", ())),
-            "median_error": median("time_to_contact"),
-            "median_relative_error": median("time_to_contact_relative"),
+            "objects": len(known["time_to_contact"]),
+            "median_error": figure(np.median, "time_to_contact"),
+            "median_relative_error": figure(np.median, "time_to_contact_relative"),
         },
     }
+
+
+def _root_mean_square(values: Floats) -> float:
+    return float(np.sqrt((values**2).mean()))

@@ -39,38 +39,32 @@ def tracking_metrics(images: Sequence[TrackedImage]) -> dict[str, float]:
 
     images: in order of time; those of one sequence after those of another.
     """
-    numbered = _numbered(images)
-    return {**_hota(numbered), "IDF1": _idf1(numbered), **_clear(numbered)}
-
-
-def _numbered(images: Sequence[TrackedImage]) -> list[TrackedImage]:
-    """The images with objects and tracks numbered from 0."""
-    objects = np.unique(np.concatenate([image.objects for image in images] or [np.zeros(0, np.int64)]))
-    tracks = np.unique(np.concatenate([image.tracks for image in images] or [np.zeros(0, np.int64)]))
-    return [
+    none = np.zeros(0, dtype=np.int64)
+    objects, object_counts = np.unique(np.concatenate([none, *(x.objects for x in images)]), return_counts=True)
+    tracks, track_counts = np.unique(np.concatenate([none, *(x.tracks for x in images)]), return_counts=True)
+    # Numbered from 0.
+    images = [
         TrackedImage(np.searchsorted(objects, image.objects), np.searchsorted(tracks, image.tracks), image.overlaps)
         for image in images
     ]
+    return {
+        **_hota(images, object_counts, track_counts),
+        "IDF1": _idf1(images, object_counts, track_counts),
+        **_clear(images),
+    }
 
 
-def _counts(images: Sequence[TrackedImage]) -> tuple[Integers, Integers]:
-    """In how many images each object is, and each track."""
-    none = np.zeros(0, dtype=np.int64)
-    return (
-        np.bincount(np.concatenate([image.objects for image in images] or [none])),
-        np.bincount(np.concatenate([image.tracks for image in images] or [none])),
-    )
+def _hota(images: Sequence[TrackedImage], object_counts: Integers, track_counts: Integers) -> dict[str, float]:
+    """Higher order tracking accuracy, and its parts for detection and association.
 
-
-def _hota(images: Sequence[TrackedImage]) -> dict[str, float]:
-    """Higher order tracking accuracy, and its parts for detection and association."""
-    object_counts, track_counts = _counts(images)
+    object_counts, track_counts: in how many images each object is, and each track.
+    """
     together = np.zeros((len(object_counts), len(track_counts)))
     for image in images:
         overlaps = image.overlaps
         unions = overlaps.sum(axis=0) + overlaps.sum(axis=1)[:, None] - overlaps
-        shares = np.divide(overlaps, unions, out=np.zeros_like(overlaps), where=unions > _EPSILON)
-        together[np.ix_(image.objects, image.tracks)] += shares
+        fractions = np.divide(overlaps, unions, out=np.zeros_like(overlaps), where=unions > _EPSILON)
+        together[np.ix_(image.objects, image.tracks)] += fractions
     either = object_counts[:, None] + track_counts
     alignment = together / np.maximum(either - together, _EPSILON)
     matches = np.zeros((len(_HOTA_IOUS), *together.shape))
@@ -89,9 +83,11 @@ def _hota(images: Sequence[TrackedImage]) -> dict[str, float]:
     }
 
 
-def _idf1(images: Sequence[TrackedImage]) -> float:
-    """F1 score of identities: every object is given at most one track for all images, so that most boxes agree."""
-    object_counts, track_counts = _counts(images)
+def _idf1(images: Sequence[TrackedImage], object_counts: Integers, track_counts: Integers) -> float:
+    """F1 score of identities: every object is given at most one track for all images, so that most boxes agree.
+
+    object_counts, track_counts: as for `_hota`.
+    """
     together = np.zeros((len(object_counts), len(track_counts)))
     for image in images:
         together[np.ix_(image.objects, image.tracks)] += image.overlaps >= MIN_IOU

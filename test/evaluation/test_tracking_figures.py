@@ -24,11 +24,11 @@ def label(name: str, x: float, occlusion: int = 0, identity: int | None = 1) -> 
     return ObjectLabel(name, (x, 100, x + 60, 160), 0, occlusion, None, identity)
 
 
-def boxes(*lefts: float, height: float = 60) -> np.ndarray:
-    return np.array([(x, 100, x + 60, 100 + height) for x in lefts], dtype=np.float64).reshape(-1, 4)
+def box(x: float, height: float = 60) -> list[float]:
+    return [x, 100, x + 60, 100 + height]
 
 
-def test_what_counts() -> None:
+def test_what_counts(make_detections) -> None:
     labels = [
         label("Car", 0),
         label("Van", 100),  # of the group
@@ -36,23 +36,25 @@ def test_what_counts() -> None:
         label("Person_sitting", 300),
         label(IGNORED_REGION, 400),
     ]
-    reported = boxes(2, 102, 202, 302, 402, 700)
-    vehicles = match_group(labels, reported, ["Van", "Car", "Car", "Pedestrian", "Car", "Car"], "Vehicle")
+    names, lefts = ["Van", "Car", "Car", "Pedestrian", "Car", "Car"], [2, 102, 202, 302, 402, 700]
+    reported = make_detections([(name, box(x), 0.5) for name, x in zip(names, lefts, strict=True)])
+    vehicles = match_group(labels, reported, "Vehicle")
     assert vehicles.objects.tolist() == [0, 1]
     assert vehicles.reports.tolist() == [0, 1, 5]
     assert vehicles.overlaps[0, 0] == pytest.approx(58 / 62)
-    people = match_group(labels, reported, ["Van", "Car", "Car", "Pedestrian", "Car", "Car"], "Pedestrian")
+    assert vehicles.found.tolist() == [0, 1, -1]
+    people = match_group(labels, reported, "Pedestrian")
     assert (len(people.objects), len(people.reports)) == (0, 0)
-    assert len(match_group([], boxes(0, height=20), ["Car"], "Vehicle").reports) == 0
+    assert len(match_group([], make_detections([("Car", box(0, height=20), 0.5)]), "Vehicle").reports) == 0
 
 
-def test_recall_at_a_precision() -> None:
+def test_recall_at_a_precision(make_detections) -> None:
     labels = [label("Car", 0), label("Car", 100), label("Car", 200)]
-    reported, scores = boxes(0, 100, 500, 200, 600), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    image = match_group(labels, reported, ["Car"] * 5, "Vehicle"), scores
-    assert [objects.tolist() for objects in found_at_precision([image], 1.0)] == [[0, 1]]
-    assert [objects.tolist() for objects in found_at_precision([image], 0.75)] == [[0, 1, 2]]
-    assert precision_at([image], 0.6) == pytest.approx(3 / 4)
+    rows = [("Car", box(x), score) for x, score in ((0, 0.9), (100, 0.8), (500, 0.7), (200, 0.6), (600, 0.5))]
+    image = match_group(labels, make_detections(rows), "Vehicle")
+    assert [found.tolist() for found in found_at_precision([image], 1.0)] == [[True, True, False]]
+    assert [found.tolist() for found in found_at_precision([image], 0.75)] == [[True, True, True]]
+    assert precision_at([image], 0.55) == pytest.approx(3 / 4)
     assert precision_at([image], 0.95) is None
 
 
