@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mp_perception.classes import class_color
 from mp_perception.prediction import Detections, Prediction
+from mp_perception.tracking.tracks import Tracks
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 #: A label's rectangle: left, top, right, bottom, pixels.
@@ -29,33 +30,36 @@ def draw_detections(canvas: NDArray[np.uint8], detections: Detections) -> None:
     Where labels have no space beside each other, those of near objects come first; the others show the distance alone,
     or nothing.
     """
-    thickness = max(1, round(canvas.shape[0] / 250))
-    distances = np.nan_to_num(detections.depth, nan=np.inf)
-    colors = [class_color(detections.name(i)) for i in range(len(detections))]
-    for i in np.argsort(distances, kind="stable")[::-1]:
-        x1, y1, x2, y2 = (round(float(edge)) for edge in detections.boxes[i])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness)
     texts = [(label_text(detections, i), _metres(detections.depth[i])) for i in range(len(detections))]
-    draw_labels(canvas, detections.boxes, distances, colors, texts)
+    draw_boxes(canvas, detections, detections.depth, texts, np.ones(len(detections), dtype=bool))
 
 
-def draw_labels(
+def draw_boxes(
     canvas: NDArray[np.uint8],
-    boxes: NDArray[np.floating],
+    objects: Detections | Tracks,
     distances: NDArray[np.floating],
-    colors: Sequence[tuple[int, int, int]],
     texts: Sequence[Sequence[str]],
+    seen: NDArray[np.bool_],
 ) -> None:
-    """Write at each box (N, 4) the first of its texts that has space; texts of near objects come first."""
+    """Draw the boxes of objects, near ones on top, and at each the first of its texts that has space.
+
+    distances: (N,) metres, NaN where unknown.  seen: (N,), the others are drawn with a thin line.
+    """
+    thickness = max(1, round(canvas.shape[0] / 250))
+    nearest_first = np.argsort(np.nan_to_num(distances, nan=np.inf), kind="stable")
+    colors = [class_color(objects.name(i)) for i in range(len(objects))]
+    for i in nearest_first[::-1]:
+        x1, y1, x2, y2 = (round(float(edge)) for edge in objects.boxes[i])
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness if seen[i] else 1)
     text_scale = max(0.38, canvas.shape[0] / 900)
     taken: list[Patch] = []
-    for i in np.argsort(distances, kind="stable"):
+    for i in nearest_first:
         for text in texts[i]:
             # OpenCV's font has only ASCII characters, and a lone surrogate crashes it.
             text = text.encode("ascii", "replace").decode()
             (width, height), baseline = cv2.getTextSize(text, _FONT, text_scale, 1)
             size = (width + 4, height + baseline + 2)
-            patch = free_patch(boxes[i], size, (canvas.shape[1], canvas.shape[0]), taken) if text else None
+            patch = free_patch(objects.boxes[i], size, (canvas.shape[1], canvas.shape[0]), taken) if text else None
             if patch is not None:
                 cv2.rectangle(canvas, patch[:2], (patch[2] - 1, patch[3] - 1), colors[i], -1)
                 place = (patch[0] + 2, patch[1] + height + 2)

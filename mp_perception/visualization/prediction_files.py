@@ -19,14 +19,22 @@ from mp_perception.tracking.tracks import Tracks
 def write_prediction(
     stem: Path, source: str, overlay: NDArray[np.uint8], prediction: Prediction, tracks: Tracks | None = None
 ) -> None:
-    """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json.
+    """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json
+    (pixels of the image, metres, null where unknown).
 
     source: name of the image in the JSON.  overlay: RGB uint8 (H, W, 3).  tracks: after an image of a video.
     Each file is complete or absent; the JSON is written last.  Raises UserError if the folder cannot be written.
     """
     write_png(stem.with_name(stem.name + "_overlay.png"), overlay)
     write_depth_png(stem.with_name(stem.name + "_depth.png"), prediction.depth)
-    content = prediction_to_dictionary(prediction, source)
+    height, width = prediction.image_size
+    content: dict[str, Any] = {
+        "image": source,
+        "width": width,
+        "height": height,
+        "detections": [_detection(prediction.detections, i) for i in range(len(prediction.detections))],
+        "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in prediction.timings.items()},
+    }
     if tracks is not None:
         content["tracks"] = [_track(tracks, i) for i in range(len(tracks))]
     text = json.dumps(content, indent=1, allow_nan=False)
@@ -38,18 +46,6 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     good, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert good
     write_atomically(path, data.tobytes())
-
-
-def prediction_to_dictionary(prediction: Prediction, source: str) -> dict[str, Any]:
-    """The JSON of `mp_perception predict`: pixels of the image, metres, null where unknown."""
-    height, width = prediction.image_size
-    return {
-        "image": source,
-        "width": width,
-        "height": height,
-        "detections": [_detection(prediction.detections, i) for i in range(len(prediction.detections))],
-        "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in prediction.timings.items()},
-    }
 
 
 def _detection(detections: Detections, index: int) -> dict[str, Any]:

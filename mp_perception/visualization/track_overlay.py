@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mp_perception.classes import class_color
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.tracking.tracks import Tracks
-from mp_perception.visualization.overlay import draw_labels
+from mp_perception.visualization.overlay import draw_boxes
 
 #: Nearest depth at which a former position is drawn, metres.
 _NEAREST = 0.5
@@ -23,17 +23,11 @@ def draw_tracks(canvas: NDArray[np.uint8], tracks: Tracks, intrinsics: CameraInt
         tracks: after the image.
         intrinsics: of the image; without them no trails are drawn.
     """
-    thickness = max(1, round(canvas.shape[0] / 250))
-    distances = np.nan_to_num(tracks.distances, nan=np.inf)
-    colors = [class_color(tracks.name(i)) for i in range(len(tracks))]
     if intrinsics is not None:
-        for i in np.argsort(-distances, kind="stable"):
-            _draw_trail(canvas, tracks, int(tracks.ids[i]), intrinsics, colors[i])
-    for i in np.argsort(-distances, kind="stable"):
-        x1, y1, x2, y2 = (round(float(edge)) for edge in tracks.boxes[i])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness if tracks.seen[i] else 1)
+        for i in np.argsort(-np.nan_to_num(tracks.distances, nan=np.inf), kind="stable"):
+            _draw_trail(canvas, tracks, i, intrinsics)
     texts = [track_texts(tracks, i) for i in range(len(tracks))]
-    draw_labels(canvas, tracks.boxes, distances, colors, texts)
+    draw_boxes(canvas, tracks, tracks.distances, texts, tracks.seen)
 
 
 def track_texts(tracks: Tracks, index: int) -> tuple[str, ...]:
@@ -49,18 +43,13 @@ def track_texts(tracks: Tracks, index: int) -> tuple[str, ...]:
     return (f"{name}{metres}{motion}{contact}", f"{tracks.ids[index]}{metres}", str(tracks.ids[index]))
 
 
-def _draw_trail(
-    canvas: NDArray[np.uint8],
-    tracks: Tracks,
-    track_id: int,
-    intrinsics: CameraIntrinsics,
-    color: tuple[int, int, int],
-) -> None:
-    """A line through the former positions, as the camera sees them now."""
-    points = (tracks.trails[track_id] - tracks.camera_pose[:3, 3]) @ tracks.camera_pose[:3, :3]
+def _draw_trail(canvas: NDArray[np.uint8], tracks: Tracks, index: int, intrinsics: CameraIntrinsics) -> None:
+    """A line through the former positions of a track, as the camera sees them now."""
+    points = (tracks.trails[int(tracks.ids[index])] - tracks.camera_pose[:3, 3]) @ tracks.camera_pose[:3, :3]
     points = points[np.isfinite(points).all(axis=1)]
     points = points[points[:, 2] > _NEAREST]
     if len(points) < 2:
         return
     pixels = np.clip(intrinsics.project(points), -(2**14), 2**14)
+    color = class_color(tracks.name(index))
     cv2.polylines(canvas, [np.round(pixels).astype(np.int32)], False, color, 2, cv2.LINE_AA)
