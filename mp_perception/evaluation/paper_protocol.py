@@ -35,7 +35,6 @@ from mp_perception.prediction import resize_depth
 
 #: Height and width of the network's input; half of it is the size of the network's depth map.
 INPUT_SIZE = (384, 1280)
-HALF_SIZE = (192, 640)
 #: The paper cuts its targets to this height and width.
 TARGET_SIZE = (375, 1220)
 #: The paper divides stored 16-bit values by 1000; if they are metres x 256, one metre is this many of its units.
@@ -93,9 +92,12 @@ def compare_paper_way(
     padded image, not mirrored back.
     """
     target = np.ascontiguousarray(filled[: TARGET_SIZE[0], : TARGET_SIZE[1]])
+    height, width = target.shape
     mean: DepthMap = ((half_depth + mirrored[:, ::-1]) / 2).astype(np.float32)
-    stretched = stretch_paper_depth(mean, target.shape[1], target.shape[0])
-    registered = register_paper_depth(half_depth, measured.shape[1], measured.shape[0])
+    # The fault: depth of the padded image over a target without padding.  The authors first cut it to the target's
+    # size, which does nothing to KITTI's images: it is only half as large.
+    stretched = resize_depth(mean[:height, :width], width, height)
+    registered = resize_depth(half_depth, INPUT_SIZE[1], INPUT_SIZE[0])[: measured.shape[0], : measured.shape[1]]
     inside, known = target > 0, measured > 0
     return PaperErrors(
         faulty=image_errors(target[inside], stretched[inside], depth_errors),
@@ -117,19 +119,6 @@ def padded_depths(runtime: Runtime, image: NDArray[np.uint8], name: str) -> tupl
     padded[1] = padded[0, :, ::-1]
     # One image after the other, as in all other runs: a batch of two may be rounded differently.
     return runtime.run(padded[:1]).depth[0], runtime.run(padded[1:]).depth[0]
-
-
-def stretch_paper_depth(half_depth: DepthMap, width: int, height: int) -> DepthMap:
-    """The paper's fault: depth of the padded image (192, 640) stretched over a target that has no padding."""
-    assert half_depth.shape == HALF_SIZE
-    # The authors first cut it to the target's size, which does nothing: it is only half as large.
-    return resize_depth(half_depth[:height, :width], width, height)
-
-
-def register_paper_depth(half_depth: DepthMap, width: int, height: int) -> DepthMap:
-    """The correct way: depth of the padded image (192, 640) enlarged to 1280x384 and cut to the image's size."""
-    assert half_depth.shape == HALF_SIZE
-    return resize_depth(half_depth, INPUT_SIZE[1], INPUT_SIZE[0])[:height, :width]
 
 
 def _compare_objects(labels: Sequence[ObjectLabel], target: DepthMap, stretched: DepthMap) -> dict[str, ImageErrors]:

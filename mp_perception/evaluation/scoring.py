@@ -26,20 +26,17 @@ def evaluate(
     data_set: FrameSet,
     *,
     protocol: str = "eigen",
-    score_threshold: float | None = None,
     indices: Iterable[int] | None = None,
 ) -> Evaluation:
     """Predict and score the frames of a data set.
 
     protocol: a name in PROTOCOLS; `paper` needs a network input of 384x1280 (Predictor.load(input_size=...)).
-    score_threshold: minimum score of a detection that finds an object; None takes the checkpoint's.
     indices: of the frames to take; all if None.
     Raises UserError for a protocol that does not fit, and for errors in the data set's files.
     """
     check_input(predictor, protocol)
     description = predictor.description
-    threshold = description.score_threshold if score_threshold is None else score_threshold
-    rules = scoring_rules(data_set, description.class_names, threshold, protocol)
+    rules = scoring_rules(data_set, description.class_names, description.score_threshold, protocol)
     return ScoringJob(data_set, rules).score(predictor, range(len(data_set)) if indices is None else indices)
 
 
