@@ -60,7 +60,7 @@ def write_report(
         held_out=len(held_out),
         verdict=summary(result),
         tables=comparison_tables(result),
-        plots=[comparison_plot("depth_rel_by_distance", "Relative depth error by distance", by_distance)],
+        plots=[comparison_plot(by_distance)],
         examples=_examples(result, held_out, adapted),
         configuration={"description": asdict(result.description)},
     )

@@ -93,10 +93,10 @@ def _detection_table(detection: Mapping[str, Any], coco: Mapping[str, Any] | Non
     return FigureTable(title, ["class", "IoU\u00a0>", "figure", *_DIFFICULTIES], groups, notes)
 
 
-def correct_objects(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The figures of objects; by the paper's protocol, those below `correct`."""
-    objects: Mapping[str, Any] = result["objects"]
-    correct: Mapping[str, Any] = objects.get("correct", objects)
+def correct_figures(result: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """The figures of `depth` or `objects`; by the paper's protocol, those below `correct`.  Empty without figures."""
+    figures: Mapping[str, Any] = result[part] or {}
+    correct: Mapping[str, Any] = figures.get("correct", figures)
     return correct
 
 
@@ -105,7 +105,7 @@ def object_truth(result: Mapping[str, Any]) -> tuple[str, str]:
 
     Without a depth map inside any object, it is the visible surface of the labelled 3D boxes.
     """
-    if not correct_objects(result)["measures"]["box_statistic"]["depth_map"]["all"]["all"]["count"]:
+    if not correct_figures(result, "objects")["measures"]["box_statistic"]["depth_map"]["all"]["all"]["count"]:
         return "surface", "the visible surface of the 3D box"
     return "depth_map", f"the {depth_truth(result)} inside the object"
 
@@ -121,7 +121,7 @@ def depth_truth(result: Mapping[str, Any]) -> str:
 
 def _object_tables(result: Mapping[str, Any]) -> list[FigureTable]:
     """Depth of single objects: per labelled box, and per detection with the fraction of objects missed."""
-    objects = correct_objects(result)
+    objects = correct_figures(result, "objects")
     truth, words = object_truth(result)
     in_boxes, of_detections = [], []
     for kind, groups in objects["measures"]["box_statistic"][truth].items():

@@ -38,6 +38,8 @@ _STYLE: dict[Any, Any] = {
 }
 #: Width and height of all plots, inches.
 _SIZE = (4.0, 2.9)
+#: Name and title of the plots of errors over true distance.
+_BY_DISTANCE = ("depth_rel_by_distance", "Relative depth error by distance")
 #: Colour and line of each difficulty: told apart in grey, too.
 _DIFFICULTY_LINES = {"easy": (_GREEN, "-"), "moderate": (_BLUE, "--"), "hard": (_RED, ":")}
 
@@ -75,15 +77,15 @@ def depth_plots(result: Mapping[str, Any]) -> list[Plot]:
     rows = [row for row in result["depth"]["by_distance"][:-1] if row["images"]] if result["depth"] else []
     if not rows:
         return []
-    return [Plot("depth_rel_by_distance", "Relative depth error by distance", partial(_draw_errors, rows))]
+    return [Plot(*_BY_DISTANCE, partial(_draw_errors, rows))]
 
 
-def comparison_plot(name: str, title: str, candidates: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plot:
+def comparison_plot(candidates: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plot:
     """Relative error over true distance, a line for each candidate.
 
     candidates: name -> rows with "from", "to" (metres), "pixels" and, if there are any, "rel".
     """
-    return Plot(name, title, partial(_draw_comparison, candidates))
+    return Plot(*_BY_DISTANCE, partial(_draw_comparison, candidates))
 
 
 def precision_recall_plots(result: Mapping[str, Any]) -> list[Plot]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mp_perception.evaluation.report.figure_tables import correct_objects, depth_truth, object_truth
+from mp_perception.evaluation.report.figure_tables import correct_figures, depth_truth, object_truth
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """Three sentences at most: on depth maps, on objects, on frames and time."""
     sentences = []
-    depth = _correct_depth(result)
+    depth = correct_figures(result, "depth")
     if depth.get("d1") is not None:
         sentences.append(
             f"The predicted depth differs from the {depth_truth(result)} by {_percent(depth['rel'])} on average, and "
@@ -24,7 +24,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     if not result["depth"] and not result["objects"]:
         sentences.append("Neither depth nor objects were scored: no image has a depth map or labelled objects.")
     if result["objects"] is not None:
-        objects = correct_objects(result)
+        objects = correct_figures(result, "objects")
         truth, _ = object_truth(result)
         found = {name: row for name, row in objects["found"]["class"].items() if row["objects"]}
         counts = ", ".join(f"{row['found']} of {row['objects']} {name}" for name, row in found.items())
@@ -41,13 +41,6 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     time = "" if total is None else f"; the median latency is {total['median']:.0f} ms"
     scored = f"{frames['scored']} of {frames['received']} frames were scored{f' ({reasons})' if reasons else ''}{time}."
     return [*sentences, scored]
-
-
-def _correct_depth(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The figures of depth maps; by the paper's protocol, those below `correct`.  Empty without depth maps."""
-    depth: Mapping[str, Any] = result["depth"] or {}
-    correct: Mapping[str, Any] = depth.get("correct", depth)
-    return correct
 
 
 def _percent(fraction: float) -> str:
