@@ -23,7 +23,7 @@ class Table:
 
     title: str
     rows: Sequence[Mapping[str, Cell]]
-    note: str = ""
+    note: str
 
     def to_markdown(self) -> str:
         """Title, table and note as Markdown with aligned columns."""
@@ -42,8 +42,8 @@ class Table:
         rule = " | ".join(
             "-" * (width - 1) + (":" if number else "-") for width, number in zip(widths, are_numbers, strict=True)
         )
-        parts = [f"**{self.title}**", "", line(texts[0]), f"| {rule} |", *map(line, texts[1:])]
-        return "\n".join([*parts, "", self.note] if self.note else parts)
+        parts = [f"**{self.title}**", "", line(texts[0]), f"| {rule} |", *map(line, texts[1:]), "", self.note]
+        return "\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Title, rows and note; None instead of numbers that are not finite."""

@@ -19,10 +19,10 @@ from mp_perception.tracking.tracks import Tracks
 def write_prediction(
     stem: Path, source: str, overlay: NDArray[np.uint8], prediction: Prediction, tracks: Tracks | None = None
 ) -> None:
-    """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json
-    (pixels of the image, metres, null where unknown).
+    """Write <stem>_overlay.png, <stem>_depth.png (16 bit, metres x 256, input resolution) and <stem>.json.
 
-    source: name of the image in the JSON.  overlay: RGB uint8 (H, W, 3).  tracks: after an image of a video.
+    The JSON is in pixels of the image, metres and seconds, null where unknown.
+    source: name of the image in it.  overlay: RGB uint8 (H, W, 3).  tracks: after an image of a video.
     Each file is complete or absent; the JSON is written last.  Raises UserError if the folder cannot be written.
     """
     write_png(stem.with_name(stem.name + "_overlay.png"), overlay)

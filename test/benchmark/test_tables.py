@@ -34,11 +34,11 @@ def test_markdown_is_aligned_with_numbers_on_the_right() -> None:
 
 
 def test_json_has_full_precision_and_no_nan() -> None:
-    written = Table("Times", [{"name": "a", "ms": 1 / 3, "memory": math.nan}]).to_json()
+    written = Table("Times", [{"name": "a", "ms": 1 / 3, "memory": math.nan}], "Quiet.").to_json()
     assert json.loads(json.dumps(written, allow_nan=False)) == {
         "title": "Times",
         "rows": [{"name": "a", "ms": 1 / 3, "memory": None}],
-        "note": "",
+        "note": "Quiet.",
     }
 
 

@@ -13,11 +13,9 @@ from mp_perception.evaluation.tracking_figures import TrackedFrame, tracking_fig
 from mp_perception.evaluation.tracking_matching import found_at_precision, match_group, precision_at
 from mp_perception.evaluation.tracking_truth import LabelledImage
 from mp_perception.geometry import CameraIntrinsics
-from mp_perception.prediction import Detections
 from mp_perception.tracking.tracks import Tracks
 
 INTRINSICS = CameraIntrinsics(700, 700, 599.5, 179.5, 1200, 360)
-CLASSES = ("Car", "Van", "Pedestrian")
 
 
 def label(name: str, x: float, occlusion: int = 0, identity: int | None = 1) -> ObjectLabel:
@@ -58,48 +56,38 @@ def test_recall_at_a_precision(make_detections) -> None:
     assert precision_at([image], 0.95) is None
 
 
-def sequence() -> list[TrackedFrame]:
+@pytest.fixture
+def sequence(make_detections) -> list[TrackedFrame]:
     """One car nears at 5 m/s from 25 m; its track changes once; the detection errs by 10 %, the track by 5 %."""
     frames = []
     for number in range(20):
         stamp, z = number / 10, 25 - 0.5 * number
-        box = (500.0, 100.0, 600.0, 160.0)
-        camera = FrameCamera(INTRINSICS)
-        object_label = ObjectLabel("Car", box, 0, 0, Box3D((0, 0.75, z), (1.5, 1.7, 4.0), 0.0), 7)
-        boxes = np.array([box])
-        detections = Detections(
-            boxes=boxes.astype(np.float32),
-            scores=np.array([0.9], np.float32),
-            labels=np.array([0]),
-            depth=np.array([1.1 * z], np.float32),
-            depth_std=np.array([1.0], np.float32),
-            valid_fraction=np.ones(1, np.float32),
-            position=np.array([[0, 0, 1.1 * z]], np.float32),
-            class_names=CLASSES,
-        )
+        place = (500.0, 100.0, 600.0, 160.0)
+        object_label = ObjectLabel("Car", place, 0, 0, Box3D((0, 0.75, z), (1.5, 1.7, 4.0), 0.0), 7)
+        detections = make_detections([("Car", place, 0.9)], [(1.1 * z, 1.0)])
         track = 3 if number < 15 else 4
         tracks = Tracks(
             ids=np.array([track]),
             labels=np.array([1]),
             scores=np.array([0.8]),
-            boxes=boxes,
+            boxes=np.array([place]),
             positions=np.array([[0, 0, 1.05 * z]]),
             velocities=np.array([[0.0, 0.3, -5.4]]),
             covariances=np.eye(6)[None],
             seen=np.array([True]),
             ages=np.array([stamp]),
             detection_ids=np.array([track]),
-            class_names=CLASSES,
+            class_names=detections.class_names,
             camera_pose=np.eye(4),
             camera_velocity=np.zeros(3),
         )
-        truth = LabelledImage(stamp, [object_label], camera, np.eye(4))
+        truth = LabelledImage(stamp, [object_label], FrameCamera(INTRINSICS), np.eye(4))
         frames.append(TrackedFrame(truth, np.array([z]), detections, tracks))
     return frames
 
 
-def test_figures_by_hand() -> None:
-    figures = tracking_figures([sequence()], 0.3)
+def test_figures_by_hand(sequence) -> None:
+    figures = tracking_figures([sequence], 0.3)
     vehicles = figures["Vehicle"]
     assert (vehicles["switches"], vehicles["hits"], vehicles["misses"], vehicles["false_alarms"]) == (1, 20, 0, 0)
     assert vehicles["object_seconds"] == pytest.approx(2.0)
@@ -116,13 +104,12 @@ def test_figures_by_hand() -> None:
     assert figures["all"] == vehicles
 
 
-def test_tracks_that_are_only_predicted_do_not_count_as_seen() -> None:
-    frames = sequence()
-    hidden = [replace(frame, tracks=replace(frame.tracks, seen=np.array([False]))) for frame in frames]
+def test_tracks_that_are_only_predicted_do_not_count_as_seen(sequence) -> None:
+    hidden = [replace(frame, tracks=replace(frame.tracks, seen=np.array([False]))) for frame in sequence]
     assert tracking_figures([hidden], 0.3)["Vehicle"]["hits"] == 0
 
 
-def test_two_sequences_do_not_share_objects() -> None:
-    both = tracking_figures([sequence(), sequence()], 0.3)["Vehicle"]
+def test_two_sequences_do_not_share_objects(sequence) -> None:
+    both = tracking_figures([sequence, sequence], 0.3)["Vehicle"]
     assert both["switches"] == 2
     assert both["object_seconds"] == pytest.approx(4.0)
