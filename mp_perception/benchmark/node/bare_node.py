@@ -1,4 +1,4 @@
-"""The least that a Python node does with an image: it takes it and publishes messages of our outputs' sizes.
+"""The minimum that a Python node does with an image: it takes it and publishes messages of our outputs' sizes.
 
 The difference between the perception node and this one is what the package itself adds.
 """

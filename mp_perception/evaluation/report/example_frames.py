@@ -23,7 +23,7 @@ from mp_perception.data.samples import Sample
 from mp_perception.evaluation.average_precision import MIN_IOUS
 from mp_perception.evaluation.depth_protocols import MAX_DEPTH
 from mp_perception.evaluation.figures import Evaluation
-from mp_perception.evaluation.frame_scores import ObjectScores
+from mp_perception.evaluation.frame_scores import FrameScore, ScoringRules
 from mp_perception.evaluation.scoring import ScoringJob
 from mp_perception.files import write_atomically
 from mp_perception.inference.predictor import Predictor
@@ -31,6 +31,9 @@ from mp_perception.prediction import Detections, Prediction, resize_depth
 from mp_perception.visualization.depth_colors import color_depth
 from mp_perception.visualization.overlay import draw_detections, draw_true_boxes
 
+#: Kinds of examples.
+WORST_DEPTH, WORST_DETECTION, BEST_DEPTH = "worst depth", "worst detection", "best depth"
+MOST_OBJECTS = "most objects"
 #: At most so many frames of each kind.
 NUM_FRAMES = 3
 #: Frames of a video that are closer together show the same scene: only one of them is an example.
@@ -78,15 +81,11 @@ def example_frames(job: ScoringJob, evaluation: Evaluation, predictor: Predictor
             pictures = [draw_objects(sample, shown, [label.box for label in labels])]
             if kind != WORST_DETECTION:
                 pictures += draw_depth(sample, prediction)
-            caption = _caption(evaluation, kind, name)
+            caption = _caption(kind, job.rules, evaluation.frames[name])
             if kind != MOST_OBJECTS:
                 caption += f" Labelled: {_counted(label.class_name for label in labels)}."
             examples.append(ExampleFrame(kind, number, name, caption, tuple(pictures)))
     return examples
-
-
-WORST_DEPTH, WORST_DETECTION, BEST_DEPTH = "worst depth", "worst detection", "best depth"
-MOST_OBJECTS = "most objects"
 
 
 def choose_frames(evaluation: Evaluation) -> dict[str, list[str]]:
@@ -95,27 +94,21 @@ def choose_frames(evaluation: Evaluation) -> dict[str, list[str]]:
     Depth is ranked by mean relative error, detection by objects missed and false alarms; frames without any truth by
     the number of detections.
     """
-    if all(score.depth is None and score.objects is None for score in evaluation.frames.values()):
-        ranking = sorted(sorted(evaluation.frames), key=lambda name: -_num_detected(evaluation, name))
-        return {MOST_OBJECTS: _far_apart(ranking, sorted(evaluation.frames), NUM_FRAMES)}
-    errors = {
-        name: score.depth.mean_relative_error
-        for name, score in sorted(evaluation.frames.items())
-        if score.depth is not None and score.depth.mean_relative_error is not None
-    }
-    mistakes = {
-        name: count
-        for name, score in sorted(evaluation.frames.items())
-        if score.objects is not None and (count := sum(_mistakes(evaluation, score.objects)))
-    }
-    order = sorted(evaluation.frames)
-    by_error = sorted(errors, key=lambda name: errors[name])
-    worst = _far_apart(by_error[::-1], order, min(NUM_FRAMES, len(errors) // 2))
+    frames = dict(sorted(evaluation.frames.items()))
+    if all(score.depth is None and score.objects is None for score in frames.values()):
+        ranking = sorted(frames, key=lambda name: -_num_detected(frames[name]))
+        return {MOST_OBJECTS: _far_apart(ranking, list(frames), NUM_FRAMES)}
+    errors = {name: score.depth.mean_relative_error for name, score in frames.items() if score.depth is not None}
+    known = {name: error for name, error in errors.items() if error is not None}
+    mistakes = {name: sum(_mistakes(evaluation.rules, score)) for name, score in frames.items()}
+    by_error = sorted(known, key=lambda name: known[name])
+    by_mistakes = sorted(filter(mistakes.get, frames), key=lambda name: -mistakes[name])
+    worst = _far_apart(by_error[::-1], list(frames), min(NUM_FRAMES, len(known) // 2))
     rest = [name for name in by_error if name not in worst]
     return {
         WORST_DEPTH: worst,
-        WORST_DETECTION: _far_apart(sorted(mistakes, key=lambda name: -mistakes[name]), order, NUM_FRAMES),
-        BEST_DEPTH: _far_apart(rest, order, NUM_FRAMES),
+        WORST_DETECTION: _far_apart(by_mistakes, list(frames), NUM_FRAMES),
+        BEST_DEPTH: _far_apart(rest, list(frames), NUM_FRAMES),
     }
 
 
@@ -131,26 +124,26 @@ def _far_apart(ranking: Sequence[str], order: Sequence[str], count: int) -> list
     return chosen
 
 
-def _mistakes(evaluation: Evaluation, objects: ObjectScores) -> tuple[int, int]:
+def _mistakes(rules: ScoringRules, score: FrameScore) -> tuple[int, int]:
     """Objects missed and false alarms by KITTI's moderate rules, at the smallest overlap that counts."""
     missed = false_alarms = 0
-    for (class_name, min_iou, difficulty), match in zip(evaluation.rules.criteria, objects.matches, strict=True):
-        if difficulty.name == "moderate" and min_iou == min(MIN_IOUS[class_name]):
-            hits, alarms = match.counts_at(evaluation.rules.score_threshold)
-            missed, false_alarms = missed + match.counted - hits, false_alarms + alarms
+    if score.objects is not None:
+        for (class_name, min_iou, difficulty), match in zip(rules.criteria, score.objects.matches, strict=True):
+            if difficulty.name == "moderate" and min_iou == min(MIN_IOUS[class_name]):
+                hits, alarms = match.counts_at(rules.score_threshold)
+                missed, false_alarms = missed + match.counted - hits, false_alarms + alarms
     return missed, false_alarms
 
 
-def _num_detected(evaluation: Evaluation, name: str) -> int:
-    return sum(map(len, evaluation.frames[name].detected.values()))
+def _num_detected(score: FrameScore) -> int:
+    return sum(map(len, score.detected.values()))
 
 
-def _caption(evaluation: Evaluation, kind: str, name: str) -> str:
-    score = evaluation.frames[name]
+def _caption(kind: str, rules: ScoringRules, score: FrameScore) -> str:
     if kind == MOST_OBJECTS:
-        return f"Objects detected: {_num_detected(evaluation, name)}."
-    if kind == WORST_DETECTION and score.objects is not None:
-        missed, false_alarms = _mistakes(evaluation, score.objects)
+        return f"Objects detected: {_num_detected(score)}."
+    if kind == WORST_DETECTION:
+        missed, false_alarms = _mistakes(rules, score)
         return f"Objects missed: {missed}, false alarms: {false_alarms} (KITTI's moderate rules)."
     assert score.depth is not None
     return f"Mean relative error {score.depth.mean_relative_error:.3f} over the pixels whose true depth is known."
