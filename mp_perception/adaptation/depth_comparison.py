@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from mp_perception.arrays import AnyFloats, DepthMap, Mask
 from mp_perception.data.frame_sets import FrameSet
-from mp_perception.data.sample_geometry import resize_depth as shrink_depth
+from mp_perception.data.sample_geometry import resize_measured_depth
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors, depth_errors, image_errors, mean_errors
 from mp_perception.geometry import box_iou
 from mp_perception.inference.predictor import Predictor
@@ -81,7 +81,7 @@ def fixed_depth_map(frames: FrameSet, size: tuple[int, int]) -> DepthMap:
     """The median depth of each pixel over all frames, (height, width); unknown pixels take the nearest known one's."""
     height, width = size
     maps = [depth for index in range(len(frames)) if (depth := frames[index].depth) is not None]
-    stacked = np.stack([shrink_depth(depth, width, height) for depth in maps])
+    stacked = np.stack([resize_measured_depth(depth, width, height) for depth in maps])
     known = np.isfinite(stacked).any(axis=0)
     median = np.full(size, np.nan, dtype=np.float32)
     median[known] = np.nanmedian(stacked[:, known], axis=0)

@@ -224,11 +224,8 @@ class FrameSet(ABC, Sequence[Sample]):
         if self._uses_sky and (sky := self.sky(index)) is not None:
             depth = _with_sky(depth, sky, frame, (height, width))
         camera = self.camera(index, width, height)
-        intrinsics = camera.intrinsics if camera else None
         labels = self.labels(index)
-        if labels is None:
-            return Sample(frame.name, self.origin, image, self.class_names, depth=depth, intrinsics=intrinsics)
-        objects, ignored = self._select_objects(labels)
+        objects, ignored = self._select_objects(labels or [])
         boxes, inside = _visible_boxes(objects, width, height)
         objects = [label for label, seen in zip(objects, inside, strict=True) if seen]
         object_depths: Floats = np.full(len(objects), np.nan)
@@ -244,9 +241,9 @@ class FrameSet(ABC, Sequence[Sample]):
             object_depths=object_depths.astype(np.float32),
             exact=np.array([label.class_name not in self._inexact for label in objects], dtype=bool),
             ignored=_visible_boxes(ignored, width, height)[0],
-            labelled_classes=self.labelled_classes,
+            labelled_classes=np.zeros_like(self.labelled_classes) if labels is None else self.labelled_classes,
             depth=depth,
-            intrinsics=intrinsics,
+            intrinsics=camera.intrinsics if camera else None,
         )
 
     def _select_objects(self, labels: Sequence[ObjectLabel]) -> tuple[list[ObjectLabel], list[ObjectLabel]]:

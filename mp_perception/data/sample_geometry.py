@@ -78,7 +78,7 @@ def resize(sample: Sample, width: int, height: int) -> Sample:
         image=np.asarray(cv2.resize(sample.image, (width, height), interpolation=interpolation), dtype=np.uint8),
         boxes=sample.boxes * scale,
         ignored=sample.ignored * scale,
-        depth=None if sample.depth is None else resize_depth(sample.depth, width, height),
+        depth=None if sample.depth is None else resize_measured_depth(sample.depth, width, height),
         intrinsics=None if camera is None else camera.scaled(width, height),
     )
 
@@ -119,7 +119,7 @@ def letterbox(sample: Sample, input_size: tuple[int, int]) -> Sample:
     return pad(resize(sample, width, height), input_size[1], input_size[0])
 
 
-def resize_depth(depth: DepthMap, width: int, height: int) -> DepthMap:
+def resize_measured_depth(depth: DepthMap, width: int, height: int) -> DepthMap:
     """A depth map (H, W), metres, NaN where unknown, at width x height pixels; without averaging.
 
     A pixel takes the depth of the old pixel under its centre.  Where that is unknown it takes the nearest of the known

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mp_perception.data.sample_geometry import resize_depth
+from mp_perception.data.sample_geometry import resize_measured_depth
 from mp_perception.data.samples import Sample
 
 
@@ -49,7 +49,7 @@ def collate(samples: Sequence[Sample], training_focal_length: float) -> Batch:
     factors = [training_focal_length / s.intrinsics.fy if s.intrinsics is not None else np.nan for s in samples]
     for i, sample in enumerate(samples):
         if sample.depth is not None:
-            depth[i, 0] = resize_depth(sample.depth, width // 2, height // 2) * np.float32(factors[i])
+            depth[i, 0] = resize_measured_depth(sample.depth, width // 2, height // 2) * np.float32(factors[i])
             if sample.intrinsics is not None and sample.intrinsics.distortion is not None:
                 depth[i, 0] /= sample.intrinsics.scaled(width // 2, height // 2).magnification()
     return Batch(

@@ -25,6 +25,17 @@ def write(path: Path, image) -> Path:
     return path
 
 
+def assert_is_refused(path: Path, content: bytes) -> None:
+    """The content of an image file is not decoded."""
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{path.name}: expected an image, found a file that cannot be decoded"):
+        read_image(path)
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
 def write_video(path: Path, levels) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -45,25 +56,18 @@ def test_pixels_are_rgb(tmp_path, image):
 
 def test_a_jpeg_with_too_many_scans_is_refused(tmp_path, image):
     """A progressive JPEG whose last scan is repeated: each one would be decoded over the whole image."""
-    write(tmp_path / "a.jpg", image)
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     last = encoded.rindex(b"\xff\xda")
-    for repeats, good in ((1, True), (MAX_JPEG_SCANS, False)):
-        (tmp_path / "b.jpg").write_bytes(encoded[:last] + encoded[last:-2] * repeats + encoded[-2:])
-        if good:
-            assert read_image(tmp_path / "b.jpg").shape == image.shape
-            continue
-        with pytest.raises(UserError, match=r"b.jpg: expected an image, found a file that cannot be decoded"):
-            read_image(tmp_path / "b.jpg")
+    (tmp_path / "a.jpg").write_bytes(encoded)
+    assert read_image(tmp_path / "a.jpg").shape == image.shape
+    assert_is_refused(tmp_path / "b.jpg", encoded[:last] + encoded[last:-2] * MAX_JPEG_SCANS + encoded[-2:])
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.9, 0.999])
 def test_a_jpeg_that_is_cut_off_is_refused(tmp_path, image, fraction):
     """OpenCV would fill the missing rows with grey."""
     content = cv2.imencode(".jpg", image)[1].tobytes()
-    (tmp_path / "a.jpg").write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(UserError, match=r"a.jpg: expected an image, found a file that cannot be decoded"):
-        read_image(tmp_path / "a.jpg")
+    assert_is_refused(tmp_path / "a.jpg", content[: int(fraction * len(content))])
     (tmp_path / "a.jpg").write_bytes(content + b"\0" * 100)  # some cameras pad their images
     assert read_image(tmp_path / "a.jpg").shape == image.shape
 
@@ -71,11 +75,8 @@ def test_a_jpeg_that_is_cut_off_is_refused(tmp_path, image, fraction):
 def test_a_png_with_more_data_than_pixels_is_refused(tmp_path, image):
     content = cv2.imencode(".png", image)[1].tobytes()
     place = content.index(b"IDAT") - 4
-    body = np.random.default_rng(0).bytes(100_000)
-    more = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
-    (tmp_path / "a.png").write_bytes(content[:place] + more + content[place:])
-    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
-        read_image(tmp_path / "a.png")
+    more = png_chunk(b"IDAT", np.random.default_rng(0).bytes(100_000))
+    assert_is_refused(tmp_path / "a.png", content[:place] + more + content[place:])
 
 
 def test_a_png_that_inflates_to_2_gb_is_refused(tmp_path):
@@ -87,30 +88,22 @@ def test_a_png_that_inflates_to_2_gb_is_refused(tmp_path):
     assert read_image(write(tmp_path / "black.png", np.zeros((1300, 1300, 3), np.uint8))).shape == (1300, 1300, 3)
     body = start + run * 2047
     assert 2_000_000 < len(body) < 9 * 1300 * 1300
-    chunk = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
-    (tmp_path / "a.png").write_bytes(content[:place] + chunk + content[-12:])
-    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
-        read_image(tmp_path / "a.png")
+    assert_is_refused(tmp_path / "a.png", content[:place] + png_chunk(b"IDAT", body) + content[-12:])
 
 
 def test_a_png_with_many_texts_is_refused(tmp_path, image):
     """OpenCV would inflate each to 8 MB, Pillow reads none after the pixels."""
     content = cv2.imencode(".png", image)[1].tobytes()
-    body = b"zTXtkey\0\0" + zlib.compress(b"text")
-    text = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    text = png_chunk(b"zTXt", b"key\0\0" + zlib.compress(b"text"))
     (tmp_path / "a.png").write_bytes(content[:-12] + text * MAX_PNG_TEXTS + content[-12:])
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image[..., ::-1])
-    (tmp_path / "a.png").write_bytes(content[:-12] + text * (MAX_PNG_TEXTS + 1) + content[-12:])
-    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
-        read_image(tmp_path / "a.png")
+    assert_is_refused(tmp_path / "a.png", content[:-12] + text * (MAX_PNG_TEXTS + 1) + content[-12:])
 
 
 def test_a_png_with_damaged_pixels_is_refused(tmp_path, image):
     content = bytearray(cv2.imencode(".png", image)[1].tobytes())
     content[content.index(b"IDAT") + 20] ^= 0xFF
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match=r"a.png: expected an image, found a file that cannot be decoded"):
-        read_image(tmp_path / "a.png")
+    assert_is_refused(tmp_path / "a.png", bytes(content))
 
 
 def test_folders_are_searched_and_keep_their_structure(tmp_path, image):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mp_perception.data.augmentation import RandomFlip, ScaleAndCrop, modern_recipe
-from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, resize_depth
+from mp_perception.data.sample_geometry import crop, flip, letterbox, pad, resize, resize_measured_depth
 from mp_perception.data.samples import Sample
 from mp_perception.geometry import CameraIntrinsics
 from mp_perception.inference.preprocess import Preprocessor
@@ -225,7 +225,7 @@ def test_shrinking_keeps_sparse_points_and_the_nearest_of_them() -> None:
     depth[1, 3], depth[0, 2] = 30, 4  # pixel (0, 1): the centre's own depth counts, though another is nearer
     depth[3, 7] = 50
     expected = [[7, 30, np.nan, np.nan], [np.nan, np.nan, np.nan, 50]]
-    np.testing.assert_array_equal(resize_depth(depth, 4, 2), expected)
+    np.testing.assert_array_equal(resize_measured_depth(depth, 4, 2), expected)
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
@@ -250,7 +250,7 @@ def test_depth_is_resized_as_its_docstring_says(height: int, width: int, rows: i
                 ]
                 value = min(within, default=np.nan)
             expected[row, column] = value
-    np.testing.assert_array_equal(resize_depth(depth, columns, rows), expected)
+    np.testing.assert_array_equal(resize_measured_depth(depth, columns, rows), expected)
 
 
 def test_a_sample_without_labels_stays_without() -> None:

@@ -39,7 +39,7 @@ _EARTH_RADIUS = 6378137.0
 _FRAME_NAME = re.compile(r"\d{10}")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
 #: The date of drives whose name has none, because a stamp of zero means that there is no stamp.
-_DEFAULT_DATE = "2011_09_26"
+_DEFAULT_DATE = datetime(2011, 9, 26, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,11 @@ def _stamps(path: Path, drive_name: str, numbers: list[int]) -> list[int]:
 
 def _midnight_ns(drive_name: str) -> int:
     """Midnight of the date at the beginning of a drive's name."""
-    for date in (drive_name[:10], _DEFAULT_DATE):
-        try:
-            return int(datetime.strptime(date, "%Y_%m_%d").replace(tzinfo=UTC).timestamp()) * 1_000_000_000
-        except ValueError:
-            continue
-    raise AssertionError("the default date is valid")
+    try:
+        date = datetime.strptime(drive_name[:10], "%Y_%m_%d")
+    except ValueError:
+        date = _DEFAULT_DATE
+    return int(date.replace(tzinfo=UTC).timestamp()) * 1_000_000_000
 
 
 def _read_timestamps(path: Path) -> list[int]:

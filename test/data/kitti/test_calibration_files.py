@@ -66,20 +66,15 @@ def test_raw_calibration_composes_rectification_and_lidar(tmp_path: Path) -> Non
     assert calibration.imu_to_velo is None
 
 
-def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_another_size_and_a_missing_lidar_transform_are_named(tmp_path: Path) -> None:
     (tmp_path / "calib_cam_to_cam.txt").write_text(
         "S_rect_02: 64 32\nR_rect_00: 1 0 0 0 1 0 0 0 1\nP_rect_02: 50 0 31 5 0 50 15 0 0 0 1 0\n"
     )
+    calibration = read_raw_calibration(tmp_path)
     with pytest.raises(UserError, match=r"calib_cam_to_cam.txt: camera 2 has images of 64x32 pixels, .* 65x32"):
-        read_raw_calibration(tmp_path).intrinsics(2, 65, 32)
-
-
-def test_a_missing_lidar_transform_is_named(tmp_path: Path) -> None:
-    (tmp_path / "calib_cam_to_cam.txt").write_text(
-        "R_rect_00: 1 0 0 0 1 0 0 0 1\nP_rect_02: 50 0 31 5 0 50 15 0 0 0 1 0\n"
-    )
+        calibration.intrinsics(2, 65, 32)
     with pytest.raises(UserError, match="calib_velo_to_cam"):
-        read_raw_calibration(tmp_path).velo_to_camera(2)
+        calibration.velo_to_camera(2)
 
 
 @pytest.mark.parametrize(

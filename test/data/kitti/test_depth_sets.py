@@ -10,16 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.kitti.depth_sets import KittiDepth, KittiDepthSelection, KittiOdometry, KittiStereo
 from mp_perception.errors import UserError
 
 MakeDrive = Callable[..., Path]
-
-
-def write_map(root: Path, drive: str, kind: str, camera: int, number: int, metres: int, part: str = "train") -> None:
-    folder = root / part / drive / "proj_depth" / kind / f"image_0{camera}"
-    folder.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / f"{number:010d}.png"), np.full((32, 64), metres * 256, np.uint16))
 
 
 def write_image(path: Path, width: int = 64, height: int = 32) -> None:
@@ -27,19 +22,18 @@ def write_image(path: Path, width: int = 64, height: int = 32) -> None:
     cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
 
 
-def write_depth(path: Path, width: int = 64, height: int = 32) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((height, width), 2560, np.uint16))
+def write_depth(path: Path, width: int = 64, height: int = 32, metres: float = 10) -> None:
+    write_depth_png(path, np.full((height, width), metres, np.float32))
 
 
 @pytest.fixture
 def drive(make_raw_drive: MakeDrive) -> Path:
     folder = make_raw_drive()
-    depth = folder.parent.parent / "depth"
-    write_map(depth, folder.name, "groundtruth", 2, 1, 11)
-    write_map(depth, folder.name, "velodyne_raw", 2, 0, 12)
-    write_map(depth, folder.name, "velodyne_raw", 2, 1, 13)
-    write_map(depth, folder.name, "velodyne_raw", 3, 2, 14)
+    maps = folder.parent.parent / "depth" / "train" / folder.name / "proj_depth"
+    write_depth(maps / "groundtruth" / "image_02" / "0000000001.png", metres=11)
+    write_depth(maps / "velodyne_raw" / "image_02" / "0000000000.png", metres=12)
+    write_depth(maps / "velodyne_raw" / "image_02" / "0000000001.png", metres=13)
+    write_depth(maps / "velodyne_raw" / "image_03" / "0000000002.png", metres=14)
     return folder
 
 
@@ -80,19 +74,18 @@ def test_what_is_missing_is_named(drive: Path) -> None:
 
 def test_the_selection_pairs_images_with_maps_by_its_own_names(tmp_path: Path) -> None:
     folder = tmp_path / "depth_selection" / "val_selection_cropped"
-    for kind in ("image", "groundtruth_depth", "intrinsics"):
-        (folder / kind).mkdir(parents=True)
     stem = "2011_09_26_drive_0002_sync_{}_0000000005_image_02"
-    cv2.imwrite(str(folder / "image" / f"{stem.format('image')}.png"), np.zeros((4, 6, 3), np.uint8))
+    write_image(folder / "image" / f"{stem.format('image')}.png")
     depth = folder / "groundtruth_depth" / f"{stem.format('groundtruth_depth')}.png"
-    cv2.imwrite(str(depth), np.full((4, 6), 512, np.uint16))
+    write_depth(depth)
     intrinsics = folder / "intrinsics" / f"{stem.format('image')}.txt"
+    intrinsics.parent.mkdir()
     intrinsics.write_text("721.5 0.0 596.5 0.0 721.6 149.8 0.0 0.0 1.0")
     for root in (tmp_path, folder):
         (sample,) = KittiDepthSelection(root)
         camera = sample.intrinsics
         assert (camera.fx, camera.fy, camera.cx, camera.cy) == (721.5, 721.6, 596.5, 149.8)
-        assert (sample.depth == 2).all()
+        assert (sample.depth == 10).all()
     intrinsics.write_text("721.5 0.0")
     with pytest.raises(UserError, match="image_02.txt:1: camera matrix: expected 9 finite numbers"):
         list(KittiDepthSelection(tmp_path))

@@ -105,11 +105,6 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
         read_labels(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"000007.txt: missing"):
-        read_labels(tmp_path / "000007.txt")
-
-
 @pytest.mark.shared_data
 def test_all_official_labels_survive_reading_and_writing(shared_data: Path) -> None:
     lines = 0

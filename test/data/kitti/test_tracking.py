@@ -24,16 +24,13 @@ LABELS = """0 0 Car 0 0 0 10 5 30 25 1.5 1.6 3.7 -2.6 1 12 0
 """
 
 
-def write_image(path: Path, width: int = 64, height: int = 32) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
-
-
 @pytest.fixture
 def tracking(tmp_path: Path) -> Path:
     training = tmp_path / "training"
+    images = training / "image_02" / "0000"
+    images.mkdir(parents=True)
     for number in range(3):
-        write_image(training / "image_02" / "0000" / f"{number:06d}.png")
+        cv2.imwrite(str(images / f"{number:06d}.png"), np.zeros((32, 64, 3), np.uint8))
     for kind, text in (("label_02", LABELS), ("calib", CALIBRATION)):
         (training / kind).mkdir()
         (training / kind / "0000.txt").write_text(text)
@@ -58,16 +55,10 @@ def test_labels_name_the_same_object_in_all_frames(tracking: Path) -> None:
     assert [frames.stamp(i) for i in range(3)] == pytest.approx([0.0, 0.1, 0.2])
 
 
-def test_a_wrong_identity_is_named(tracking: Path) -> None:
-    (tracking / "training" / "label_02" / "0000.txt").write_text(LABELS.replace("2 1 Person", "2 one Person"))
-    with pytest.raises(UserError, match="0000.txt:3: expected frame, track and a label"):
-        KittiTracking(tracking)[0]
-
-
-@pytest.mark.parametrize("number", ["two", "\u00b2", "9" * 5000, "-1"])
-def test_wrong_tracking_files_are_named(tracking: Path, number: str) -> None:
+@pytest.mark.parametrize("numbers", ["two 1", "\u00b2 1", "9" * 5000 + " 1", "-1 1", "2 one"])
+def test_a_wrong_frame_or_track_is_named(tracking: Path, numbers: str) -> None:
     labels = tracking / "training" / "label_02" / "0000.txt"
-    labels.write_text(LABELS.replace("2 1 Person", f"{number} 1 Person"))
+    labels.write_text(LABELS.replace("2 1 Person", f"{numbers} Person"))
     with pytest.raises(UserError, match="0000.txt:3: expected frame, track and a label"):
         KittiTracking(tracking)[0]
     labels.unlink()
@@ -78,14 +69,11 @@ def test_wrong_tracking_files_are_named(tracking: Path, number: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("P2: 50", "P4: 50", "0000.txt: expected a line 'P2:'"),
-        ("P2: 50", "P2: fifty", "0000.txt:2: P2: expected 12 finite numbers, found 'fifty"),
-        ("P2: 50", "P2: -50", "0000.txt:2: expected the projection matrix"),
         ("R_rect 1", "R_rect 2", "0000.txt:3: expected a rotation matrix"),
         ("Tr_velo_cam 0", "Tr_velo_cam nan", "0000.txt:4: Tr_velo_cam: expected 12 finite numbers"),
     ],
 )
-def test_wrong_sequence_calibration_is_named(tracking: Path, old: str, new: str, message: str) -> None:
+def test_a_wrong_line_without_colon_is_named(tracking: Path, old: str, new: str, message: str) -> None:
     (tracking / "training" / "calib" / "0000.txt").write_text(CALIBRATION.replace(old, new))
     with pytest.raises(UserError, match=message):
         KittiTracking(tracking)[0]
