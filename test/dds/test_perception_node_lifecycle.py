@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from mp_perception.ros.parameters import NodeParameters, ros_value
+from mp_perception.ros.parameters import PARAMETERS, ros_value
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
@@ -70,8 +69,8 @@ def run(robot: Any) -> Callable[..., Any]:
 
 
 def test_the_generated_file_contains_the_defaults(robot: Any) -> None:
-    for row in fields(NodeParameters):
-        assert robot.get(row.name) == OVERRIDES.get(row.name, ros_value(row.default))
+    for name, row in PARAMETERS.items():
+        assert robot.get(name) == OVERRIDES.get(name, ros_value(row.default))
 
 
 def test_images_are_subscribed_to_only_while_active(robot: Any) -> None:

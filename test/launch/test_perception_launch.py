@@ -14,10 +14,10 @@ import pytest
 
 from mp_perception.errors import UserError
 from mp_perception.ros.large_images import FAST_DDS_VARIABLES
-from mp_perception.ros.parameters import PARAMETER_NAMES
+from mp_perception.ros.parameters import PARAMETERS
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
-ARGUMENTS = PARAMETER_NAMES | {
+ARGUMENTS = PARAMETERS.keys() | {
     "image", "camera_info", "namespace", "name", "params_file", "use_sim_time", "respawn", "clean_shared_memory",
     "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
