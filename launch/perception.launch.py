@@ -6,7 +6,6 @@ see cameras.launch.py.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -20,7 +19,7 @@ from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.ros.large_images import large_image_environment
 from mp_perception.ros.launch_arguments import check_arguments
-from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters, constraint_text, value_of_argument
+from mp_perception.ros.parameters import PARAMETERS, constraint_text, value_of_argument
 
 #: Arguments that are passed on to rviz.launch.py under the same name.
 RVIZ_ARGUMENTS = ("image", "namespace", "use_sim_time", "fixed_frame")
@@ -74,7 +73,7 @@ def perception_node(context: LaunchContext) -> list[Node]:
     values = {name: LaunchConfiguration(name).perform(context) for name in context.launch_configurations}
     if not Path(values["params_file"]).is_file():  # launch_ros would ignore it
         raise UserError(f"params_file: {values['params_file']}: no such file")
-    given = {name: value_of_argument(name, values[name]) for name in sorted(PARAMETER_NAMES) if values[name]}
+    given = {name: value_of_argument(name, values[name]) for name in sorted(PARAMETERS) if values[name]}
     given["use_sim_time"] = values["use_sim_time"] == "true"
     if values["rviz"] == "true":
         given["publish_point_cloud"] = True
@@ -100,7 +99,7 @@ def perception_node(context: LaunchContext) -> list[Node]:
 
 def _parameter_arguments() -> list[DeclareLaunchArgument]:
     arguments = []
-    for row in fields(NodeParameters):
+    for row in PARAMETERS.values():
         choices = ("true", "false") if isinstance(row.default, bool) else row.metadata["range"].choices
         allowed = "" if choices else f"{constraint_text(row)}; "
         description = f"{row.metadata['description']} ({allowed}empty: as in params_file)"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import fields
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 from mp_perception.errors import unknown_name
-from mp_perception.ros.parameters import PARAMETER_NAMES, NodeParameters, constraint_text, ros_value
+from mp_perception.ros.parameters import PARAMETERS, NodeParameters, constraint_text, ros_value
 from mp_perception.ros.qos import override_names
 
 
@@ -21,7 +20,7 @@ def declare_parameters(node: Node) -> None:
     They have dynamic types: with a static type `max_age: 1` would be refused for a double, and a wrong value in a YAML
     file would end the process at start, where now the configuration fails with a reason.
     """
-    for row in fields(NodeParameters):
+    for row in PARAMETERS.values():
         descriptor = ParameterDescriptor(
             description=row.metadata["description"],
             additional_constraints=constraint_text(row),
@@ -38,7 +37,7 @@ def check_names(node: Node, names: Iterable[str], inputs: Sequence[str]) -> None
     overrides = [name for topic in inputs for name in override_names(topic)]
     for name in names:
         if not node.has_parameter(name) and name not in overrides:
-            known = overrides if name.startswith("qos_overrides.") else sorted(PARAMETER_NAMES)
+            known = overrides if name.startswith("qos_overrides.") else sorted(PARAMETERS)
             raise unknown_name("parameter", name, known)
 
 
@@ -48,7 +47,7 @@ def with_limits(name: str, descriptor: ParameterDescriptor) -> ParameterDescript
     They are not declared, because rclpy would then refuse values before we do, for numbers of one type only, and end
     the process on a value in a YAML file.
     """
-    row = next((row for row in fields(NodeParameters) if row.name == name), None)
+    row = PARAMETERS.get(name)
     if row is None or row.metadata["range"].limits is None:
         return descriptor
     low, high = row.metadata["range"].limits
@@ -62,5 +61,5 @@ def with_limits(name: str, descriptor: ParameterDescriptor) -> ParameterDescript
 
 def read_parameters(node: Node, changes: Mapping[str, Any] | None = None) -> NodeParameters:
     """The node's parameters with `changes` applied.  Raises UserError as `NodeParameters.checked`."""
-    values = {name: node.get_parameter(name).value for name in PARAMETER_NAMES}
+    values = {name: node.get_parameter(name).value for name in PARAMETERS}
     return NodeParameters.checked(values | dict(changes or {}))

@@ -5,7 +5,7 @@ Run `python -m mp_perception.ros.parameter_files` in the checkout after a change
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from mp_perception.files import share_folder
-from mp_perception.ros.parameters import NodeParameters, constraint_text, ros_value, type_name
+from mp_perception.ros.parameters import PARAMETERS, constraint_text, ros_value, type_name
 
 YAML_FILE = Path("config/perception.yaml")
 DOCUMENTATION_FILE = Path("docs/parameters.md")
@@ -29,7 +29,7 @@ def yaml_text() -> str:
         "/**:",
         "  ros__parameters:",
     ]
-    for row in fields(NodeParameters):
+    for row in PARAMETERS.values():
         run_time = "; run time" if row.metadata["run_time"] else ""
         note = f"{constraint_text(row)}{run_time}. {row.metadata['description']}"
         lines += [f"    # {line}" for line in wrap(note, 110)]
@@ -42,7 +42,7 @@ def documentation_text(page: str) -> str:
     before, _, rest = page.partition(_TABLE_START)
     _, _, after = rest.partition(_TABLE_END)
     lines = ["| name | type | default | range | run time | meaning |", "|---|---|---|---|---|---|"]
-    for row in fields(NodeParameters):
+    for row in PARAMETERS.values():
         run_time = "yes" if row.metadata["run_time"] else "no"
         cells = (
             type_name(row),

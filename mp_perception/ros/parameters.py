@@ -188,8 +188,7 @@ class NodeParameters:
 
         Raises UserError with name, range and value of the first one that is wrong.
         """
-        rows = {row.name: row for row in fields(cls)}
-        parameters = cls(**{name: _checked_value(rows[name], value) for name, value in values.items()})
+        parameters = cls(**{name: _checked_value(PARAMETERS[name], value) for name, value in values.items()})
         if 0 < parameters.max_depth <= parameters.min_depth:
             raise UserError(
                 f"min_depth: expected less than max_depth ({parameters.max_depth:g}), found {parameters.min_depth:g}"
@@ -238,9 +237,8 @@ class NodeParameters:
         )
 
 
-#: Names of the parameters that can be changed at any time.
-RUN_TIME_PARAMETERS = frozenset(row.name for row in fields(NodeParameters) if row.metadata["run_time"])
-PARAMETER_NAMES = frozenset(row.name for row in fields(NodeParameters))
+#: The rows of the table by name.
+PARAMETERS = {row.name: row for row in fields(NodeParameters)}
 
 
 def value_of_argument(name: str, text: str) -> Any:
@@ -249,7 +247,7 @@ def value_of_argument(name: str, text: str) -> Any:
     Raises:
         UserError: as `NodeParameters.checked`, or the text is not YAML.
     """
-    row = next(row for row in fields(NodeParameters) if row.name == name)
+    row = PARAMETERS[name]
     try:
         value = text if isinstance(row.default, str) else yaml.safe_load(text)
     except yaml.YAMLError:

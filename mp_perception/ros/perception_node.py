@@ -36,14 +36,8 @@ from mp_perception.ros.diagnostics import (
 )
 from mp_perception.ros.image_stream import DEACTIVATION_LIMIT, ImageStream
 from mp_perception.ros.large_images import keep_memory_of_large_messages
-from mp_perception.ros.node_main import (
-    STEADY_CLOCK,
-    StopSignals,
-    run_main,
-    spin_until_signal,
-    start_errors,
-)
-from mp_perception.ros.parameters import PARAMETER_NAMES, RUN_TIME_PARAMETERS, NodeParameters
+from mp_perception.ros.node_main import STEADY_CLOCK, StopSignals, run_main, spin_until_signal, start_errors
+from mp_perception.ros.parameters import PARAMETERS, NodeParameters
 from mp_perception.ros.publishing import OutputPublishers
 from mp_perception.ros.shared_memory import clean_shared_memory
 
@@ -203,14 +197,15 @@ class PerceptionNode(LifecycleNode):
 
     def _check_changes(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         """Refuse wrong values, and changes that are not possible now, with a reason; nothing takes effect here."""
-        ours = {change.name: change.value for change in changes if change.name in PARAMETER_NAMES}
+        ours = {change.name: change.value for change in changes if change.name in PARAMETERS}
         try:
             if self._predictor is None:
                 # Other parameters may still be wrong, so that each change is checked on its own.
                 NodeParameters.checked(ours)
                 return SetParametersResult(successful=True)
-            for name in ours.keys() - RUN_TIME_PARAMETERS:
-                raise UserError(f"{name}: change it while unconfigured (given: {ours[name]!r})")
+            for name, value in ours.items():
+                if not PARAMETERS[name].metadata["run_time"]:
+                    raise UserError(f"{name}: change it while unconfigured (given: {value!r})")
             if ours:
                 read_parameters(self, ours).check_against(self._predictor.description)
         except UserError as error:
@@ -218,7 +213,7 @@ class PerceptionNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _apply_changes(self, changes: list[Parameter[Any]]) -> None:
-        if self._predictor is None or not any(change.name in PARAMETER_NAMES for change in changes):
+        if self._predictor is None or not any(change.name in PARAMETERS for change in changes):
             return
         before, self._settings = self._settings, read_parameters(self)
         if self._stream.active and before.score_threshold != self._settings.score_threshold:

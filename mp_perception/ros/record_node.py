@@ -73,14 +73,13 @@ class WritingThread:
 class RecordNode(Node):
     """Subscribes to the named topics as they appear and passes their messages to the writing thread.
 
-    error: why a topic cannot be recorded, or None.
+    Its executor raises UserError for a topic that cannot be recorded.
     """
 
     def __init__(self, bag: BagWriter, writing: WritingThread, topics: Sequence[str]) -> None:
         super().__init__("record")
         self._bag = bag
         self._writing = writing
-        self.error: UserError | None = None
         self._missing = {self.resolve_topic_name(topic) for topic in topics}
         #: Messages by topic: recorded, lost by the middleware, dropped because the queue was full.
         self._recorded: Counter[str] = Counter()
@@ -103,13 +102,9 @@ class RecordNode(Node):
             offers = self.get_publishers_info_by_topic(topic)
             # An endpoint may not have its type yet while discovery is under way.
             types = sorted({offer.topic_type for offer in offers if "/msg/" in offer.topic_type})
-            if not types:
-                continue
-            self._missing.discard(topic)
-            try:
+            if types:
+                self._missing.discard(topic)
                 self._subscribe(topic, types[0], offers)
-            except UserError as error:
-                self.error = error
 
     def _subscribe(self, topic: str, type_name: str, offers: list[TopicEndpointInfo]) -> None:
         profile = as_offered(offers, _DEPTH)
@@ -142,15 +137,15 @@ def _run(arguments: list[str], stop: StopSignals) -> None:
         node = RecordNode(bag, writing, options.topics)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while not (stop.received or node.error or writing.error):
-            spin_once(executor, node, LONGEST_SLEEP)
-        # Messages that the middleware still holds belong to the recording.
-        deadline = time.monotonic() + _LAST_SECONDS
-        while time.monotonic() < deadline and not (node.error or writing.error):
-            spin_once(executor, node, LONGEST_SLEEP)
-        writing.finish()
-        if node.error:
-            raise node.error
+        try:
+            while not (stop.received or writing.error):
+                spin_once(executor, node, LONGEST_SLEEP)
+            # Messages that the middleware still holds belong to the recording.
+            deadline = time.monotonic() + _LAST_SECONDS
+            while time.monotonic() < deadline and not writing.error:
+                spin_once(executor, node, LONGEST_SLEEP)
+        finally:
+            writing.finish()
         node.log_counts()
         executor.shutdown()
         node.destroy_node()

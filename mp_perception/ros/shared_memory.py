@@ -42,14 +42,14 @@ def exit_if_full(folder: Path = _FOLDER) -> None:
 
 
 @contextmanager
-def clean_shared_memory(folder: Path = _FOLDER) -> Iterator[None]:
+def clean_shared_memory() -> Iterator[None]:
     """Remove stale segments, and avoid stale ports for participants that are created within the block."""
-    remove_stale_segments(folder)
-    with avoid_stale_ports(folder):
+    remove_stale_segments(_FOLDER)
+    with avoid_stale_ports(_FOLDER):
         yield
 
 
-def remove_stale_segments(folder: Path = _FOLDER) -> int:
+def remove_stale_segments(folder: Path) -> int:
     """Remove this user's segments whose owner has ended, as `fastdds shm clean` does; returns their number.
 
     A process that has such a segment open keeps it.
@@ -65,7 +65,7 @@ def remove_stale_segments(folder: Path = _FOLDER) -> int:
 
 
 @contextmanager
-def avoid_stale_ports(folder: Path = _FOLDER) -> Iterator[list[str]]:
+def avoid_stale_ports(folder: Path) -> Iterator[list[str]]:
     """Lock, within the block, the ports that other processes have open although their receiver has ended.
 
     A participant that is created within the block takes other numbers; Fast DDS prints an error for each locked port.

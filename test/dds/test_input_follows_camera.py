@@ -11,12 +11,9 @@ pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
 
 def test_the_input_follows_cameras_of_three_shapes(start_node: Any) -> None:
-    # Reliable, because a busy machine may lose best-effort images.
-    reliable = {"qos_overrides./shapes/image.subscription.reliability": "reliable"}
     parameters = {"depth_resolution": "network", "max_age": 0.0, "num_threads": 1, "diagnostics_period": 0.2}
-    process, robot = start_node("/shapes", device="cpu", **parameters, **reliable)
+    process, robot = start_node("/shapes", reliable=["image"], device="cpu", **parameters)
     robot.subscribe(Image, "depth/image")
-    robot.wait(lambda: "active: looking at /shapes/image" in process.text(), "active node", 60)
     robot.wait_for_publisher("depth/image")
     assert "input size 640x192, follows the image" in process.text()
     # The depth map has half the size of what the image fills of the input: 416x312, 448x252, 636x192.

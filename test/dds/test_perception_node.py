@@ -11,7 +11,7 @@ import pytest
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+from vision_msgs.msg import Detection3DArray, LabelInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
 from reliability.robot import stop
@@ -29,22 +29,9 @@ CAMERA = CameraInfo(
 
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
-    """An active node with a small input; at threshold 0 its network detects objects in noise.
-
-    Its subscription is reliable, because a busy machine may lose best-effort images.
-    """
+    """An active node with a small input; at threshold 0 its network detects objects in noise."""
     parameters = {"input_size": [96, 320], "score_threshold": 0, "max_detections": 20, "max_age": 5.0}
-    reliable = {"qos_overrides./front/image.subscription.reliability": "reliable"}
-    process, robot = start_node("/front", diagnostics_period=0.2, **parameters, **reliable)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait(lambda: "active: looking at /front/image" in process.text(), "active node", 60)
-    robot.wait_for_publisher("detections")
-    return process, robot
-
-
-@pytest.fixture
-def robot(node_and_robot: Any) -> Any:
-    return node_and_robot[1]
+    return start_node("/front", reliable=["image"], diagnostics_period=0.2, **parameters)
 
 
 def send_camera_info(robot: Any, info: CameraInfo) -> None:
@@ -131,8 +118,7 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
         robot.unsubscribe(topic)
 
 
-def test_positions_follow_the_lens_of_a_raw_image_and_one_warning_says_so(node_and_robot: Any) -> None:
-    process, robot = node_and_robot
+def test_positions_follow_the_lens_of_a_raw_image_and_one_warning_says_so(node: Any, robot: Any) -> None:
     raw = CameraInfo(width=320, height=96, k=CAMERA.k, p=[150.0, *CAMERA.p[1:]], d=[-0.3, 0.09, 0.0, 0.0, 0.0])
     raw.distortion_model = "plumb_bob"
     send_camera_info(robot, raw)
@@ -143,7 +129,7 @@ def test_positions_follow_the_lens_of_a_raw_image_and_one_warning_says_so(node_a
         point = np.array([[position.x, position.y, position.z]])
         seen, _ = cv2.projectPoints(point, np.zeros(3), np.zeros(3), matrix, np.array(raw.d))
         np.testing.assert_allclose(seen.ravel() + 0.5, (centre.x, centre.y), atol=0.1)
-    assert process.text().count("the image is not rectified (/front/camera_info: plumb_bob)") == 1
+    assert node.text().count("the image is not rectified (/front/camera_info: plumb_bob)") == 1
 
     assert robot.set(rectified=True)[0].successful  # a bool is accepted for the text
     detection = robot.answer(robot.image()).detections[0]
@@ -365,10 +351,9 @@ def test_one_class_only(robot: Any) -> None:
     assert {d.results[0].hypothesis.class_id for d in robot.answer(robot.image()).detections} - {"Truck"}
 
 
-def test_stopped_by_sigint_with_exit_code_0(node_and_robot: Any) -> None:
+def test_stopped_by_sigint_with_exit_code_0(node: Any) -> None:
     """The last test of this module, because it ends the node."""
-    process, _ = node_and_robot
-    code, seconds = stop(process, signal.SIGINT)
-    assert code == 0, process.text()
+    code, seconds = stop(node, signal.SIGINT)
+    assert code == 0, node.text()
     assert seconds < 2
-    assert "Traceback" not in process.text()
+    assert "Traceback" not in node.text()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from PIL import Image as PillowImage
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from vision_msgs.msg import Detection2DArray
 
-from mp_perception.ros.parameters import NodeParameters, ros_value
+from mp_perception.ros.parameters import PARAMETERS, ros_value
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(120)]
 
@@ -33,21 +31,16 @@ OVERRIDES |= {"max_age": 0.0}  # no image is too old on a busy machine
 @pytest.fixture(scope="module")
 def node_and_robot(start_node: Any) -> Any:
     """A node that is not configured."""
-    reliable = {"qos_overrides./rear/image.subscription.reliability": "reliable"}
     # As for a camera info that is published once.
-    reliable |= {"qos_overrides./rear/camera_info.subscription.reliability": "reliable"}
-    reliable |= {"qos_overrides./rear/camera_info.subscription.durability": "transient_local"}
+    latched = {"qos_overrides./rear/camera_info.subscription.durability": "transient_local"}
     parameter_file = CHECKOUT / "config" / "perception.yaml"
-    process, robot = start_node("/rear", parameter_file=parameter_file, **OVERRIDES, **reliable)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
-    return process, robot
+    reliable = ["image", "camera_info"]
+    return start_node("/rear", reliable=reliable, parameter_file=parameter_file, **OVERRIDES, **latched)
 
 
 @pytest.fixture
-def robot(node_and_robot: Any) -> Any:
+def robot(robot: Any) -> Any:
     """The counterpart of an unconfigured node."""
-    robot = node_and_robot[1]
     if robot.state() == "active":
         assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
     if robot.state() == "inactive":
@@ -76,8 +69,8 @@ def run(robot: Any) -> Callable[..., Any]:
 
 
 def test_the_generated_file_contains_the_defaults(robot: Any) -> None:
-    for row in fields(NodeParameters):
-        assert robot.get(row.name) == OVERRIDES.get(row.name, ros_value(row.default))
+    for name, row in PARAMETERS.items():
+        assert robot.get(name) == OVERRIDES.get(name, ros_value(row.default))
 
 
 def test_images_are_subscribed_to_only_while_active(robot: Any) -> None:
@@ -106,7 +99,7 @@ def test_images_are_subscribed_to_only_while_active(robot: Any) -> None:
     ],
 )
 def test_after_a_failed_configuration_the_node_runs_and_reports_the_reason(
-    node_and_robot: Any, robot: Any, name: str, value: Any, words: str
+    node: Any, robot: Any, name: str, value: Any, words: str
 ) -> None:
     before = robot.get(name)
     assert robot.set(**{name: value})[0].successful
@@ -114,7 +107,7 @@ def test_after_a_failed_configuration_the_node_runs_and_reports_the_reason(
     assert robot.state() == "unconfigured"
     diagnostics = robot.diagnostics(lambda values: values["level"] == "2")
     assert words in diagnostics["message"]
-    assert [line for line in node_and_robot[0].text().splitlines() if "cannot configure" in line and words in line]
+    assert [line for line in node.text().splitlines() if "cannot configure" in line and words in line]
     assert robot.set(**{name: before})[0].successful
     assert robot.change_state(Transition.TRANSITION_CONFIGURE)
     assert robot.diagnostics()["level"] == "0"
@@ -183,7 +176,7 @@ def test_process_every_frame_keeps_order_and_accepts_any_age(run: Callable[..., 
     assert int(robot.diagnostics()["images overflowed"]) == 0
 
 
-def test_old_images_are_dropped_but_not_those_of_another_clock(node_and_robot: Any, run: Callable[..., Any]) -> None:
+def test_old_images_are_dropped_but_not_those_of_another_clock(node: Any, run: Callable[..., Any]) -> None:
     robot = run(max_age=20.0)
     robot.answer(robot.image())
     before = robot.diagnostics()
@@ -193,10 +186,10 @@ def test_old_images_are_dropped_but_not_those_of_another_clock(node_and_robot: A
     of_2011 = robot.answer(robot.image(), stamp=1317042272.345808896)
     assert of_2011.header.stamp.sec == 1317042272
     robot.diagnostics(lambda values: int(values["images clock_mismatch"]) >= 1)
-    assert "years old: set use_sim_time and play with --clock" in node_and_robot[0].text()
+    assert "years old: set use_sim_time and play with --clock" in node.text()
 
 
-def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callable[..., Any]) -> None:
+def test_simulated_time_and_its_jump_backwards(node: Any, run: Callable[..., Any]) -> None:
     robot = run(max_age=0.5)
     assert robot.set(use_sim_time=True)[0].successful
     clock = robot.publisher(Clock, "/clock", QoSProfile(depth=10))
@@ -214,20 +207,18 @@ def test_simulated_time_and_its_jump_backwards(node_and_robot: Any, run: Callabl
     robot.send_image(robot.image(), stamp=990.0)
     robot.diagnostics(lambda values: int(values["images stale"]) == before + 1)
     set_clock(500)
-    robot.wait(lambda: "time jumped back by 500.0 s" in node_and_robot[0].text(), "line about the jump")
+    robot.wait(lambda: "time jumped back by 500.0 s" in node.text(), "line about the jump")
     assert robot.answer(robot.image(), stamp=499.75).header.stamp.sec == 499
     robot.diagnostics(lambda values: values["age at publishing (s)"] == "0.250")
     assert robot.set(use_sim_time=False)[0].successful
 
 
-def test_an_incompatible_publisher_is_reported_with_the_parameter(node_and_robot: Any, run: Callable[..., Any]) -> None:
+def test_an_incompatible_publisher_is_reported_with_the_parameter(node: Any, run: Callable[..., Any]) -> None:
     robot = run()
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = robot.node.create_publisher(Image, "image", best_effort)
     parameter = "qos_overrides./rear/image.subscription.reliability"
-    line = robot.wait(
-        lambda: [line for line in node_and_robot[0].text().splitlines() if parameter in line], "line about QoS"
-    )[0]
+    line = robot.wait(lambda: [line for line in node.text().splitlines() if parameter in line], "line about QoS")[0]
     for words in ("a publisher offers best effort", "asks for reliable", "to best_effort"):
         assert words in line
     robot.node.destroy_publisher(publisher)

@@ -15,7 +15,6 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.time import Time
-from vision_msgs.msg import Detection2DArray
 
 from reliability.robot import stop
 
@@ -28,9 +27,6 @@ PERIOD = 1 / 60
 def node_and_robot(start_node: Any) -> Iterator[Any]:
     """A node with a large network input, and images of KITTI's size at 60 Hz."""
     process, robot = start_node("/fast", input_size=[768, 2496], diagnostics_period=0.5, max_age=10.0)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait(lambda: "active: looking at /fast/image" in process.text(), "active node", 60)
-    robot.wait_for_publisher("detections")
     image = robot.image(1242, 375)
     publisher = robot.publisher(type(image), "image")
     stopped = threading.Event()
@@ -51,8 +47,7 @@ def node_and_robot(start_node: Any) -> Iterator[Any]:
     thread.join()
 
 
-def test_the_newest_image_is_processed_and_the_others_are_counted(node_and_robot: Any) -> None:
-    _, robot = node_and_robot
+def test_the_newest_image_is_processed_and_the_others_are_counted(robot: Any) -> None:
     before = robot.diagnostics()
     robot.received["detections"].clear()
     robot.wait(lambda: len(robot.received["detections"]) > 10, "outputs")
@@ -76,8 +71,7 @@ def test_the_newest_image_is_processed_and_the_others_are_counted(node_and_robot
     assert "images dropped" in after["message"]
 
 
-def test_parameter_requests_are_answered_while_an_image_is_in_work(node_and_robot: Any) -> None:
-    _, robot = node_and_robot
+def test_parameter_requests_are_answered_while_an_image_is_in_work(robot: Any) -> None:
     times = []
     for number in range(40):
         start = time.perf_counter()
@@ -91,8 +85,7 @@ def test_parameter_requests_are_answered_while_an_image_is_in_work(node_and_robo
 
 def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_seconds(start_node: Any) -> None:
     """Loading and the first inference cannot be interrupted and take seconds here; the process ends anyway."""
-    process, robot = start_node("/heavy", backbone="resnet50", input_size=[1024, 1024], autostart="false")
-    robot.wait(lambda: "waiting to be configured" in process.text(), "node", 60)
+    process, robot = start_node("/heavy", backbone="resnet50", input_size=[1024, 1024], autostart=False)
     client = robot.node.create_client(ChangeState, "/heavy/perception/change_state")
     robot.wait(client.service_is_ready, "change_state")
     request = ChangeState.Request()
@@ -105,11 +98,10 @@ def test_sigterm_while_a_large_network_is_loaded_ends_the_node_within_two_second
     assert seconds < 2
 
 
-def test_sigterm_in_mid_inference_ends_the_node_within_two_seconds(node_and_robot: Any) -> None:
+def test_sigterm_in_mid_inference_ends_the_node_within_two_seconds(node: Any, robot: Any) -> None:
     """The last test of this module, because it ends the node."""
-    process, robot = node_and_robot
     robot.wait(lambda: robot.received["detections"], "an output")  # the next image is in work now
-    code, seconds = stop(process)
-    assert code == 0, process.text()
+    code, seconds = stop(node)
+    assert code == 0, node.text()
     assert seconds < 2
-    assert "Traceback" not in process.text()
+    assert "Traceback" not in node.text()

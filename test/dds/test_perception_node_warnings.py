@@ -13,7 +13,6 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
-from vision_msgs.msg import Detection2DArray
 
 from mp_perception.model.checkpoint_description import AdaptedCamera
 from reliability.small_network import write_small_network
@@ -28,20 +27,7 @@ WARN = "1"
 def node_and_robot(start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An active node with a tiny network, whose images do not come."""
     weights = write_small_network(tmp_path_factory.mktemp("weights"))
-    process, robot = start_node("/quiet", weights=weights, diagnostics_period=0.2, score_threshold=0, max_age=1.0)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait_for_log(process)
-    return process, robot
-
-
-@pytest.fixture
-def node(node_and_robot: Any) -> Any:
-    return node_and_robot[0]
-
-
-@pytest.fixture
-def robot(node_and_robot: Any) -> Any:
-    return node_and_robot[1]
+    return start_node("/quiet", weights=weights, diagnostics_period=0.2, score_threshold=0, max_age=1.0)
 
 
 def until(robot: Any, words: str, image: Image | None = None) -> dict[str, str]:
@@ -151,8 +137,6 @@ def test_adapted_weights_on_another_camera(start_node: Any, tmp_path: Any) -> No
     """One warning, and WARN in the diagnostics until the camera is the adapted one."""
     weights = write_small_network(tmp_path, AdaptedCamera(320, 96, 360.0))
     node, robot = start_node("/adapted", weights=weights, diagnostics_period=0.2, score_threshold=0)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait_for_log(node)
     camera_info = robot.publisher(CameraInfo, "camera_info")
     words = "the weights were adapted to another camera: 320x96 with a focal length of 360.0 pixels, "
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vision_msgs.msg import Detection2DArray
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -74,12 +73,9 @@ def test_a_restarted_node_receives_images_prints_no_errors_and_removes_nothing(
     start_node: Any, stale_segment: Path
 ) -> None:
     first, robot = start_node("/restarted", max_age=10.0)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait(lambda: "active: looking at" in first.text(), "active node", 60)
     robot.answer(robot.image())
     kill(first)
     second, _ = start_node("/restarted", max_age=10.0)
-    robot.wait(lambda: "active: looking at" in second.text(), "active node", 60)
     assert answers_again(robot)
     assert "RTPS" not in second.text(), second.text()
     assert "rror" not in second.text(), second.text()
@@ -88,13 +84,10 @@ def test_a_restarted_node_receives_images_prints_no_errors_and_removes_nothing(
 
 def test_on_request_stale_ports_are_avoided_and_stale_segments_removed(start_node: Any, stale_segment: Path) -> None:
     first, robot = start_node("/killed", max_age=10.0)
-    robot.subscribe(Detection2DArray, "detections")
-    robot.wait(lambda: "active: looking at" in first.text(), "active node", 60)
     robot.answer(robot.image())
     kill(first)
     if not leave_between_two_messages():
         pytest.skip("this Fast DDS has another port layout, or does not use shared memory")
-    second, _ = start_node("/killed", "--clean-shared-memory", max_age=10.0)
-    robot.wait(lambda: "active: looking at" in second.text(), "active node", 60)
+    start_node("/killed", "--clean-shared-memory", max_age=10.0)
     assert not stale_segment.exists()
     assert answers_again(robot), "no output of the node that was started after the killed one"

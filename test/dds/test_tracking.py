@@ -13,7 +13,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from mp_perception.bags.kitti_to_bag import write_raw_drive
@@ -146,7 +146,6 @@ def test_tracks_in_a_frame_of_tf_and_without_it(start_node: Any, tmp_path: Path)
     parameters = {"weights": str(write_small_network(tmp_path)), "tracking": True, "odom_frame": "odom"}
     process, robot = start_node("/street", diagnostics_period=0.2, max_age=0.0, score_threshold=0.4, **parameters)
     for kind, topic in (
-        (Detection2DArray, "detections"),
         (Detection3DArray, "detections_3d"),
         (Detection3DArray, "tracks"),
         (PointCloud2, "tracks/states"),
@@ -154,7 +153,6 @@ def test_tracks_in_a_frame_of_tf_and_without_it(start_node: Any, tmp_path: Path)
         (Image, "overlay"),
     ):
         robot.subscribe(kind, topic)
-    robot.wait_for_log(process)
     street = Street(robot)
 
     def settled(cloud: Any) -> bool:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mp_perception.ros.launch_arguments import read_cameras
-from mp_perception.ros.parameters import PARAMETER_NAMES
+from mp_perception.ros.parameters import PARAMETERS
 from mp_perception.training.configuration import read_configuration
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ def test_the_file_with_cameras_is_valid(tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml\n# cameras.yaml\n(.*?)```", (DOCS / "on_a_robot.md").read_text(), re.DOTALL)
     path = tmp_path / "cameras.yaml"
     path.write_text(text)
-    arguments = [*PARAMETER_NAMES, "namespace", "image", "camera_info", "params_file"]
+    arguments = [*PARAMETERS, "namespace", "image", "camera_info", "params_file"]
     assert [camera["namespace"] for camera in read_cameras(path, arguments)] == ["front", "rear"]
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mp_perception.ros.parameters import PARAMETER_NAMES
+from mp_perception.ros.parameters import PARAMETERS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -45,7 +45,7 @@ def test_ros_commands_name_existing_files_and_arguments(document):
             assert (CHECKOUT / share).is_file(), command
         if launched := re.search(r"ros2 launch mp_perception (\S+)(.*)", command):
             launch_file = (CHECKOUT / "launch" / launched.group(1)).read_text()
-            of_the_node = PARAMETER_NAMES if "fields(NodeParameters)" in launch_file else ()
+            of_the_node = PARAMETERS if "PARAMETERS.values()" in launch_file else ()
             for argument in re.findall(r"(\w+):=", launched.group(2)):
                 assert argument in of_the_node or f'"{argument}"' in launch_file, command
 

@@ -6,8 +6,13 @@ A test module names its file as LAUNCH_FILE.
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -58,3 +63,42 @@ def launch_command(launch: ModuleType, request: pytest.FixtureRequest) -> list[s
     except (PackageNotFoundError, LookupError):
         pytest.skip("mp_perception is not in an ament prefix: build it with colcon and source the workspace")
     return [sys.executable, "-c", LAUNCHER, str(request.module.LAUNCH_FILE)]
+
+
+class Launched:
+    """A launch file that runs, with its output in a file."""
+
+    def __init__(self, process: subprocess.Popen[Any], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    def text(self) -> str:
+        """The output so far."""
+        return self._log.read_text(errors="replace")
+
+    def wait_for_active_nodes(self, number: int) -> str:
+        """Until so many nodes have become active since the start; the output."""
+        deadline = time.monotonic() + 120
+        while (text := self.text()).count("active: looking at") < number:
+            assert time.monotonic() < deadline, text
+            assert self.process.poll() is None, text
+            time.sleep(0.2)
+        return text
+
+
+@pytest.fixture
+def start_launch(
+    launch_command: list[str], dds_environment: dict[str, str], start_process: Any, tmp_path: Path
+) -> Callable[..., Launched]:
+    """Starts the test module's launch file with arguments."""
+
+    def start(*arguments: str) -> Launched:
+        environment = {**dds_environment, "PYTHONUNBUFFERED": "1"}
+        del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
+        log = tmp_path / "launch.txt"
+        with log.open("wb") as output:
+            command = [*launch_command, *arguments]
+            process = start_process(command, env=environment, cwd=tmp_path, stdout=output, stderr=subprocess.STDOUT)
+        return Launched(process, log)
+
+    return start

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,31 +41,18 @@ def test_every_argument_has_a_description(launch_file: ModuleType) -> None:
 
 @pytest.mark.dds
 @pytest.mark.timeout(180)
-def test_no_argument_of_a_camera_reaches_the_next(
-    launch_command: list[str], dds_environment: dict[str, str], tmp_path: Path, start_process: Any
-) -> None:
+def test_no_argument_of_a_camera_reaches_the_next(start_launch: Any, tmp_path: Path) -> None:
     (tmp_path / "cameras.yaml").write_text(CAMERAS.format(weights=write_small_network(tmp_path)))
     (tmp_path / "front.yaml").write_text(PARAMETERS)
-    log = tmp_path / "launch.txt"
-    with log.open("wb") as output:
-        process = start_process(
-            [*launch_command, f"cameras:={tmp_path / 'cameras.yaml'}"],
-            env={**dds_environment, "PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    deadline = time.monotonic() + 120
-    while (text := log.read_text(errors="replace")).count("active: looking at") < 2:
-        assert time.monotonic() < deadline, text
-        assert process.poll() is None, text
-        time.sleep(0.2)
+    cameras = start_launch(f"cameras:={tmp_path / 'cameras.yaml'}")
+    text = cameras.wait_for_active_nodes(2)
     names = ["score_threshold", "max_detections", "max_age", "classes"]
     assert parameters("/front/perception", names) == [0.75, 7, 0.5, ["Car"]]
     assert parameters("/rear/eyes", names) == [-1.0, 100, 2.0, [""]]
     for camera in ("front", "rear"):
         assert f"active: looking at /{camera}/image_raw" in text
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
-    assert process.wait(20) == 0
+    os.killpg(cameras.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    assert cameras.process.wait(20) == 0
 
 
 def parameters(node: str, names: list[str]) -> list[Any]:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,10 +14,10 @@ import pytest
 
 from mp_perception.errors import UserError
 from mp_perception.ros.large_images import FAST_DDS_VARIABLES
-from mp_perception.ros.parameters import PARAMETER_NAMES
+from mp_perception.ros.parameters import PARAMETERS
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
-ARGUMENTS = PARAMETER_NAMES | {
+ARGUMENTS = PARAMETERS.keys() | {
     "image", "camera_info", "namespace", "name", "params_file", "use_sim_time", "respawn", "clean_shared_memory",
     "log_level", "rviz", "fixed_frame",
 }  # fmt: skip
@@ -112,33 +111,18 @@ def test_a_wrong_choice_is_refused(launch: ModuleType, launch_file: ModuleType) 
 @pytest.mark.dds
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50"])
-def test_launched_node_takes_its_arguments(
-    launch_command: list[str],
-    backbone: str,
-    dds_environment: dict[str, str],
-    tmp_path: Path,
-    start_process: Any,
-) -> None:
-    environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
-    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
-    log = tmp_path / "launch.txt"
-    arguments = [
-        f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info",
-    ]  # fmt: skip
-    with log.open("wb") as output:
-        process = start_process([*launch_command, *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60
-    while "active: looking at /street/camera/image_raw" not in (text := log.read_text(errors="replace")):
-        assert time.monotonic() < deadline, text
-        assert process.poll() is None, text
-        time.sleep(0.2)
+def test_launched_node_takes_its_arguments(start_launch: Any, backbone: str, dds_environment: dict[str, str]) -> None:
+    street = start_launch(
+        f"backbone:={backbone}", "namespace:=street", "image:=camera/image_raw", "device:=cpu", "log_level:=info"
+    )
+    text = street.wait_for_active_nodes(1)
+    assert "active: looking at /street/camera/image_raw" in text
     assert f"backbone {backbone}" in text
     assert "device cpu" in text
     camera = subprocess.run(
         [sys.executable, "-c", CAMERA], env=dds_environment, capture_output=True, text=True, timeout=90, check=True
     )
     assert camera.stdout.strip() == "camera_left"
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
-    process.wait(20)
-    text = log.read_text(errors="replace")
-    assert "process has finished cleanly" in text, text
+    os.killpg(street.process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    street.process.wait(20)
+    assert "process has finished cleanly" in street.text(), street.text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -99,49 +98,24 @@ def test_without_evaluation_the_replay_waits_for_the_node(launch_file: ModuleTyp
 
 @pytest.mark.dds
 @pytest.mark.timeout(240)
-def test_it_ends_with_a_report(
-    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path, start_process: Any
-) -> None:
+def test_it_ends_with_a_report(start_launch: Any, bag: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "net.safetensors"
     write_checkpoint(weights, MultiTaskNetwork(describe_network("mobilenet_v2", input_size=(96, 320))))
-    environment: dict[str, Any] = {**dds_environment, "PYTHONUNBUFFERED": "1"}
-    del environment["FASTDDS_DEFAULT_PROFILES_FILE"]  # the launch file sets it
-    arguments = [f"bag:={bag}", f"weights:={weights}", "device:=cpu", "rate:=0.1", "json:=live.json"]
-    process = start_process(
-        [*launch_command, *arguments],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    text, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, text
+    evaluation = start_launch(f"bag:={bag}", f"weights:={weights}", "device:=cpu", "rate:=0.1", "json:=live.json")
+    assert evaluation.process.wait(200) == 0, evaluation.text()
     assert (tmp_path / "evaluation.html").stat().st_size > 10_000
     live = json.loads((tmp_path / "live.json").read_text())
     assert live["frames"] == {"received": NUM_FRAMES, "scored": NUM_FRAMES, "dropped": {}}
     assert live["images"]["with_depth"] == NUM_FRAMES
-    assert "process has finished cleanly" in text, text
+    assert "process has finished cleanly" in evaluation.text(), evaluation.text()
 
 
 @pytest.mark.dds
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("argument", ["score_threshold:=0.5", "evaluate:=false"])
-def test_a_node_that_cannot_start_ends_everything(
-    launch_command: list[str], bag: Path, dds_environment: dict[str, str], tmp_path: Path, argument: str
-) -> None:
-    # replay_node alone would wait for 120 s
-    done = subprocess.run(
-        [*launch_command, f"bag:={bag}", "weights:=/nowhere.safetensors", argument],
-        cwd=tmp_path,
-        env=dds_environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 1, output
-    assert "/nowhere.safetensors: no such weights file" in output
+def test_a_node_that_cannot_start_ends_everything(start_launch: Any, bag: Path, tmp_path: Path, argument: str) -> None:
+    failing = start_launch(f"bag:={bag}", "weights:=/nowhere.safetensors", argument)
+    assert failing.process.wait(100) == 1, failing.text()  # replay_node alone would wait for 120 s
+    assert "/nowhere.safetensors: no such weights file" in failing.text()
     assert not (tmp_path / "evaluation.html").exists()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +17,11 @@ LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launc
 
 @pytest.mark.dds
 @pytest.mark.timeout(200)
-def test_a_killed_node_is_restarted(
-    launch_command: list[str], dds_environment: dict[str, str], tmp_path: Path, start_process: Any
-) -> None:
+def test_a_killed_node_is_restarted(start_launch: Any, tmp_path: Path) -> None:
     weights = write_small_network(tmp_path)
-    log = tmp_path / "launch.txt"
-    command = [*launch_command, "respawn:=true", "clean_shared_memory:=true", f"weights:={weights}"]
-    with log.open("wb") as output:
-        process = start_process(
-            command, env={**dds_environment, "PYTHONUNBUFFERED": "1"}, stdout=output, stderr=subprocess.STDOUT
-        )
-
-    def wait_for_starts(number: int) -> str:
-        deadline = time.monotonic() + 80
-        while (text := log.read_text(errors="replace")).count("active: looking at") < number:
-            assert time.monotonic() < deadline, text
-            assert process.poll() is None, text
-            time.sleep(0.2)
-        return text
-
-    (started,) = re.findall(r"process started with pid \[(\d+)\]", wait_for_starts(1))
+    launched = start_launch("respawn:=true", "clean_shared_memory:=true", f"weights:={weights}")
+    (started,) = re.findall(r"process started with pid \[(\d+)\]", launched.wait_for_active_nodes(1))
     os.kill(int(started), signal.SIGKILL)
-    wait_for_starts(2)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    launched.wait_for_active_nodes(2)
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.process.wait(20) == 0

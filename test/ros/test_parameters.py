@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,7 @@ from mp_perception.inference.prediction_settings import PredictionSettings
 from mp_perception.network.multitask import describe_network
 from mp_perception.ros.declared_parameters import with_limits
 from mp_perception.ros.parameter_files import DOCUMENTATION_FILE, YAML_FILE, documentation_text, yaml_text
-from mp_perception.ros.parameters import (
-    PARAMETER_NAMES,
-    RUN_TIME_PARAMETERS,
-    NodeParameters,
-    ros_value,
-    value_of_argument,
-)
+from mp_perception.ros.parameters import PARAMETERS, NodeParameters, ros_value, value_of_argument
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -43,14 +37,14 @@ def test_the_files_are_those_of_the_table() -> None:
 
 def test_the_yaml_file_contains_every_default() -> None:
     table = yaml.safe_load(yaml_text())["/**"]["ros__parameters"]
-    assert table == {row.name: ros_value(row.default) for row in fields(NodeParameters)}
+    assert table == {row.name: ros_value(row.default) for row in PARAMETERS.values()}
     assert NodeParameters.checked(table) == NodeParameters()
 
 
 def test_the_documentation_names_every_parameter_once() -> None:
     page = (CHECKOUT / DOCUMENTATION_FILE).read_text(encoding="utf-8")
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| `")]
-    assert rows == [f"`{row.name}`" for row in fields(NodeParameters)]
+    assert rows == [f"`{name}`" for name in PARAMETERS]
 
 
 def test_run_time_parameters_are_those_of_the_interface() -> None:
@@ -58,7 +52,7 @@ def test_run_time_parameters_are_those_of_the_interface() -> None:
         "backbone", "weights", "device", "runtime", "precision", "num_threads", "input_size", "input_pixels",
         "process_every_frame", "image_transport", "autostart", "diagnostics_period", "odom_frame",
     }  # fmt: skip
-    assert fixed == PARAMETER_NAMES - RUN_TIME_PARAMETERS
+    assert fixed == {name for name, row in PARAMETERS.items() if not row.metadata["run_time"]}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +84,7 @@ def test_ranges(name: str, good: list[Any], bad: list[Any]) -> None:
         assert str(caught.value).endswith(f"found {value!r}")
 
 
-@given(st.sampled_from(sorted(PARAMETER_NAMES)), values)
+@given(st.sampled_from(sorted(PARAMETERS)), values)
 def test_any_value_gets_the_type_of_the_table_or_is_refused(name: str, value: Any) -> None:
     try:
         parameters = NodeParameters.checked({name: value})
@@ -102,7 +96,7 @@ def test_any_value_gets_the_type_of_the_table_or_is_refused(name: str, value: An
     assert replace(parameters, **{name: default}) == NodeParameters()
 
 
-@pytest.mark.parametrize("row", fields(NodeParameters), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", PARAMETERS.values(), ids=lambda row: row.name)
 def test_the_limits_of_a_number_enclose_what_is_accepted(row: Any) -> None:
     limits = row.metadata["range"].limits
     assert (limits is not None) == (type(row.default) in (int, float))
