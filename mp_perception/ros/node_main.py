@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -64,23 +64,21 @@ class StopSignals:
         self.received = True
 
 
-def run_main(body: Callable[[list[str], StopSignals], object], arguments: Sequence[str] | None = None) -> int:
+def run_main(body: Callable[[list[str], StopSignals], object]) -> int:
     """Run the program of a node; returns its exit code.
 
     Args:
         body: receives the arguments that are not for ROS, and the signals; rclpy is initialised while it runs.
-        arguments: as sys.argv, the default.
 
     Returns:
         0, or 2 after a UserError, which is printed as one line.
     """
     stop = StopSignals()
-    given = list(sys.argv if arguments is None else arguments)
     try:
         with start_errors():
             _check_threads()
-            _initialise(given)
-            own_arguments = remove_ros_args(given)[1:]
+            _initialise(sys.argv)
+            own_arguments = remove_ros_args(sys.argv)[1:]
         body(own_arguments, stop)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

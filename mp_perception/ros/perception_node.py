@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
@@ -280,9 +280,9 @@ class PerceptionNode(LifecycleNode):
         return "active" if self._stream.active else "inactive" if self._predictor else "unconfigured"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Console script; exit codes as run_main and spin_until_signal."""
-    return run_main(_run, arguments)
+    return run_main(_run)
 
 
 def _run(arguments: list[str], stop: StopSignals) -> NoReturn:

@@ -125,9 +125,9 @@ class RecordNode(Node):
         self.get_logger().info(f"recording {topic} ({type_name})")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Console script: 0 after SIGINT or SIGTERM, with the bag complete; 2 after bad input and disk errors."""
-    return run_main(_run, arguments)
+    return run_main(_run)
 
 
 def _run(arguments: list[str], stop: StopSignals) -> None:

@@ -10,7 +10,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,9 @@ class Replay:
         self._clock.publish(message)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Console script: 0 at the end of the bag and after SIGINT or SIGTERM, 2 after bad input."""
-    return run_main(_run, arguments)
+    return run_main(_run)
 
 
 def _run(arguments: list[str], stop: StopSignals) -> None:
