@@ -14,11 +14,11 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -32,7 +32,6 @@ WARM_UP_ROUNDS = 2
 #: Pause before each run, seconds: the threads of the previous competitor stop spinning.
 _PAUSE = 0.005
 
-Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
@@ -77,9 +76,12 @@ def measure(title: str, competitors: Sequence[Competitor], rounds: int) -> list[
         UserError: a competitor cannot be built or fails; the message contains its name.
     """
     with contextlib.ExitStack() as stack:
+        processes = []
         # One after the other, so that the memory peaks of the start do not coincide.
-        starting = track(competitors, f"{title}: start")
-        processes = [stack.enter_context(_started(competitor)) for competitor in starting]
+        for competitor in track(competitors, f"{title}: start"):
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(1, context, initializer=_initialize))
+            processes.append(_CompetitorProcess(competitor, pool))
         for _ in range(WARM_UP_ROUNDS):
             for process in processes:
                 process.run()
@@ -108,22 +110,14 @@ class _CompetitorProcess:
         """Resident memory beyond that of the empty process, MiB."""
         return self._call(_memory_mib)
 
-    def _call(
-        self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> Result:
+    def _call(self, function: Callable[..., Result], *arguments: object) -> Result:
         try:
-            return self._pool.submit(function, *args, **kwargs).result()
+            return self._pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise UserError(f"benchmark: {self._name}: its process ended unexpectedly") from error
         except Exception as error:
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise UserError(f"benchmark: {self._name}: {reason[:300]}") from error
-
-
-@contextlib.contextmanager
-def _started(competitor: Competitor) -> Iterator[_CompetitorProcess]:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_initialize) as pool:
-        yield _CompetitorProcess(competitor, pool)
 
 
 class _State:

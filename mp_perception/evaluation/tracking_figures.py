@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress, pairwise
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -90,11 +90,12 @@ def _collected(
 ) -> _Collected:
     collected = _Collected()
     for number, (sequence, of_sequence) in enumerate(zip(sequences, motions, strict=True)):
-        period = _period([frame.truth.stamp for frame in sequence])
+        stamps = [frame.truth.stamp for frame in sequence]
+        period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
         for frame, motion in zip(sequence, of_sequence, strict=True):
             for group in groups:
                 # Whole seconds from the first image on, whatever the digits of its stamp.
-                second = int(frame.truth.stamp - sequence[0].truth.stamp + 1e-3)
+                second = int(frame.truth.stamp - stamps[0] + 1e-3)
                 _collect(collected, frame, motion, group, (number, second), score_threshold)
                 collected.object_seconds += period * len(collected.seconds[-1])
     return collected
@@ -164,11 +165,6 @@ def _recall(
         "images": float(found.mean()) if every else None,
         "object_seconds": len(set(compress(every, found))) / len(set(every)) if every else None,
     }
-
-
-def _period(stamps: Sequence[float]) -> float:
-    """The usual time between two images, seconds."""
-    return float(np.median([after - before for before, after in pairwise(stamps)])) if len(stamps) > 1 else 0.0
 
 
 def _errors(frame: TrackedFrame, motion: Motions, matches: GroupMatches) -> dict[str, Floats]:
