@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from mp_perception.arrays import AnyFloats, DepthMap, Mask
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.sample_geometry import resize_measured_depth
-from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, ImageErrors, depth_errors, image_errors, mean_errors
+from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, depth_errors, image_errors, mean_errors
 from mp_perception.geometry import box_iou
 from mp_perception.inference.predictor import Predictor
 from mp_perception.prediction import Prediction, resize_depth
@@ -91,30 +91,28 @@ def fixed_depth_map(frames: FrameSet, size: tuple[int, int]) -> DepthMap:
 
 def compare_depth(maps: Sequence[DepthMap], frames: FrameSet) -> DepthFigures:
     """The errors of depth maps, metres, of any size, NaN where unknown, against the depth of their frames."""
-    overall, by_distance, by_region = [], [], []
+    ranges = list(pairwise(DISTANCES))
+    by_image = []
     for index, depth in enumerate(maps):
         truth = frames[index].depth
         assert truth is not None
         predicted = resize_depth(depth, truth.shape[1], truth.shape[0])
         known = np.isfinite(truth)
-        overall.append(_errors(truth, predicted, known))
-        by_distance.append(
-            [_errors(truth, predicted, (truth >= low) & (truth < high)) for low, high in pairwise(DISTANCES)]
+        by_distance = [(truth >= low) & (truth < high) for low, high in ranges]
+        by_region = [known & region for region in _regions(truth.shape)]
+        by_image.append(
+            [
+                image_errors(truth[mask], predicted[mask], depth_errors, minimum=_MIN_DEPTH)
+                for mask in (known, *by_distance, *by_region)
+            ]
         )
-        by_region.append([_errors(truth, predicted, known & region) for region in _regions(truth.shape)])
+    overall, *parts = (mean_errors(errors, DEPTH_METRICS) for errors in zip(*by_image, strict=True))
     names = [f"{row} {column}" for row in REGIONS[0] for column in REGIONS[1]]
-    rows = [{"from": low, "to": high} for low, high in pairwise(DISTANCES)]
     return DepthFigures(
-        overall=mean_errors(overall, DEPTH_METRICS),
-        by_distance=[
-            row | mean_errors(column, DEPTH_METRICS)
-            for row, column in zip(rows, zip(*by_distance, strict=True), strict=True)
-        ],
-        by_region={
-            name: mean_errors(column, DEPTH_METRICS)
-            for name, column in zip(names, zip(*by_region, strict=True), strict=True)
-        },
-        relative_errors=[float(errors.errors[DEPTH_METRICS.index("rel")]) for errors in overall],
+        overall=overall,
+        by_distance=[{"from": low, "to": high} | part for (low, high), part in zip(ranges, parts, strict=False)],
+        by_region=dict(zip(names, parts[len(ranges) :], strict=True)),
+        relative_errors=[float(errors[0].errors[DEPTH_METRICS.index("rel")]) for errors in by_image],
     )
 
 
@@ -155,10 +153,6 @@ def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[AnyFloa
     predicted = resize_depth(depth, truth.shape[1], truth.shape[0])
     known = np.isfinite(truth) & np.isfinite(predicted)
     return truth[known], predicted[known]
-
-
-def _errors(truth: DepthMap, predicted: DepthMap, compared: Mask) -> ImageErrors:
-    return image_errors(truth[compared], predicted[compared], depth_errors, minimum=_MIN_DEPTH)
 
 
 def _regions(shape: tuple[int, ...]) -> list[Mask]:

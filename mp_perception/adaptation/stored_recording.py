@@ -38,11 +38,11 @@ def split_frames(bag_of: Sequence[str]) -> tuple[list[int], list[int]]:
     count = len(bag_of)
     bags = list(dict.fromkeys(bag_of))
     if len(bags) > 1:
-        held_bags: list[str] = []
-        while len(held_bags) < len(bags) - 1 and sum(bag in held_bags for bag in bag_of) < HELD_OUT_FRACTION * count:
-            held_bags.insert(0, bags[-1 - len(held_bags)])
-        held = [i for i, bag in enumerate(bag_of) if bag in held_bags]
-        return [i for i in range(count) if i not in set(held)], held
+        for number in range(len(bags) - 1, 0, -1):
+            held = [i for i, bag in enumerate(bag_of) if bag in bags[number:]]
+            if len(held) >= HELD_OUT_FRACTION * count:
+                break
+        return [i for i, bag in enumerate(bag_of) if bag in bags[:number]], held
     num_held, gap = round(HELD_OUT_FRACTION * count), max(1, round(GAP_FRACTION * count))
     training, held = list(range(count - num_held - gap)), list(range(count - num_held, count))
     if not training or not held:

@@ -10,7 +10,7 @@ import typer
 
 from mp_perception.commands.options import Checkpoint, Topic, command_line, split_weights
 
-#: Exit code if the adapted weights are not better than what a sceptic would try first.
+#: Exit code if the adapted weights are not better than the alternatives without training.
 NOT_BETTER = 3
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -78,18 +78,16 @@ def read_annotations(path: Path) -> tuple[tuple[str, ...], dict[str, list[Object
 
 
 def format_annotations(
-    images: Sequence[tuple[str, tuple[int, int]]],
-    labels: Mapping[str, Sequence[ObjectLabel]],
-    categories: Sequence[str],
+    images: Sequence[tuple[str, tuple[int, int], Sequence[ObjectLabel]]], categories: Sequence[str]
 ) -> bytes:
     """A file of annotations, as labelling tools import it and `read_annotations` reads it.
 
-    images: file name and (width, height) of each.  labels: by file name, of these categories.
+    images: file name, (width, height) and labels of each; the labels are of these categories.
     """
     numbers = {name: number for number, name in enumerate(categories, start=1)}
     annotations: list[dict[str, Any]] = []
-    for image_id, (file_name, _) in enumerate(images, start=1):
-        for label in labels[file_name]:
+    for image_id, (_, _, labels) in enumerate(images, start=1):
+        for label in labels:
             x1, y1, x2, y2 = (round(float(edge), 2) for edge in label.box)
             box = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
             annotations.append(
@@ -107,7 +105,7 @@ def format_annotations(
         "categories": [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()],
         "images": [
             {"id": number, "file_name": name, "width": width, "height": height}
-            for number, (name, (width, height)) in enumerate(images, start=1)
+            for number, (name, (width, height), _) in enumerate(images, start=1)
         ],
         "annotations": annotations,
     }

@@ -20,15 +20,13 @@ from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.boxes_3d import visible_surface_depths
 from mp_perception.data.depth_png import read_depth_png
 from mp_perception.data.ground_truth import EXACT_DEPTH, describe_depth_maps
-from mp_perception.data.image_files import read_image
+from mp_perception.data.image_files import FRAME_SUFFIXES, read_image
 from mp_perception.data.object_label import IGNORED_REGION, NEIGHBOURS, ObjectLabel
 from mp_perception.data.samples import Boxes, Sample
 from mp_perception.data.text_files import read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes
 from mp_perception.prediction import Prediction
-
-_IMAGE_SUFFIXES = (".png", ".jpg")
 
 
 @dataclass(frozen=True)
@@ -271,7 +269,7 @@ def find_frames(images: Path, depth: Path | None = None, prefix: str = "") -> li
     if not images.is_dir():
         raise UserError(f"{images}: no such folder, expected images (.png or .jpg)")
     frames: dict[str, Frame] = {}
-    for path in sorted(path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES):
+    for path in sorted(path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES):
         if path.stem in frames:
             raise UserError(f"{path}: expected one file per frame, found {frames[path.stem].image.name} beside it")
         depth_map = depth / f"{path.stem}.png" if depth else None

@@ -22,6 +22,8 @@ MAX_FILE_PIXELS = 100_000_000
 #: Pillow's names of the formats of IMAGE_SUFFIXES.
 _PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+#: Of the images of data sets.
+FRAME_SUFFIXES = (".png", ".jpg")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
 

@@ -30,8 +30,7 @@ class RecordingWriter:
         self._folder = folder
         self._categories = categories
         self._times: dict[str, int] = {}
-        self._sizes: list[tuple[str, tuple[int, int]]] = []
-        self._labels: dict[str, Sequence[ObjectLabel]] = {}
+        self._labelled: list[tuple[str, tuple[int, int], Sequence[ObjectLabel]]] = []
         self._camera: CameraIntrinsics | None = None
 
     def write(
@@ -57,8 +56,7 @@ class RecordingWriter:
         if stamp_ns is not None:
             self._times[name] = stamp_ns
         if labels is not None:
-            self._sizes.append((file, (image.shape[1], image.shape[0])))
-            self._labels[file] = labels
+            self._labelled.append((file, (image.shape[1], image.shape[0]), labels))
 
     def finish(self) -> None:
         """Write what describes all frames."""
@@ -66,8 +64,7 @@ class RecordingWriter:
             write_atomically(self._folder / "timestamps.txt", format_times(self._times).encode())
         if self._camera is not None:
             write_atomically(self._folder / "calib.txt", format_camera(self._camera).encode())
-        if self._labels:
-            occurring = sorted({label.class_name for labels in self._labels.values() for label in labels})
+        if self._labelled:
+            occurring = sorted({label.class_name for _, _, labels in self._labelled for label in labels})
             categories = list(dict.fromkeys([*self._categories, *occurring]))
-            content = format_annotations(self._sizes, self._labels, categories)
-            write_atomically(self._folder / "annotations.json", content)
+            write_atomically(self._folder / "annotations.json", format_annotations(self._labelled, categories))

@@ -55,10 +55,10 @@ places = st.tuples(st.floats(-15, 15), st.floats(-1, 3), st.floats(8, 60))
 
 
 @given(sizes, places, angles, st.lists(st.floats(0, 1), min_size=3, max_size=3))
-def test_points_between_corners_are_inside_and_points_beyond_them_are_not(size, place, angle, shares) -> None:
+def test_points_between_corners_are_inside_and_points_beyond_them_are_not(size, place, angle, fractions) -> None:
     box = Box3D(place, size, angle)
     corners = box_corners(box)
-    a, b, c = shares
+    a, b, c = fractions
     inside = corners[0] + a * (corners[1] - corners[0]) + b * (corners[3] - corners[0]) + c * (corners[4] - corners[0])
     assert points_in_box(box, inside[None], margin=1e-6).all()
     middle = corners.mean(axis=0)

@@ -106,7 +106,8 @@ def test_an_ambiguous_annotation_file_is_refused(tmp_path: Path) -> None:
 def test_written_annotations_are_read_again(tmp_path: Path) -> None:
     labels = {"a.jpg": [ObjectLabel("Car", (1.5, 2, 11.25, 22)), ObjectLabel("DontCare", (3, 4, 5, 6))], "b.jpg": []}
     path = tmp_path / "annotations.json"
-    path.write_bytes(format_annotations([("a.jpg", (64, 32)), ("b.jpg", (64, 32))], labels, ["Van", "Car", "DontCare"]))
+    images = [(name, (64, 32), of_image) for name, of_image in labels.items()]
+    path.write_bytes(format_annotations(images, ["Van", "Car", "DontCare"]))
     assert read_annotations(path) == (("Van", "Car", "DontCare"), labels)
     written = json.loads(path.read_text())
     assert written["images"][0] == {"id": 1, "file_name": "a.jpg", "width": 64, "height": 32}

@@ -21,7 +21,7 @@ CAMERA = CameraIntrinsics(fx=70, fy=65, cx=47.3, cy=18.8, width=WIDTH, height=HE
 Step = Callable[[Sample], Sample]
 
 
-def make_sample(seed: int, share_known: float) -> Sample:
+def make_sample(seed: int, known_fraction: float) -> Sample:
     """Three flat objects at their depths; every known depth is another one, so that it tells where it came from.
 
     The image's red grows by 2 per column and its green by 5 per row; its blue is full, which black borders are not.
@@ -32,7 +32,7 @@ def make_sample(seed: int, share_known: float) -> Sample:
     image[..., 1] = 5 * np.arange(HEIGHT)[:, None]
     image[..., 2] = 255
     depth = random.permutation(np.linspace(2, 60, HEIGHT * WIDTH)).astype(np.float32).reshape(HEIGHT, WIDTH)
-    depth[random.random(depth.shape) > share_known] = np.nan
+    depth[random.random(depth.shape) > known_fraction] = np.nan
     corners = np.sort(random.uniform(0, 1, (3, 2, 2)) * [WIDTH - 12, HEIGHT - 12], axis=1)
     boxes = np.concatenate([corners[:, 0], corners[:, 1] + 12], axis=1).astype(np.float32)
     return Sample(
@@ -56,10 +56,10 @@ def steps(draw: st.DrawFn) -> tuple[list[Step], bool]:
     """A chain of one to five steps, and whether it mirrors the image."""
     chain: list[Step] = []
     mirrored = False
-    share = st.floats(0, 1)
+    fraction = st.floats(0, 1)
     for _ in range(draw(st.integers(1, 5))):
         kind = draw(st.sampled_from(["flip", "crop", "resize", "pad", "letterbox"]))
-        a, b, c, d = (draw(share) for _ in range(4))
+        a, b, c, d = (draw(fraction) for _ in range(4))
 
         def apply(sample: Sample, kind: str = kind, a: float = a, b: float = b, c: float = c, d: float = d) -> Sample:
             height, width = sample.size
@@ -136,8 +136,8 @@ def assert_registered(chain: list[Sample], mirrored: bool) -> None:
 
 @settings(max_examples=150)
 @given(steps(), st.integers(0, 2**32 - 1), st.sampled_from([0.05, 0.5, 1.0]))
-def test_everything_stays_registered(drawn: tuple[list[Step], bool], seed: int, share_known: float) -> None:
-    chain = [make_sample(seed, share_known)]
+def test_everything_stays_registered(drawn: tuple[list[Step], bool], seed: int, known_fraction: float) -> None:
+    chain = [make_sample(seed, known_fraction)]
     for step in drawn[0]:
         chain.append(step(chain[-1]))
     assert_registered(chain, mirrored=drawn[1])
@@ -221,7 +221,7 @@ def test_crop_cuts_objects_and_ignores_slivers() -> None:
 
 def test_shrinking_keeps_sparse_points_and_the_nearest_of_them() -> None:
     depth = np.full((4, 8), np.nan, dtype=np.float32)
-    depth[0, 0], depth[1, 0] = 9, 7  # into pixel (0, 0), whose centre lies on neither... but on pixel (1, 1)
+    depth[0, 0], depth[1, 0] = 9, 7  # both in pixel (0, 0), under whose centre is pixel (1, 1)
     depth[1, 3], depth[0, 2] = 30, 4  # pixel (0, 1): the centre's own depth counts, though another is nearer
     depth[3, 7] = 50
     expected = [[7, 30, np.nan, np.nan], [np.nan, np.nan, np.nan, 50]]
@@ -254,8 +254,8 @@ def test_depth_is_resized_as_its_docstring_says(height: int, width: int, rows: i
 
 
 def test_a_sample_without_labels_stays_without() -> None:
-    bare = Sample("x", "test", np.zeros((20, 30, 3), dtype=np.uint8), ("Car",))
-    moved = letterbox(crop(flip(bare), 0, 0, 20, 10), (32, 64))
+    unlabelled = Sample("x", "test", np.zeros((20, 30, 3), dtype=np.uint8), ("Car",))
+    moved = letterbox(crop(flip(unlabelled), 0, 0, 20, 10), (32, 64))
     assert (len(moved.boxes), moved.depth, moved.intrinsics) == (0, None, None)
     assert moved.size == (32, 64)
     assert moved.labelled_classes.tolist() == [False]

@@ -76,12 +76,12 @@ def test_points_on_a_cone_lie_on_it_and_between_its_ends():
     points = np.stack([seen[:, 2], -seen[:, 0], -seen[:, 1]], axis=1)  # back to forward, left, up
     axis = (end - start) / np.linalg.norm(end - start)
     along = (points - start) @ axis
-    share = along / np.linalg.norm(end - start)
+    fraction = along / np.linalg.norm(end - start)
     distance = np.linalg.norm(points - start - along[:, None] * axis, axis=1)
     assert len(points) > 200
-    assert share.min() >= -1e-9
-    assert share.max() <= 1 + 1e-9
-    np.testing.assert_allclose(distance, radii[0] + (radii[1] - radii[0]) * share, atol=1e-9)
+    assert fraction.min() >= -1e-9
+    assert fraction.max() <= 1 + 1e-9
+    np.testing.assert_allclose(distance, radii[0] + (radii[1] - radii[0]) * fraction, atol=1e-9)
 
 
 def test_disc_is_seen_where_its_plane_lies_within_its_radius():

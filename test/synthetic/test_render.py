@@ -13,7 +13,7 @@ from mp_perception.synthetic.render import KITTI_CAMERA, render
 from mp_perception.synthetic.streets import random_scene
 
 
-def test_box_ahead_has_the_depth_label_and_edges_of_pencil_and_paper(make_scene, box_actor):
+def test_box_ahead_has_the_depth_label_and_edges_computed_by_hand(make_scene, box_actor):
     frame = render(make_scene(box_actor(x=1.0, z=12.0)))
     (car,) = frame.labels
     # Its rear face is at z = 10, from x = 0.2 to 1.8 and from the ground (1.65 below the camera) 1.5 m up.

@@ -31,8 +31,8 @@ def test_objects_stand_on_the_ground_in_realistic_sizes():
     models += [("Cyclist", cyclist(random_person(generator), 0.3)) for _ in range(20)]
     assert {label for label, _ in models} == set(SIZES)
     for label, model in models:
-        for value, (least, most) in zip(extent(model), SIZES[label], strict=True):
-            assert least <= value <= most, label
+        for value, (minimum, maximum) in zip(extent(model), SIZES[label], strict=True):
+            assert minimum <= value <= maximum, label
         # y points down: the lowest point is the ground, within the sole of a shoe.
         assert model.bounds()[1][1] == pytest.approx(0.0, abs=0.03)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mp_perception.classes import DEFAULT_CLASSES
 from mp_perception.data.frame_sets import Frame, FrameCamera, FrameSet, find_frames, select_frames
+from mp_perception.data.image_files import FRAME_SUFFIXES
 from mp_perception.data.kitti.calibration_files import read_calibration, read_raw_calibration
 from mp_perception.data.kitti.depth_layout import PARTS, depth_maps, find_depth_root, find_raw_root
-from mp_perception.data.kitti.raw import IMAGE_SUFFIXES, numbered_files
+from mp_perception.data.kitti.raw import numbered_files
 from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
@@ -57,7 +58,7 @@ def _mapped_frames(depth_root: Path, raw_root: Path, parts: Sequence[str]) -> It
     for drive in sorted(drives):
         for camera in (2, 3):
             folder = raw_root / drive[:10] / drive / f"image_0{camera}" / "data"
-            images = numbered_files(folder, IMAGE_SUFFIXES)
+            images = numbered_files(folder, FRAME_SUFFIXES)
             for number, depth in depth_maps(depth_root, drive, camera, parts).items():
                 if number not in images:
                     raise UserError(f"{folder / depth.name}: missing (nor .jpg), expected for {depth}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from mp_perception.arrays import Matrix
-from mp_perception.data.image_files import read_image
+from mp_perception.data.image_files import FRAME_SUFFIXES, read_image
 from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
 from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
@@ -29,9 +29,6 @@ FRAME_PERIOD_NS = 100_000_000
 
 #: The date of synthetic drives, which also use this layout; KITTI has no recording of this date.
 SYNTHETIC_DATE = "2026_01_01"
-
-#: Suffixes of a drive's images.
-IMAGE_SUFFIXES = (".png", ".jpg")
 
 #: Of the WGS 84 ellipsoid at the equator, metres.
 _EARTH_RADIUS = 6378137.0
@@ -73,7 +70,7 @@ class RawDrive:
         self.folder = folder
         self.name = folder.resolve().name
         self.calibration: KittiCalibration = read_raw_calibration(folder.resolve().parent)
-        images = {camera: numbered_files(folder / f"image_0{camera}" / "data", IMAGE_SUFFIXES) for camera in (2, 3)}
+        images = {camera: numbered_files(folder / f"image_0{camera}" / "data", FRAME_SUFFIXES) for camera in (2, 3)}
         if not images[2]:
             raise UserError(f"{folder / 'image_02' / 'data'}: expected images (0000000000.png or .jpg), found none")
         if not images[3]:

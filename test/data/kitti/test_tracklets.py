@@ -93,13 +93,13 @@ def test_labels_of_a_real_drive_equal_those_of_another_converter(shared_data: Pa
         if theirs:
             overlaps = box_iou(np.array([label.box for label in theirs]), np.array([label.box for label in ours]))
         for number, label in enumerate(theirs):
-            twin = ours[int(overlaps[number].argmax())]
-            assert twin.class_name == label.class_name
+            same = ours[int(overlaps[number].argmax())]
+            assert same.class_name == label.class_name
             # Theirs counts pixel centres as whole numbers: half a pixel to the left and above.
             shift = 0.5 if label.truncation == 0 else 1.5
-            assert twin.box == pytest.approx(np.array(label.box) + 0.5, abs=shift)
-            assert twin.box_3d.bottom_centre == pytest.approx(label.box_3d.bottom_centre, abs=0.02)
-            assert math.cos(twin.box_3d.rotation_y - label.box_3d.rotation_y) > 0.999
+            assert same.box == pytest.approx(np.array(label.box) + 0.5, abs=shift)
+            assert same.box_3d.bottom_centre == pytest.approx(label.box_3d.bottom_centre, abs=0.02)
+            assert math.cos(same.box_3d.rotation_y - label.box_3d.rotation_y) > 0.999
         num_objects += len(theirs)
         num_extra += len(ours) - len(theirs)
     assert num_objects > 600
