@@ -97,7 +97,11 @@ class Robot(NodeProbe):
                 self.wait(partial(self.with_stamp, topic, sent), topic, 1.0)
                 self._connected.add(image_topic)
         sent = self.send_image(message, image_topic, stamp)
-        return self.wait(partial(self.with_stamp, topic, sent), topic)
+        return self.beside(sent, topic)
+
+    def beside(self, message: Any, topic: str) -> Any:
+        """The message on a topic with the stamp of another message, received before or from now on."""
+        return self.wait(partial(self.with_stamp, topic, message), topic)
 
     def with_stamp(self, topic: str, message: Any) -> Any:
         """The newest message received on a topic with the stamp of another message; None if there is none."""

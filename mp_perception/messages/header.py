@@ -21,13 +21,9 @@ _NANOSECONDS = 1_000_000_000
 
 def new_header(new: NewMessage, frame_id: str, stamp_ns: int) -> Message:
     """std_msgs/Header.  stamp_ns: nanoseconds since 1970."""
-    return new("std_msgs/msg/Header", stamp=new_time(new, stamp_ns), frame_id=frame_id)
-
-
-def new_time(new: NewMessage, stamp_ns: int) -> Message:
-    """builtin_interfaces/Time.  stamp_ns: nanoseconds since 1970."""
     seconds, nanoseconds = divmod(stamp_ns, _NANOSECONDS)
-    return new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    stamp = new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
 def stamp_of(header: Message) -> int:

@@ -62,20 +62,16 @@ def test_without_camera_info_z_is_metres_and_x_y_are_unknown(robot: Any) -> None
 def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
     robot.set(publish_point_cloud=True)
     kinds = {"depth/image": Image, "depth/camera_info": CameraInfo, "overlay": Image, "depth/image_colored": Image}
-    for topic, kind in kinds.items():
+    kinds |= {"points": PointCloud2, "detections_3d": Detection3DArray}
+    for topic, kind in (kinds | {"markers": MarkerArray}).items():
         robot.subscribe(kind, topic)
-    robot.subscribe(PointCloud2, "points")
-    robot.subscribe(MarkerArray, "markers")
-    robot.subscribe(Detection3DArray, "detections_3d")
     robot.spin(0.5)
     send_camera_info(robot, CAMERA)
     found = robot.answer(robot.image())
     header = found.header
     assert header.frame_id == "camera_optical"
-    by_topic = {
-        topic: robot.wait(lambda t=topic: [m for m in robot.received[t] if m.header == header], topic)[0]
-        for topic in [*kinds, "points", "detections_3d"]
-    }
+    by_topic = {topic: robot.beside(found, topic) for topic in kinds}
+    assert all(message.header == header for message in by_topic.values())
     markers = robot.wait(lambda: [m for m in robot.received["markers"] if m.markers[0].header == header], "markers")[0]
 
     depth = floats(by_topic["depth/image"])
@@ -114,7 +110,7 @@ def test_all_outputs_have_the_header_of_the_image_and_agree(robot: Any) -> None:
         assert centre.z > surface.z
         assert centre.x / centre.z == pytest.approx(surface.x / surface.z, abs=1e-5)
         assert solid.bbox.size.x == pytest.approx(flat.bbox.size_x / FOCAL * surface.z, rel=1e-4)
-    for topic in [*kinds, "points", "markers", "detections_3d"]:
+    for topic in [*kinds, "markers"]:
         robot.unsubscribe(topic)
 
 
@@ -153,12 +149,10 @@ def test_pictures_are_compressed_while_somebody_subscribes(robot: Any) -> None:
         robot.subscribe(CompressedImage, f"{topic}/compressed")
         robot.wait_for_publisher(f"{topic}/compressed")
     robot.spin(0.3)
-    header = robot.answer(robot.image()).header
+    found = robot.answer(robot.image())
     for topic in ("overlay", "depth/image_colored"):
-        raw, small = (
-            robot.wait(lambda t=name: [m for m in robot.received[t] if m.header == header], name)[0]
-            for name in (topic, f"{topic}/compressed")
-        )
+        raw, small = robot.beside(found, topic), robot.beside(found, f"{topic}/compressed")
+        assert small.header == raw.header == found.header
         pixels = cv2.imdecode(np.frombuffer(small.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         expected = np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, 3)
         assert (small.format, pixels.shape) == ("jpeg", expected.shape)
@@ -291,11 +285,7 @@ def test_the_image_size_may_change(robot: Any) -> None:
     for width, height in ((640, 480), (33, 21), (320, 96)):
         depth = robot.answer(robot.image(width, height), "depth/image")
         assert (depth.width, depth.height) == (width, height)
-        found = robot.wait(
-            lambda stamp=depth.header.stamp: [m for m in robot.received["detections"] if m.header.stamp == stamp],
-            "detections",
-        )[0]
-        for detection in found.detections:
+        for detection in robot.beside(depth, "detections").detections:
             assert detection.bbox.center.position.x + detection.bbox.size_x / 2 <= width + 1e-3
             assert detection.bbox.center.position.y + detection.bbox.size_y / 2 <= height + 1e-3
             # The camera info is for 320x96 pixels and cannot be used for another size.
@@ -329,9 +319,8 @@ def test_depth_encodings_and_resolutions(robot: Any) -> None:
     robot.set(depth_encoding="32FC1", depth_resolution="network")
     small = robot.answer(robot.image(), "depth/image")
     assert (small.width, small.height) == (160, 48)  # half the network's input
-    info = robot.wait(
-        lambda: [m for m in robot.received["depth/camera_info"] if m.header == small.header], "depth/camera_info"
-    )[0]
+    info = robot.beside(small, "depth/camera_info")
+    assert info.header == small.header
     assert (info.width, info.height) == (160, 48)
     assert list(info.p[:7]) == pytest.approx([90, 0, (CENTRE_X + 0.5) / 2 - 0.5, 0, 0, 90, (CENTRE_Y + 0.5) / 2 - 0.5])
     robot.set(max_depth=5.0)

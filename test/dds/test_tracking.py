@@ -166,10 +166,7 @@ def test_tracks_in_a_frame_of_tf_and_without_it(start_node: Any, tmp_path: Path)
         assert row["closing_speed"] == pytest.approx(10, abs=2)
         assert row["time_to_contact"] == pytest.approx(row["distance"] / row["closing_speed"], rel=1e-5)
 
-    def beside(topic: str) -> Any:
-        return robot.wait(lambda: robot.with_stamp(topic, cloud), topic)
-
-    tracks, detections, solid = beside("tracks"), beside("detections"), beside("detections_3d")
+    tracks, detections, solid = (robot.beside(cloud, topic) for topic in ("tracks", "detections", "detections_3d"))
     assert [int(track.id) for track in tracks.detections] == table(cloud)["id"].tolist()
     assert tracks.header.frame_id == "odom"
     assert detections.header.frame_id == "camera_optical"

@@ -14,6 +14,7 @@ from mp_perception.errors import UserError
 from mp_perception.files import share_folder
 from mp_perception.inference import default_weights as module
 from mp_perception.inference.default_weights import (
+    DefaultWeights,
     default_checkpoint,
     default_weights,
     find_checkpoint,
@@ -36,6 +37,12 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
+def chosen(runtime: str = "auto", device: str = "auto", precision: str = "auto") -> DefaultWeights:
+    found = default_weights("mobilenet_v2", runtime, device, precision)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("runtime", "device", "suffix", "reason"),
     [
@@ -48,8 +55,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_the_choice_depends_on_the_request(shipped, runtime, device, suffix, reason) -> None:
-    found = default_weights("mobilenet_v2", runtime, device, "auto")
-    assert found is not None
+    found = chosen(runtime, device)
     assert found.path == shipped / f"mobilenet_v2{suffix}"
     assert found.reason == f"default weights mobilenet_v2{suffix}, {reason}"
 
@@ -68,41 +74,26 @@ def test_the_choice_depends_on_the_request(shipped, runtime, device, suffix, rea
 )
 def test_the_quantised_model_is_for_processors_where_it_is_faster(shipped, monkeypatch, precision, flags, name) -> None:
     monkeypatch.setattr(module, "processor_flags", lambda: frozenset(flags))
-    found = default_weights("mobilenet_v2", "auto", "auto", precision)
-    assert found is not None
-    assert found.path == shipped / name
-    quantised = shipped / "mobilenet_v2_int8.onnx"
-    quantised.unlink()
-    without = default_weights("mobilenet_v2", "auto", "auto", precision)
-    assert without is not None
-    assert without.path == shipped / "mobilenet_v2.onnx"
+    assert chosen(precision=precision).path == shipped / name
+    (shipped / "mobilenet_v2_int8.onnx").unlink()
+    assert chosen(precision=precision).path == shipped / "mobilenet_v2.onnx"
 
 
 def test_the_checkpoint_is_chosen_with_a_cuda_device_or_without_runtimes(shipped, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(module, "_torch_has_cuda", lambda: True)
-        found = default_weights("mobilenet_v2", "auto", "auto", "auto")
-        assert found is not None
-        assert (found.path.suffix, found.reason.partition("because ")[2]) == (
-            ".safetensors",
-            "a CUDA device is available",
-        )
-        cpu = default_weights("mobilenet_v2", "auto", "cpu", "auto")
-        assert cpu is not None
-        assert cpu.path.suffix == ".onnx"
+        assert chosen().path.suffix == ".safetensors"
+        assert chosen().reason.endswith("because a CUDA device is available")
+        assert chosen(device="cpu").path.suffix == ".onnx"
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(registry, "find_spec", lambda name: find_spec(name) if name == "torch" else None)
-    found = default_weights("mobilenet_v2", "auto", "auto", "auto")
-    assert found is not None
-    assert found.path.suffix == ".safetensors"
-    assert found.reason.endswith("because neither openvino nor onnxruntime is installed")
+    assert chosen().path.suffix == ".safetensors"
+    assert chosen().reason.endswith("because neither openvino nor onnxruntime is installed")
 
 
 def test_without_model_or_checkpoint(shipped) -> None:
     (shipped / "mobilenet_v2.onnx").unlink()
-    found = default_weights("mobilenet_v2", "auto", "auto", "auto")
-    assert found is not None
-    assert found.reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
+    assert chosen().reason == "default weights mobilenet_v2.safetensors, because mobilenet_v2.onnx was not found"
     assert default_weights("resnet50", "auto", "auto", "auto") is None
 
 

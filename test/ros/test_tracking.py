@@ -62,14 +62,17 @@ class Node:
         stamp = round((START + seconds) * 1e9)
         self.transforms.take(transforms_message(new_message, [("odom", "base", pose)], stamp))
 
-    def see(
-        self, seconds: float, *positions: tuple[float, float, float], frame: str = "camera"
+    def report(
+        self, seconds: float, seen: Prediction, camera: CameraIntrinsics | None = CAMERA, frame: str = "camera"
     ) -> TrackedObjects | None:
-        return self.tracking.report(prediction(*positions), self.header(seconds, frame), CAMERA)[1]
+        header = new_header(new_message, frame, round((START + seconds) * 1e9))
+        return self.tracking.report(seen, header, camera)[1]
 
-    @staticmethod
-    def header(seconds: float, frame: str = "camera") -> Header:
-        return new_header(new_message, frame, round((START + seconds) * 1e9))
+    def see(self, seconds: float, *positions: tuple[float, float, float], frame: str = "camera") -> TrackedObjects:
+        """The tracks after an image of cars at these positions."""
+        tracked = self.report(seconds, prediction(*positions), frame=frame)
+        assert tracked is not None
+        return tracked
 
     def log(self) -> str:
         return str(self._capfd.readouterr().err)
@@ -84,7 +87,6 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     node = Node("", capfd)
     for image in range(30):
         tracked = node.see(image / 10, (2, 1, 50 - image))
-    assert tracked is not None
     assert tracked.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
     assert tracked.tracks.trails[1][-1] == pytest.approx(tracked.tracks.positions[0])
@@ -97,7 +99,6 @@ def test_with_tf_the_robots_own_motion_drops_out(capfd: Any) -> None:
     for image in range(30):
         node.drive(image / 10, 100 + image)
         tracked = node.see(image / 10, (2, 1, 50 - image))
-    assert tracked is not None
     assert tracked.frame_id == "odom"
     assert tracked.tracks.positions[0] == pytest.approx([150, -2, 0.5], abs=0.5)
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, 0], abs=0.5)
@@ -107,12 +108,12 @@ def test_with_tf_the_robots_own_motion_drops_out(capfd: Any) -> None:
 
 def test_without_a_transform_there_are_no_tracks_until_it_comes_back(capfd: Any) -> None:
     node = Node("odom", capfd)
-    assert node.see(0.0, (2, 1, 20)) is None
+    assert node.report(0.0, prediction((2, 1, 20))) is None
     for image in range(1, 5):
         node.drive(image / 10, 0)
         tracked = node.see(image / 10, (2, 1, 20))
     assert ids(tracked) == [1]
-    assert node.see(0.9, (2, 1, 20)) is None  # 0.5 s after the newest transform
+    assert node.report(0.9, prediction((2, 1, 20))) is None  # 0.5 s after the newest transform
     node.drive(1.0, 0)
     assert ids(node.see(1.0, (2, 1, 20))) == [1]  # it was only coasting
     assert node.statistics.total("images_without_tracks") == 2
@@ -129,7 +130,6 @@ def test_a_correction_of_the_robots_place_starts_tracks_anew(capfd: Any) -> None
         node.drive(image / 10, 500)  # 500 m in 0.1 s
         tracked = node.see(image / 10, (2, 1, 20))
     assert ids(tracked) == [2]
-    assert tracked is not None
     assert np.abs(tracked.tracks.velocities).max() < 1
     assert len(tracked.tracks.trails[2]) == 2
     assert "tracks start anew, 1 are lost: the camera has moved 500 m in 0.1 s by tf" in node.log()
@@ -165,7 +165,7 @@ def test_images_without_a_stamp_have_no_tracks(capfd: Any) -> None:
 def test_without_camera_info_objects_still_have_ids(capfd: Any) -> None:
     node = Node("odom", capfd)
     for image in range(3):
-        _, tracked = node.tracking.report(prediction((2, 1, 20)), node.header(image / 10), None)
+        tracked = node.report(image / 10, prediction((2, 1, 20)), None)
     assert ids(tracked) == [1]
     assert tracked is not None
     assert tracked.frame_id == "camera"
@@ -186,9 +186,9 @@ def test_values_that_are_not_numbers_do_no_harm(capfd: Any) -> None:
             found.depth[0] = found.depth_std[0] = found.position[0] = np.nan
         if image % 3 == 1:
             found.boxes[0], found.depth_std[1] = np.nan, np.inf
-        _, tracked = node.tracking.report(broken, node.header(image / 10), CAMERA)
-    assert tracked is not None
+        tracked = node.report(image / 10, broken)
     assert ids(tracked) == [1, 2]
+    assert tracked is not None
     assert np.isfinite(tracked.tracks.positions).all()
     assert np.isfinite(tracked.tracks.covariances).all()
 
@@ -198,7 +198,7 @@ def test_a_network_that_states_no_error_of_its_depth_has_tracks(capfd: Any) -> N
     for image in range(10):
         exact = prediction((2, 1, 50 - image))
         exact.detections.depth_std[:] = 0
-        _, tracked = node.tracking.report(exact, node.header(image / 10), CAMERA)
+        tracked = node.report(image / 10, exact)
     assert ids(tracked) == [1]
     assert tracked is not None
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
@@ -216,7 +216,7 @@ def test_a_busy_street_leaves_nothing_behind(capfd: Any) -> None:
         jump -= 500.0 * (image % 1_000 == 999)
         if image % 500 > 50:
             node.drive(image / 10 + jump, image / 10)
-        node.see(image / 10 + jump, *map(tuple, objects))
+        node.report(image / 10 + jump, prediction(*map(tuple, objects)))
         if image % 1_000 == 900:
             sizes.append(len(pickle.dumps((node.tracker, node.transforms._tree))))
     assert node.statistics.total("tracks_restarted") >= 11

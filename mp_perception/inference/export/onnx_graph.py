@@ -33,7 +33,7 @@ class _PixelsLast(nn.Module):
         return outputs.class_logits.float(), outputs.box_offsets.float(), outputs.depth.squeeze(1).float()
 
 
-def trace_network(network: MultiTaskNetwork, half: bool = False) -> onnx.ModelProto:
+def trace_network(network: MultiTaskNetwork, half: bool) -> onnx.ModelProto:
     """The graph of a network in evaluation mode, for any number of images and any size of multiples of 32.
 
     Batch normalisation is folded into the convolutions.

@@ -43,7 +43,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def load_runtime(
-    name: str, source: NetworkSource, device: str = "auto", precision: str = "auto", num_threads: int = 0
+    name: str, source: NetworkSource, device: str, precision: str = "auto", num_threads: int = 0
 ) -> Runtime:
     """The network of `source` in a runtime.
 
