@@ -22,24 +22,14 @@ SIZE_VARIANCE = 0.2
 MAX_SIZE_CHANGE = math.log(1000.0 / 16)
 
 
-def ssd_shapes(size: float, next_size: float, aspect_ratios: Sequence[float] = (2.0, 0.5)) -> list[tuple[float, float]]:
+def ssd_shapes(size: float, next_size: float) -> tuple[tuple[float, float], ...]:
     """SSD's shapes (width, height) for a level of `size` pixels whose next coarser level has `next_size`.
 
     A square of `size`, a square of the geometric mean of both, and one box of area size^2 per ratio width / height.
-
-    Examples:
-        >>> ssd_shapes(20, 45, aspect_ratios=[4.0])
-        [(20, 20), (30.0, 30.0), (40.0, 10.0)]
     """
     between = math.sqrt(size * next_size)
-    shapes = [(size, size), (between, between)]
-    shapes += [(size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in aspect_ratios]
-    return shapes
-
-
-def map_size(input_size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """(rows, columns) of the feature map of a stride; a stride that does not divide the input rounds up."""
-    return -(-input_size[0] // stride), -(-input_size[1] // stride)
+    others = ((size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in (2.0, 0.5))
+    return (size, size), (between, between), *others
 
 
 def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[int, int]) -> NDArray[np.float32]:
@@ -49,7 +39,7 @@ def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[i
     """
     boxes = []
     for level in levels:
-        rows, columns = map_size(input_size, level.stride)
+        rows, columns = (-(-side // level.stride) for side in input_size)  # rounded up, as convolutions do
         centre_y, centre_x = np.meshgrid(
             (np.arange(rows) + 0.5) * level.stride, (np.arange(columns) + 0.5) * level.stride, indexing="ij"
         )
