@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -31,10 +32,14 @@ _QOS = QoSProfile(depth=50)
 
 
 class Robot(NodeProbe):
-    """A probe that also publishes to a node and calls its services."""
+    """A probe that also publishes to a node, receives its outputs and calls its services.
+
+    received: topic -> messages in order of arrival.
+    """
 
     def __init__(self, namespace: str) -> None:
         super().__init__(namespace)
+        self.received: dict[str, list[Any]] = defaultdict(list)
         self._subscriptions: dict[str, Any] = {}
         self._publishers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
@@ -43,7 +48,8 @@ class Robot(NodeProbe):
     def subscribe(self, message_type: type[Any], topic: str, qos: QoSProfile = _QOS) -> None:
         """Collect the messages of a topic in `received[topic]`."""
         if topic not in self._subscriptions:
-            self._subscriptions[topic] = self.collect(message_type, topic, qos)
+            take = self.received[topic].append
+            self._subscriptions[topic] = self.node.create_subscription(message_type, topic, take, qos)
 
     def unsubscribe(self, topic: str) -> None:
         """End the subscription to a topic."""

@@ -95,11 +95,10 @@ class CheckpointDescription:
     depth_error: float = 0.0
     camera: AdaptedCamera | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
+    format_version: int = field(default=FORMAT_VERSION, init=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for the first value out of bounds."""
-        _require(self.format_version == FORMAT_VERSION, f"format version {FORMAT_VERSION}", self.format_version)
         check_input_size(self.input_size)
         _require(0 < len(self.class_names) <= _MAX_CLASSES, f"1 to {_MAX_CLASSES} classes", len(self.class_names))
         _require(len(set(self.class_names)) == len(self.class_names), "classes named once", list(self.class_names))
@@ -183,14 +182,15 @@ def _require(condition: bool, expected: str, found: object) -> None:
         raise ValueError(f"expected {expected}, found {found}")
 
 
-def _numbers(value: Any, count: int, name: str) -> tuple[float, ...]:
+def _numbers(value: Any, count: int, name: str) -> Any:
+    """A tuple of `count` floats; Any, because a type cannot have its length."""
     good = isinstance(value, list) and len(value) == count and all(type(v) in (int, float) for v in value)
     _require(good, f"{count} numbers in {name}", value)
     return tuple(float(v) for v in value)
 
 
 def _number(value: Any, name: str) -> float:
-    return _numbers([value], 1, name)[0]
+    return float(_numbers([value], 1, name)[0])
 
 
 def _whole(value: Any, name: str) -> int:
@@ -219,17 +219,11 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         DetectionLevel(
             stride=_whole(level["stride"], "stride"),
             source=_text(level["source"], "source"),
-            shapes=tuple(
-                (shape[0], shape[1])
-                for shape in (_numbers(s, 2, "shapes") for s in _list(level["shapes"], "shapes", _MAX_SHAPES))
-            ),
+            shapes=tuple(_numbers(shape, 2, "shapes") for shape in _list(level["shapes"], "shapes", _MAX_SHAPES)),
         )
         for level in _list(values["levels"], "levels", _MAX_LEVELS)
     )
     height, width = _list(values["input_size"], "input_size", 2)
-    mean = _numbers(values["pixel_mean"], 3, "pixel_mean")
-    std = _numbers(values["pixel_std"], 3, "pixel_std")
-    depth_range = _numbers(values["depth_range"], 2, "depth_range")
     focal = values["training_focal_length"]
     # The first checkpoints lack these values, and depth_error.
     max_depth, camera = values.get("max_depth"), values.get("camera")
@@ -242,9 +236,9 @@ def _from_dictionary(values: dict[str, Any]) -> CheckpointDescription:
         levels=levels,
         class_names=tuple(_text(n, "class_names") for n in _list(values["class_names"], "class_names", _MAX_CLASSES)),
         input_size=(_whole(height, "input_size"), _whole(width, "input_size")),
-        pixel_mean=(mean[0], mean[1], mean[2]),
-        pixel_std=(std[0], std[1], std[2]),
-        depth_range=(depth_range[0], depth_range[1]),
+        pixel_mean=_numbers(values["pixel_mean"], 3, "pixel_mean"),
+        pixel_std=_numbers(values["pixel_std"], 3, "pixel_std"),
+        depth_range=_numbers(values["depth_range"], 2, "depth_range"),
         depth_bound=_text(values["depth_bound"], "depth_bound"),
         max_depth=None if max_depth is None else _number(max_depth, "max_depth"),
         training_focal_length=None if focal is None else _number(focal, "training_focal_length"),

@@ -18,30 +18,22 @@ from mp_perception.model.checkpoint_description import DetectionLevel
 #: SSD's variances, by which the offsets of the centre and the logarithms of the size are divided.
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
-#: Width / height of the boxes that are not square.
-_ASPECT_RATIOS = (2.0, 0.5)
 #: Maximum of the logarithm of a side's change, so that an untrained network does not overflow.
 MAX_SIZE_CHANGE = math.log(1000.0 / 16)
 
 
-def ssd_shapes(size: float, next_size: float) -> list[tuple[float, float]]:
+def ssd_shapes(size: float, next_size: float) -> tuple[tuple[float, float], ...]:
     """SSD's shapes (width, height) for a level of `size` pixels whose next coarser level has `next_size`.
 
-    A square of `size`, a square of the geometric mean of both, and one box of area size^2 per aspect ratio.
+    A square of `size`, a square of the geometric mean of both, and one box of area size^2 per ratio width / height.
 
     Examples:
         >>> [f"{width:.1f} x {height:.1f}" for width, height in ssd_shapes(20, 45)]
         ['20.0 x 20.0', '30.0 x 30.0', '28.3 x 14.1', '14.1 x 28.3']
     """
     between = math.sqrt(size * next_size)
-    shapes = [(size, size), (between, between)]
-    shapes += [(size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in _ASPECT_RATIOS]
-    return shapes
-
-
-def map_size(input_size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """(rows, columns) of the feature map of a stride; a stride that does not divide the input rounds up."""
-    return -(-input_size[0] // stride), -(-input_size[1] // stride)
+    others = ((size * math.sqrt(ratio), size / math.sqrt(ratio)) for ratio in (2.0, 0.5))
+    return (size, size), (between, between), *others
 
 
 def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[int, int]) -> NDArray[np.float32]:
@@ -51,7 +43,7 @@ def generate_default_boxes(levels: Sequence[DetectionLevel], input_size: tuple[i
     """
     boxes = []
     for level in levels:
-        rows, columns = map_size(input_size, level.stride)
+        rows, columns = (-(-side // level.stride) for side in input_size)  # rounded up, as convolutions do
         centre_y, centre_x = np.meshgrid(
             (np.arange(rows) + 0.5) * level.stride, (np.arange(columns) + 0.5) * level.stride, indexing="ij"
         )

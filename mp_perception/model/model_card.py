@@ -9,8 +9,7 @@ from mp_perception.errors import UserError
 from mp_perception.files import sha256
 
 CARD_NAME = "README.md"
-_HEADING = re.compile(r"## (\S+\.\w+)")
-_HASH = re.compile(r"\| SHA-256 \| `([0-9a-f]{64})` \|")
+_HASH = re.compile(r"^\| SHA-256 \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
 
 def stated_hashes(card: Path) -> dict[str, str]:
@@ -19,23 +18,18 @@ def stated_hashes(card: Path) -> dict[str, str]:
     Raises UserError if the card is missing or lists a file without its hash.
     """
     try:
-        lines = card.read_text(encoding="utf-8").splitlines()
+        text = card.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{card}: cannot be read as a model card ({error})") from None
     hashes: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if row := _HASH.fullmatch(line):
-            if name:
-                hashes[name] = row[1]
-        elif line.startswith("## "):
-            named = _HEADING.fullmatch(line)
-            name = named[1] if named else ""
-            if name:
-                hashes[name] = ""
-    for name, stated in hashes.items():
-        if not stated:
+    for section in re.split("^## ", text, flags=re.MULTILINE)[1:]:
+        name, _, rows = section.partition("\n")
+        if re.fullmatch(r"\S+\.\w+", name) is None:
+            continue  # not a file
+        row = _HASH.search(rows)
+        if row is None:
             raise UserError(f"{card}: expected a row SHA-256 below '## {name}', found none")
+        hashes[name] = row[1]
     return hashes
 
 

@@ -133,7 +133,7 @@ def describe_network(
         DetectionLevel(
             stride=8 * 2**i,
             source=source,
-            shapes=tuple(ssd_shapes(_SIZE_IN_STRIDES * 8 * 2**i, _SIZE_IN_STRIDES * 16 * 2**i)),
+            shapes=ssd_shapes(_SIZE_IN_STRIDES * 8 * 2**i, _SIZE_IN_STRIDES * 16 * 2**i),
         )
         for i, source in enumerate(sources)
     )

@@ -1,9 +1,8 @@
-"""A perception node seen from another process: its diagnostics, its outputs, and who subscribes to a topic."""
+"""A perception node seen from another process: its diagnostics, and who subscribes to a topic."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
@@ -12,8 +11,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 
 from mp_perception.errors import UserError
 from mp_perception.ros import qos
@@ -22,7 +19,7 @@ Value = TypeVar("Value")
 
 
 class NodeProbe:
-    """Collects the diagnostics, and messages of chosen topics, of one perception node; leaving the context ends it.
+    """Collects the diagnostics of one perception node; leaving the context ends it.
 
     It has a ROS context of its own.  Messages arrive only while one of its methods runs.
 
@@ -31,7 +28,6 @@ class NodeProbe:
 
     Attributes:
         node: the probe's own node, in the same namespace.
-        received: topic -> messages in order of arrival.
         values: the newest diagnostics by name, and their "level" ("0" to "3") and "message".
     """
 
@@ -44,7 +40,6 @@ class NodeProbe:
         self._target = f"{namespace}/perception".lstrip("/")
         self._num_diagnostics = 0
         self.values: dict[str, str] = {}
-        self.received: dict[str, list[Any]] = defaultdict(list)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take, qos.OUTPUT)
 
     def __enter__(self) -> Self:
@@ -59,10 +54,6 @@ class NodeProbe:
     def error(self) -> str:
         """The message of the newest diagnostics if their level is ERROR, else ""."""
         return self.values["message"] if self.values.get("level") == str(DiagnosticStatus.ERROR[0]) else ""
-
-    def collect(self, message_type: type[Any], topic: str, profile: QoSProfile = qos.OUTPUT) -> Subscription[Any]:
-        """Subscribe to a topic; its messages are in `received[topic]`."""
-        return self.node.create_subscription(message_type, topic, self.received[topic].append, profile)
 
     def num_subscribers(self, topic: str) -> int:
         """Number of subscriptions to a topic, without that of the probe itself."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp_perception.model.checkpoint_description import DetectionLevel
-from mp_perception.model.default_boxes import decode_offsets, generate_default_boxes, map_size, ssd_shapes
+from mp_perception.model.default_boxes import decode_offsets, generate_default_boxes, ssd_shapes
 
 
 def test_order_is_level_row_cell_shape():
@@ -29,8 +29,9 @@ def test_square_shapes_are_square_at_any_input_size():
 
 
 def test_maps_of_strides_that_do_not_divide_the_input_round_up():
-    assert map_size((192, 640), 128) == (2, 5)
-    assert map_size((192, 640), 8) == (24, 80)
+    for stride, cells in ((128, 2 * 5), (8, 24 * 80)):
+        level = (DetectionLevel(stride, "backbone", ((50, 50),)),)
+        assert len(generate_default_boxes(level, (192, 640))) == cells
 
 
 def test_ssd_shapes_by_hand():
