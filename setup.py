@@ -61,7 +61,7 @@ def share_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name=NAME,
-    version="0.4.0",
+    version="0.5.0",
     description="Objects and their distance from one camera: a multitask perception network as a ROS 2 node.",
     # The code; the weights, which are trained on KITTI.
     license="Apache-2.0 AND CC-BY-NC-SA-3.0",

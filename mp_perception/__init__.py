@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = ["PredictionSettings", "Predictor"]
 
 
