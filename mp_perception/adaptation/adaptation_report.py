@@ -47,7 +47,6 @@ def write_report(
     path: Path, result: AdaptationResult, held_out: FrameSet, findings: Sequence[Finding], command: str
 ) -> None:
     """Write the report; held_out: the frames that the result's figures are of.  findings: of the recording's checks."""
-    adapted = list(result.figures)[-1]
     by_distance = {name: figures.by_distance for name, figures in result.figures.items()}
     page = render_page(
         "adaptation.html",
@@ -58,17 +57,17 @@ def write_report(
         findings=findings,
         result=result,
         held_out=len(held_out),
-        verdict=summary(result),
-        tables=comparison_tables(result),
+        verdict=_summary(result),
+        tables=_comparison_tables(result),
         plots=[comparison_plot(by_distance)],
-        examples=_examples(result, held_out, adapted),
+        examples=_examples(result, held_out),
         configuration={"description": asdict(result.description)},
     )
     write_atomically(path, page.encode())
 
 
-def summary(result: AdaptationResult) -> list[str]:
-    """The result in a few sentences, for the report and the terminal."""
+def _summary(result: AdaptationResult) -> list[str]:
+    """The result in a few sentences."""
     *others, adapted = result.figures
     rel, d1 = (result.figures[adapted].overall[name] for name in ("rel", "d1"))
     sentences = [
@@ -92,7 +91,7 @@ def summary(result: AdaptationResult) -> list[str]:
     return sentences
 
 
-def comparison_tables(result: AdaptationResult) -> list[FigureTable]:
+def _comparison_tables(result: AdaptationResult) -> list[FigureTable]:
     """All candidates, and by distance and image region the errors of each."""
     overall = [
         (name, *(f"{figures.overall[metric]:.3f}" for metric in _METRICS)) for name, figures in result.figures.items()
@@ -118,9 +117,9 @@ def _rel_and_d1(row: Mapping[str, Any]) -> str:
     return f"{row['rel']:.2f} / {row['d1']:.2f}" if row["pixels"] else "-"
 
 
-def _examples(result: AdaptationResult, held_out: FrameSet, adapted: str) -> list[tuple[str, list[Picture]]]:
+def _examples(result: AdaptationResult, held_out: FrameSet) -> list[tuple[str, list[Picture]]]:
     """Title and pictures of the worst, the middle and the best frame."""
-    errors = result.figures[adapted].relative_errors
+    errors = [*result.figures.values()][-1].relative_errors
     order = np.argsort(errors)[::-1]
     places = dict(zip(order[[0, len(order) // 2, -1]].tolist(), ("Worst", "Middle", "Best"), strict=False))
     low, high = result.description.valid_depth_range

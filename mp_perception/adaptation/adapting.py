@@ -8,12 +8,13 @@ command continues after it was interrupted or killed.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from mp_perception.data.sample_geometry import letterbox
 from mp_perception.errors import UserError
 from mp_perception.files import check_new_folder, complete_folder, write_atomically
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, letterbox_size
-from mp_perception.inference.export.exporter import FrameSource, export_model
+from mp_perception.inference.export.exporter import export_model
 from mp_perception.inference.predictor import Predictor
 from mp_perception.model.checkpoint_description import AdaptedCamera, CheckpointDescription
 from mp_perception.network.checkpoint import read_checkpoint, read_description, write_checkpoint
@@ -83,10 +84,10 @@ class AdaptationRequest:
 
     weights: Path
     source: dict[str, Any]
-    max_frames: int = 300
-    num_samples: int = 3000
-    seed: int = 1
-    int8: bool = False
+    max_frames: int
+    num_samples: int
+    seed: int
+    int8: bool
 
 
 def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], out: Path, command: str) -> bool:
@@ -95,7 +96,8 @@ def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], 
     source: the recording; it is opened only if it is not stored in `out` yet.  command: for the report.
     Raises UserError for a recording or weights that cannot be used, or a folder with something else in it.
     """
-    identity = yaml.safe_dump(_plain(asdict(request)))
+    # By way of JSON, paths become texts and tuples lists, as YAML has them.
+    identity = yaml.safe_dump(json.loads(json.dumps(asdict(request), default=str)))
     if not _is_stored(out, identity):
         with source as frames, complete_folder(out / "recording") as folder:
             write_atomically(folder / _REQUEST_FILE, identity.encode())
@@ -109,7 +111,7 @@ def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], 
     if not (out / "training" / "last.safetensors").exists():
         _train(request, out)
     result = _compare(request, training, held_out, camera, out)
-    export_frames = _frames_for_export(training)
+    export_frames = partial(_frames_for_export, training)
     for name, precision in [("weights.onnx", "fp32"), *([("weights_int8.onnx", "int8")] if request.int8 else [])]:
         export_model(out / "weights.safetensors", out / name, precision, export_frames)
     write_report(out / "report.html", result, held_out, read_findings(out / "recording" / "checks"), command)
@@ -145,15 +147,6 @@ def _is_stored(out: Path, request: str) -> bool:
     return False
 
 
-def _plain(value: Any) -> Any:
-    """The value with texts for paths and lists for tuples, as YAML has them."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
-
-
 def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntrinsics, path: Path) -> None:
     """The weights with the depth range, input size and focal length of the camera."""
     network = separate_depth(read_checkpoint(weights))
@@ -164,7 +157,7 @@ def _write_initial_weights(weights: Path, training: FrameSet, camera: CameraIntr
         sample = training[index]
         prediction = predictor.predict(sample.image, sample.intrinsics)
         (depth,) = depth_maps([prediction], predictor.description.valid_depth_range[1])
-        truth, predicted = known_pixels(training, index, depth)
+        truth, predicted = known_pixels(sample, depth)
         truths.append(truth)
         predictions.append(predicted)
     input_size = predictor.input_size
@@ -252,15 +245,14 @@ def _compare(
         "adapted weights": new_maps,
     }
     figures = {name: compare_depth(candidate, held_out) for name, candidate in maps.items()}
-    *others, adapted = figures
-    detection = kept_detections(old, new, before.description.score_threshold)
+    *others, adapted = figures.values()
     network = read_checkpoint(trained)
     network.description = replace(
         network.description,
         camera=AdaptedCamera(camera.width, camera.height, camera.fy),
         score_threshold=before.description.score_threshold,
         depth_error=min(10.0, relative_depth_error(new_maps, held_out)),
-        metrics={name: round(figures[adapted].overall[name], 5) for name in ("rel", "d1", "rmse")},
+        metrics={name: round(adapted.overall[name], 5) for name in ("rel", "d1", "rmse")},
     )
     write_checkpoint(out / "weights.safetensors", network)
     before.close()
@@ -268,18 +260,14 @@ def _compare(
     return AdaptationResult(
         figures=figures,
         maps=maps,
-        better=is_better(figures[adapted], {name: figures[name] for name in others}),
-        kept_detections=detection,
+        better=is_better(adapted, others),
+        kept_detections=kept_detections(old, new, before.description.score_threshold),
         description=network.description,
         training_frames=len(training),
     )
 
 
-def _frames_for_export(training: FrameSet) -> FrameSource:
+def _frames_for_export(training: FrameSet, input_size: tuple[int, int]) -> list[RgbImage]:
     """Frames of the recording, at the size of the network's input, for the comparison and int8's calibration."""
-
-    def make(input_size: tuple[int, int]) -> Sequence[RgbImage]:
-        step = max(1, len(training) // _EXPORTED_FRAMES)
-        return [letterbox(training[index], input_size).image for index in range(0, len(training), step)]
-
-    return make
+    step = max(1, len(training) // _EXPORTED_FRAMES)
+    return [letterbox(training[index], input_size).image for index in range(0, len(training), step)]

@@ -15,6 +15,8 @@ from mp_perception.data.frame_sets import FrameSet
 
 #: Colours of depth's borders: as recorded, and where they fit.
 _RECORDED, _FITTING = (255, 40, 40), (60, 255, 60)
+#: Largest number of thumbnails.
+_ROWS, _COLUMNS = 4, 8
 
 
 def displaced_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], best: Displacement | None) -> RgbImage:
@@ -39,14 +41,12 @@ def lagging_edges(frames: FrameSet, evidence: Sequence[FrameEvidence], lag: int)
     return picture
 
 
-def thumbnails(views: Sequence[NDArray[np.float32]], columns: int = 8) -> RgbImage:
+def thumbnails(views: Sequence[NDArray[np.float32]]) -> RgbImage:
     """Grey thumbnails side by side, as RGB."""
-    shown = views[: 4 * columns]
-    rows = [
-        np.hstack([*row, *[np.zeros_like(views[0])] * (min(columns, len(shown)) - len(row))])
-        for start in range(0, len(shown), columns)
-        if (row := shown[start : start + columns])
-    ]
+    columns = min(_COLUMNS, len(views))
+    shown = [*views[: _ROWS * columns]]
+    shown += [np.zeros_like(views[0])] * (-len(shown) % columns)
+    rows = [np.hstack(shown[start : start + columns]) for start in range(0, len(shown), columns)]
     return np.asarray(cv2.cvtColor(np.vstack(rows).astype(np.uint8), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
 
 

@@ -85,7 +85,7 @@ class Fit:
 class EdgeScores:
     """Scores of the depth edges of frames of one size.
 
-    frames: in order, at least one.
+    frames: in order, with at least one edge.
     """
 
     def __init__(self, frames: Sequence[FrameEvidence]) -> None:
@@ -99,7 +99,7 @@ class EdgeScores:
         self._direction = edges[:, 3].astype(np.intp)
         # Left and right borders, all that a lidar's lines show, fit nearly as well higher or lower.
         self._down = _DOWN if frames[0].dense else np.zeros(1)
-        self._groups = np.arange(len(frames)) * _GROUPS // max(len(frames), 1)
+        self._groups = np.arange(len(frames)) * _GROUPS // len(frames)
 
     @property
     def count(self) -> int:
@@ -119,7 +119,7 @@ class EdgeScores:
         return Fit(
             best=best,
             lag=lag,
-            distance=float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))) if len(moved) else 0.0,
+            distance=float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))),
             score=self._score(best, lag),
             given=self._score(Displacement(), lag),
             significant=_is_significant(np.concatenate(gains)),

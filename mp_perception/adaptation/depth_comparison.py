@@ -6,7 +6,7 @@ depth map that is the same for every image.  Where a floor fills the view such a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from mp_perception.arrays import AnyFloats, DepthMap, Mask
 from mp_perception.data.frame_sets import FrameSet
 from mp_perception.data.sample_geometry import resize_measured_depth
+from mp_perception.data.samples import Sample
 from mp_perception.evaluation.depth_metrics import DEPTH_METRICS, depth_errors, image_errors, mean_errors
 from mp_perception.geometry import box_iou
 from mp_perception.inference.predictor import Predictor
@@ -70,7 +71,7 @@ def best_factor(maps: Sequence[DepthMap], frames: FrameSet) -> float:
     random = np.random.default_rng(0)
     errors = np.zeros(len(_FACTORS))
     for index, depth in enumerate(maps):
-        truth, predicted = known_pixels(frames, index, depth)
+        truth, predicted = known_pixels(frames[index], depth)
         taken = random.permutation(len(truth))[:_SAMPLED_PIXELS]
         ratio = predicted[taken] / truth[taken]
         errors += np.abs(_FACTORS[:, None] * ratio - 1).mean(axis=1)
@@ -116,17 +117,17 @@ def compare_depth(maps: Sequence[DepthMap], frames: FrameSet) -> DepthFigures:
     )
 
 
-def is_better(adapted: DepthFigures, others: Mapping[str, DepthFigures]) -> bool:
+def is_better(adapted: DepthFigures, others: Sequence[DepthFigures]) -> bool:
     """Whether the adapted depth has a smaller relative error and a larger d1 than all others."""
     rel, d1 = adapted.overall["rel"], adapted.overall["d1"]
-    return all(rel < other.overall["rel"] and d1 > other.overall["d1"] for other in others.values())
+    return all(rel < other.overall["rel"] and d1 > other.overall["d1"] for other in others)
 
 
 def relative_depth_error(maps: Sequence[DepthMap], frames: FrameSet) -> float:
     """Standard deviation of depth / estimate: as many errors are smaller as in a normal distribution."""
     errors = []
     for index, depth in enumerate(maps):
-        truth, predicted = known_pixels(frames, index, depth)
+        truth, predicted = known_pixels(frames[index], depth)
         errors.append(np.abs(truth - predicted) / predicted)
     return float(np.quantile(np.concatenate(errors), _WITHIN_ONE_STD))
 
@@ -146,13 +147,13 @@ def kept_detections(before: Sequence[Prediction], after: Sequence[Prediction], t
     return counts
 
 
-def known_pixels(frames: FrameSet, index: int, depth: DepthMap) -> tuple[AnyFloats, AnyFloats]:
-    """The true depth (n,) of a frame where it is known, and the depth of a map there."""
-    truth = frames[index].depth
-    assert truth is not None
-    predicted = resize_depth(depth, truth.shape[1], truth.shape[0])
-    known = np.isfinite(truth) & np.isfinite(predicted)
-    return truth[known], predicted[known]
+def known_pixels(sample: Sample, depth: DepthMap) -> tuple[AnyFloats, AnyFloats]:
+    """The true depth (n,) of a sample where it is known, and the depth of a map there."""
+    assert sample.depth is not None
+    height, width = sample.size
+    predicted = resize_depth(depth, width, height)
+    known = np.isfinite(sample.depth) & np.isfinite(predicted)
+    return sample.depth[known], predicted[known]
 
 
 def _regions(shape: tuple[int, ...]) -> list[Mask]:

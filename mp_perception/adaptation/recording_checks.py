@@ -101,12 +101,9 @@ def _check_camera(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
         return
     off_centre = max(abs(camera.cx / camera.width - 0.5), abs(camera.cy / camera.height - 0.5))
     if off_centre > 0.2:
-        yield Finding(
-            "warn",
-            "camera",
-            f"principal point {camera.cx:.0f}, {camera.cy:.0f} of an image of {camera.width}x{camera.height}: "
-            "expected it near the centre; is this the camera info of another image size?",
-        )
+        found = f"principal point {camera.cx:.0f}, {camera.cy:.0f} of an image of {camera.width}x{camera.height}"
+        expected = "expected it near the centre; is this the camera info of another image size?"
+        yield Finding("warn", "camera", f"{found}: {expected}")
 
 
 def _check_depths(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
@@ -115,7 +112,7 @@ def _check_depths(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
     if high <= low * 1.01:
         yield Finding("refuse", "constant depth", f"all depths are {middle:.2f} m: expected those of a scene")
         return
-    if not (middle >= _MIN_MEDIAN and middle <= _MAX_MEDIAN and high <= _MAX_DEPTH):
+    if not (_MIN_MEDIAN <= middle <= _MAX_MEDIAN and high <= _MAX_DEPTH):
         unit = "is the unit right"
         if middle > _MAX_MEDIAN or middle < _MIN_MEDIAN:
             unit = f"are these {'millimetres taken for metres' if middle > 1 else 'metres taken for millimetres'}"
@@ -123,11 +120,8 @@ def _check_depths(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
         yield Finding("refuse", "scale", f"{found}: expected {_MIN_MEDIAN:g} to {_MAX_MEDIAN:g} m; {unit}?")
     saturated = float(np.median([frame.at_maximum for frame in evidence]))
     if saturated > _MUCH_SATURATED:
-        yield Finding(
-            "warn",
-            "saturated depth",
-            f"{saturated:.0%} of depths have the largest value, {high:.2f} m: is it the end of the sensor's range?",
-        )
+        text = f"{saturated:.0%} of depths have the largest value, {high:.2f} m: is it the end of the sensor's range?"
+        yield Finding("warn", "saturated depth", text)
 
 
 def _check_holes(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
@@ -150,27 +144,18 @@ def _check_motion(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
 
 
 def _check_exposure(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
-    for what, fractions in (
-        ("dark", [frame.dark for frame in evidence]),
-        ("bright", [frame.bright for frame in evidence]),
-    ):
+    for what, fractions in (("dark", [f.dark for f in evidence]), ("bright", [f.bright for f in evidence])):
         bad = sum(fraction > _BADLY_EXPOSED for fraction in fractions)
         if bad > _MANY_JUMPS * len(evidence):
-            yield Finding(
-                "warn",
-                "exposure",
-                f"{bad} of {len(evidence)} frames are too {what} in {_BADLY_EXPOSED:.0%} of the image",
-            )
+            text = f"{bad} of {len(evidence)} frames are too {what} in {_BADLY_EXPOSED:.0%} of the image"
+            yield Finding("warn", "exposure", text)
     pairs = list(_consecutive(evidence))
     ratios = [(after.thumbnail.mean() + 1) / (before.thumbnail.mean() + 1) for before, after in pairs]
     jumps = sum(max(ratio, 1 / ratio) > _BRIGHTNESS_JUMP for ratio in ratios)
     if jumps > _MANY_JUMPS * len(pairs):
-        yield Finding(
-            "warn",
-            "exposure",
-            f"the brightness jumps by over {_BRIGHTNESS_JUMP - 1:.0%} between {jumps} of {len(pairs)} pairs of frames: "
-            "fix the camera's exposure, or make it slower",
-        )
+        found = f"over {_BRIGHTNESS_JUMP - 1:.0%} between {jumps} of {len(pairs)} pairs of frames"
+        text = f"the brightness jumps by {found}: fix the camera's exposure, or make it slower"
+        yield Finding("warn", "exposure", text)
 
 
 def _check_repeated(evidence: Sequence[FrameEvidence]) -> Iterator[Finding]:
@@ -225,12 +210,8 @@ def _check_alignment(frames: FrameSet, evidence: Sequence[FrameEvidence]) -> Ite
             displaced_edges(frames, kinds, best),
         )
     elif not (fit.confirmed or is_late):
-        yield Finding(
-            "warn",
-            "alignment",
-            "the borders of depth fit the image no better than chance: is depth aligned, and of the same moment?",
-            displaced_edges(frames, kinds, None),
-        )
+        text = "the borders of depth fit the image no better than chance: is depth aligned, and of the same moment?"
+        yield Finding("warn", "alignment", text, displaced_edges(frames, kinds, None))
 
 
 def _check_scale(frames: FrameSet, evidence: Sequence[FrameEvidence], predictor: Predictor | None) -> Iterator[Finding]:

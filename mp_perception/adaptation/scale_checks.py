@@ -46,7 +46,7 @@ def doubts_of_scale(frames: FrameSet, indices: Sequence[int], predictor: Predict
             ratios.append(float(np.median(comparable)) if len(comparable) else np.nan)
             found = prediction.detections
             seen = [(found.name(number), found.boxes[number]) for number in range(len(found))]
-            sizes += object_size_ratios(sample, sample.intrinsics, seen)
+            sizes += object_size_ratios(sample, seen)
     height = _median(heights, at_least=3)
     if height is not None and not _CAMERA_HEIGHTS[0] <= height <= _CAMERA_HEIGHTS[1]:
         low, high = _CAMERA_HEIGHTS
@@ -90,17 +90,17 @@ def floor_distance(depth: DepthMap, camera: CameraIntrinsics) -> float:
     return float(distances[best]) if on_plane[best] >= _MIN_FLOOR else float("nan")
 
 
-def object_size_ratios(
-    sample: Sample, camera: CameraIntrinsics, objects: Sequence[tuple[str, NDArray[np.float32]]]
-) -> list[float]:
+def object_size_ratios(sample: Sample, objects: Sequence[tuple[str, NDArray[np.float32]]]) -> list[float]:
     """Height by the recorded depth / usual height, of objects (class, box x1 y1 x2 y2) that are wholly in the image."""
-    height, width = sample.size
+    depth, camera, (height, width) = sample.depth, sample.intrinsics, sample.size
+    assert depth is not None
+    assert camera is not None
     ratios = []
     for name, (left, top, right, bottom) in objects:
         if name not in _OBJECT_HEIGHTS or min(left, top) < 2 or right > width - 2 or bottom > height - 2:
             continue
         quarter = (right - left) / 4, (bottom - top) / 4
-        core = sample.depth[  # type: ignore[index]  # the caller has looked
+        core = depth[
             int(top + quarter[1]) : int(bottom - quarter[1]) + 1, int(left + quarter[0]) : int(right - quarter[0]) + 1
         ]
         if np.isfinite(core).any():

@@ -59,13 +59,10 @@ def store_recording(frames: FrameSet, folder: Path, max_frames: int) -> None:
     """
     with_depth = [index for index, frame in enumerate(frames.frames) if frame.depth is not None]
     bags = [frames.frames[i].name.rpartition("/")[0] for i in with_depth]
+    training, held_out = split_frames(bags)
     chosen = {
-        part: [with_depth[i] for i in _evenly(indices, limit)]
-        for (part, limit), indices in zip(
-            ((TRAINING, max_frames), (HELD_OUT, round(max_frames * _HELD_OUT_PER_TRAINING))),
-            split_frames(bags),
-            strict=True,
-        )
+        TRAINING: [with_depth[i] for i in _evenly(training, max_frames)],
+        HELD_OUT: [with_depth[i] for i in _evenly(held_out, round(max_frames * _HELD_OUT_PER_TRAINING))],
     }
     seconds = frames.seconds()
     stored: dict[str, list[str]] = {part: [] for part in chosen}

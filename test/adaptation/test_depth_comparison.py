@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mp_perception.adaptation.depth_comparison import (
     best_factor,
@@ -19,23 +18,22 @@ from mp_perception.adaptation.depth_comparison import (
     kept_detections,
     relative_depth_error,
 )
+from mp_perception.arrays import DepthMap, RgbImage
 from mp_perception.data.frame_sets import Frame, FrameSet
 from mp_perception.prediction import Detections, Prediction
-
-Depth = NDArray[np.float32]
 
 
 class DepthFrames(FrameSet):
     """Frames with these depth maps."""
 
-    def __init__(self, depths: Sequence[Depth]) -> None:
+    def __init__(self, depths: Sequence[DepthMap]) -> None:
         super().__init__("frames", [Frame(f"{number:03}", Path(), Path()) for number in range(len(depths))])
         self._depths = depths
 
-    def image(self, index: int) -> NDArray[np.uint8]:
+    def image(self, index: int) -> RgbImage:
         return np.zeros((*self._depths[index].shape, 3), np.uint8)
 
-    def depth(self, index: int) -> Depth:
+    def depth(self, index: int) -> DepthMap:
         return self._depths[index]
 
 
@@ -54,24 +52,24 @@ def detections(*objects: tuple[float, float, int]) -> Detections:
     )
 
 
-def prediction(depth: Depth, found: Detections | None = None) -> Prediction:
+def prediction(depth: DepthMap, found: Detections | None = None) -> Prediction:
     return Prediction(found or detections(), depth, (depth.shape[0], depth.shape[1]))
 
 
 @pytest.fixture
-def truth() -> Depth:
+def truth() -> DepthMap:
     depth = np.random.default_rng(0).uniform(1, 4, (60, 90)).astype(np.float32)
     depth[::3] = np.nan
     return depth
 
 
-def test_the_best_factor_undoes_a_wrong_scale(truth: Depth) -> None:
+def test_the_best_factor_undoes_a_wrong_scale(truth: DepthMap) -> None:
     frames = DepthFrames([truth, truth * 2])
     filled = np.nan_to_num(truth, nan=1.0)
     assert best_factor([filled * 3, filled * 6], frames) == pytest.approx(1 / 3, rel=0.01)
 
 
-def test_errors_are_those_of_their_pixels(truth: Depth) -> None:
+def test_errors_are_those_of_their_pixels(truth: DepthMap) -> None:
     """The left third is 10 % too far, what is beyond 3 m twice as far."""
     predicted = np.nan_to_num(truth, nan=9.0)
     predicted[:, :30] *= 1.1
@@ -103,17 +101,17 @@ def test_a_fixed_map_is_the_median_and_knows_every_pixel() -> None:
     assert (fixed == 2).all()
 
 
-def test_better_means_better_than_all_in_both_figures(truth: Depth) -> None:
+def test_better_means_better_than_all_in_both_figures(truth: DepthMap) -> None:
     frames = DepthFrames([truth])
     filled = np.nan_to_num(truth, nan=1.0)
     good, bad = (compare_depth([filled * factor], frames) for factor in (1.1, 1.4))
-    assert is_better(good, {"bad": bad})
-    assert not is_better(bad, {"good": good})
-    mixed = replace(bad, overall=bad.overall | {"rel": 0.01})
-    assert not is_better(good, {"bad": bad, "smaller rel, smaller d1": mixed})
+    assert is_better(good, [bad])
+    assert not is_better(bad, [good])
+    smaller_rel_and_d1 = replace(bad, overall=bad.overall | {"rel": 0.01})
+    assert not is_better(good, [bad, smaller_rel_and_d1])
 
 
-def test_beyond_is_the_end_of_the_range_and_errors_have_their_standard_deviation(truth: Depth) -> None:
+def test_beyond_is_the_end_of_the_range_and_errors_have_their_standard_deviation(truth: DepthMap) -> None:
     depth = np.full((30, 45), 5, np.float32)
     depth[0] = np.inf
     (limited,) = depth_maps([prediction(depth)], 8.0)

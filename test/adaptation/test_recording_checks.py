@@ -223,7 +223,7 @@ def test_cars_have_a_known_height(scenes: Scene) -> None:
     depth = np.full((HEIGHT, WIDTH), 10, np.float32)
     objects = [("Car", np.array([50, 100, 150, 146], np.float32)), ("Car", np.array([0, 100, 150, 146], np.float32))]
     # 46 pixels at 10 m and a focal length of 300: 1.53 m; the other car is cut off by the image
-    assert object_size_ratios(replace(sample, depth=depth), CAMERA, objects) == pytest.approx([1.0], abs=0.01)
+    assert object_size_ratios(replace(sample, depth=depth), objects) == pytest.approx([1.0], abs=0.01)
 
 
 def test_ground_at_a_flat_angle_has_no_borders() -> None:
