@@ -54,25 +54,20 @@ class PermuteChannels:
 class Degrade:
     """Blur, sensor noise and JPEG artefacts, each with this probability, as strong as in usual cameras.
 
-    max_blur, max_noise: maximum standard deviations, pixels and grey values.  min_quality: minimum JPEG quality.
+    Standard deviations are at most 1 pixel and 8 grey values, JPEG's quality is at least 40.
     """
 
     probability: float = 0.2
-    max_blur: float = 1.0
-    max_noise: float = 8.0
-    min_quality: int = 40
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         image = sample.image
         if random.random() < self.probability:
-            image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, self.max_blur)), dtype=np.uint8)
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.0)), dtype=np.uint8)
         if random.random() < self.probability:
-            noise = random.standard_normal(image.shape, dtype=np.float32) * np.float32(
-                random.uniform(1, self.max_noise)
-            )
+            noise = random.standard_normal(image.shape, dtype=np.float32) * np.float32(random.uniform(1, 8))
             image = np.clip(image + noise + 0.5, 0, 255).astype(np.uint8)
         if random.random() < self.probability:
-            quality = int(random.integers(self.min_quality, 96))
+            quality = int(random.integers(40, 96))
             _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
             decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
             assert decoded is not None

@@ -72,9 +72,8 @@ class Cutouts:
                         cutout = Cutout(folder / row["file"], row["class"], float(row["height_m"]))
                         self._by_source[row["class"]][row["source_set"]].append(cutout)
         except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
-            raise UserError(
-                f"{index}: expected file, class, source_set, height_m, on_ground, found: {error}"
-            ) from error
+            expected = "file, class, source_set, height_m, on_ground"
+            raise UserError(f"{index}: expected {expected}, found: {error}") from error
         self._kinds = [kind for kind in KINDS if self._by_source[kind]]
         if not self._kinds:
             raise UserError(f"{index}: expected cut-outs that stand on the ground, found none")

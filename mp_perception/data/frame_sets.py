@@ -6,7 +6,6 @@ A data set finds its frames when it is opened, and gives the labels and the came
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,7 +72,7 @@ class DroppedFrameError(UserError):
         return str(self.args[1])
 
 
-class FrameSet(ABC, Sequence[Sample]):
+class FrameSet(Sequence[Sample]):
     """A data set: frames in order of their names; index it for samples.
 
     A subclass is opened by (root, split, class_names); split: see select_frames.  Opening and indexing raise UserError

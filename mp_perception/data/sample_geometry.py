@@ -14,7 +14,7 @@ import numpy as np
 
 from mp_perception.arrays import DepthMap
 from mp_perception.data.samples import Boxes, Sample
-from mp_perception.geometry import CameraIntrinsics, box_areas, clip_boxes, letterbox_size
+from mp_perception.geometry import box_areas, clip_boxes, letterbox_size
 
 #: An object of which the crop leaves less than this fraction of its box becomes an unknown region.
 MIN_VISIBLE_FRACTION = 0.3
@@ -45,6 +45,7 @@ def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample
         raise ValueError(f"no part {width}x{height} at ({left}, {top}) in an image of {image_width}x{image_height}")
     offset = np.array([left, top, left, top], dtype=np.float32)
     boxes = clip_boxes(sample.boxes - offset, width, height).astype(np.float32)
+    ignored = clip_boxes(sample.ignored - offset, width, height).astype(np.float32)
     visible = box_areas(boxes) / box_areas(sample.boxes)
     keep, is_sliver = visible >= MIN_VISIBLE_FRACTION, (visible > 0) & (visible < MIN_VISIBLE_FRACTION)
     rows, columns = slice(top, top + height), slice(left, left + width)
@@ -56,7 +57,7 @@ def crop(sample: Sample, left: int, top: int, width: int, height: int) -> Sample
         labels=sample.labels[keep],
         object_depths=sample.object_depths[keep],
         exact=sample.exact[keep],
-        ignored=np.concatenate([_cut(sample.ignored - offset, width, height), boxes[is_sliver]]),
+        ignored=np.concatenate([ignored[box_areas(ignored) > 0], boxes[is_sliver]]),
         depth=None if sample.depth is None else np.ascontiguousarray(sample.depth[rows, columns]),
         intrinsics=None
         if camera is None
@@ -99,7 +100,7 @@ def pad(sample: Sample, width: int, height: int, top: int = 0) -> Sample:
     if sample.depth is not None:
         depth = np.full((height, width), np.nan, dtype=np.float32)
         depth[top : top + image_height, :image_width] = sample.depth
-    camera: CameraIntrinsics | None = sample.intrinsics
+    camera = sample.intrinsics
     if camera is not None:
         camera = replace(camera, cy=camera.cy + top, width=width, height=height)
     offset = np.array([0, top, 0, top], dtype=np.float32)
@@ -147,9 +148,3 @@ def _mirrored(boxes: Boxes, width: int) -> Boxes:
     mirrored = boxes.copy()
     mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
     return mirrored
-
-
-def _cut(boxes: Boxes, width: int, height: int) -> Boxes:
-    """The boxes' parts within the image; empty ones are left out."""
-    cut = clip_boxes(boxes, width, height).astype(np.float32)
-    return np.asarray(cut[box_areas(cut) > 0])

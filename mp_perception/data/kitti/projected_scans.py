@@ -42,10 +42,10 @@ def projection_tasks(drive: RawDrive, out: Path) -> dict[Path, Callable[[], None
         lidar_to_camera, intrinsics = drive.calibration.velo_to_camera(camera), drive.intrinsics(camera)
         for number, scan in scans:
             target = depth_folder(out, part, drive.name, "velodyne_raw", camera) / f"{number:010d}.png"
-            tasks[target] = partial(project_scan_file, scan, lidar_to_camera, intrinsics, target)
+            tasks[target] = partial(_project_scan_file, scan, lidar_to_camera, intrinsics, target)
     return tasks
 
 
-def project_scan_file(scan: Path, lidar_to_camera: Matrix, intrinsics: CameraIntrinsics, target: Path) -> None:
+def _project_scan_file(scan: Path, lidar_to_camera: Matrix, intrinsics: CameraIntrinsics, target: Path) -> None:
     """Read a scan and write its depth map (16-bit PNG, metres x 256) as a camera sees it."""
     write_depth_png(target, project_to_depth_map(read_scan(scan), lidar_to_camera, intrinsics))

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from mp_perception.arrays import Matrix
 from mp_perception.data.image_files import FRAME_SUFFIXES, read_image
-from mp_perception.data.kitti.calibration_files import KittiCalibration, read_raw_calibration
+from mp_perception.data.kitti.calibration_files import read_raw_calibration
 from mp_perception.data.text_files import parse_numbers, read_lines
 from mp_perception.errors import UserError
 from mp_perception.geometry import CameraIntrinsics
@@ -62,14 +62,13 @@ class RawDrive:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder, expected a KITTI raw drive (<date>_drive_<number>_sync)")
-        if not folder.resolve().name.endswith("_sync"):
+        date, name = folder.resolve().parent, folder.resolve().name
+        if not name.endswith("_sync"):
             raise UserError(f"{folder}: expected a KITTI raw drive whose name ends in _sync")
-        self.folder = folder
-        self.name = folder.resolve().name
-        self.calibration: KittiCalibration = read_raw_calibration(folder.resolve().parent)
+        self.folder, self.name = folder, name
+        self.calibration = read_raw_calibration(date)
         images = {camera: numbered_files(folder / f"image_0{camera}" / "data", FRAME_SUFFIXES) for camera in (2, 3)}
         if not images[2]:
             raise UserError(f"{folder / 'image_02' / 'data'}: expected images (0000000000.png or .jpg), found none")
@@ -77,8 +76,8 @@ class RawDrive:
             del images[3]
         scans = numbered_files(folder / "velodyne_points" / "data", (".bin",))
         if scans and self.calibration.velo_to_camera_0 is None:
-            raise UserError(f"{folder.resolve().parent / 'calib_velo_to_cam.txt'}: missing, but {folder} has scans")
-        self.cameras = tuple(sorted(images))
+            raise UserError(f"{date / 'calib_velo_to_cam.txt'}: missing, but {folder} has scans")
+        self.cameras = tuple(images)
         numbers = _checked_numbers(folder, images)
         stamps = _stamps(folder / "image_02" / "timestamps.txt", self.name, numbers)
         self.frames = [
@@ -177,9 +176,7 @@ def _checked_numbers(folder: Path, images: dict[int, dict[int, Path]]) -> list[i
 
 def _stamps(path: Path, drive_name: str, numbers: list[int]) -> list[int]:
     """Nanoseconds of the frames: line n of the file belongs to frame n; 10 Hz if the file does not have the line."""
-    known = _read_timestamps(path) if path.exists() else []
-    if not known:
-        known = [_midnight_ns(drive_name)]
+    known = (_read_timestamps(path) if path.exists() else []) or [_midnight_ns(drive_name)]
     last = len(known) - 1
     return [known[n] if n <= last else known[last] + (n - last) * FRAME_PERIOD_NS for n in numbers]
 

@@ -39,18 +39,17 @@ class KittiRaw(FrameSet):
             self.ground_truth = EXACT_DEPTH
 
     def labels(self, index: int) -> list[ObjectLabel] | None:
-        name, number = self.frames[index].name.split("/")
-        drive = self.drives[name]
+        drive, frame = self._moment(index)
         tracklets = drive.folder / "tracklet_labels.xml"
         if tracklets.exists():
             return tracked_labels(
-                _read_tracklets(tracklets).get(int(number), []),
+                _read_tracklets(tracklets).get(frame.number, []),
                 drive.calibration.velo_to_camera(_CAMERA),
                 drive.calibration.camera_0_to_camera(_CAMERA),
                 drive.intrinsics(_CAMERA),
             )
         if (drive.folder / "label_02").is_dir():
-            return read_labels(drive.folder / "label_02" / f"{number}.txt")
+            return read_labels(drive.folder / "label_02" / f"{frame.number:010d}.txt")
         return None
 
     def stamp(self, index: int) -> float:
@@ -66,7 +65,7 @@ class KittiRaw(FrameSet):
         return drive, drive.frames[int(number) - drive.frames[0].number]
 
     def camera(self, index: int, width: int, height: int) -> FrameCamera:
-        return self.drives[self.frames[index].name.split("/")[0]].calibration.camera(_CAMERA, width, height)
+        return self._moment(index)[0].calibration.camera(_CAMERA, width, height)
 
 
 def _find_drives(root: Path) -> list[Path]:
