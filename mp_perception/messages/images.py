@@ -22,18 +22,20 @@ from mp_perception.messages.header import Message, NewMessage
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
+_UINT8, _UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
+
 
 @dataclass(frozen=True)
 class _Packed:
     """Layout of an encoding whose pixels are contiguous.
 
     channels: samples per pixel.  to_rgb: OpenCV's conversion code, None if the samples are RGB already.
-    bytes_per_sample: 1, or 2 where the 8 highest of the used bits are taken (the network sees 8 bits).
+    dtype: uint8, or uint16 where the 8 highest of the used bits are taken (the network sees 8 bits).
     """
 
     channels: int
     to_rgb: int | None
-    bytes_per_sample: int = 1
+    dtype: np.dtype[Any] = _UINT8
 
 
 # OpenCV names a Bayer pattern by its second row: its BG is the rggb of ROS.
@@ -52,17 +54,17 @@ _PACKED: Mapping[str, _Packed] = {
     "bgra8": _Packed(4, cv2.COLOR_BGRA2RGB),
     "mono8": _Packed(1, cv2.COLOR_GRAY2RGB),
     "8UC1": _Packed(1, cv2.COLOR_GRAY2RGB),
-    "rgb16": _Packed(3, None, 2),
-    "bgr16": _Packed(3, cv2.COLOR_BGR2RGB, 2),
-    "rgba16": _Packed(4, cv2.COLOR_RGBA2RGB, 2),
-    "bgra16": _Packed(4, cv2.COLOR_BGRA2RGB, 2),
-    "mono16": _Packed(1, cv2.COLOR_GRAY2RGB, 2),
+    "rgb16": _Packed(3, None, _UINT16),
+    "bgr16": _Packed(3, cv2.COLOR_BGR2RGB, _UINT16),
+    "rgba16": _Packed(4, cv2.COLOR_RGBA2RGB, _UINT16),
+    "bgra16": _Packed(4, cv2.COLOR_BGRA2RGB, _UINT16),
+    "mono16": _Packed(1, cv2.COLOR_GRAY2RGB, _UINT16),
     "yuv422_yuy2": _Packed(2, cv2.COLOR_YUV2RGB_YUYV),
     "yuyv": _Packed(2, cv2.COLOR_YUV2RGB_YUYV),
     "yuv422": _Packed(2, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": _Packed(2, cv2.COLOR_YUV2RGB_UYVY),
     **{f"{name}8": _Packed(1, code) for name, code in _BAYER.items()},
-    **{f"{name}16": _Packed(1, code, 2) for name, code in _BAYER.items()},
+    **{f"{name}16": _Packed(1, code, _UINT16) for name, code in _BAYER.items()},
 }
 #: A full-size luminance plane above a half-size chrominance plane: height * 3 / 2 rows.
 _TWO_PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
@@ -145,13 +147,7 @@ def depth_to_array(message: Message, max_pixels: int = MAX_IMAGE_PIXELS) -> NDAr
         raise UserError(f"encoding: expected {' or '.join(_DEPTH_ENCODINGS)}, found {message.encoding[:40]!r}")
     dtype = np.dtype(_DEPTH_ENCODINGS[message.encoding])
     check_data(message, message.width * dtype.itemsize, message.height)
-    stored: NDArray[Any] = np.ndarray(
-        (message.height, message.width),
-        dtype=dtype.newbyteorder(">" if message.is_bigendian else "<"),
-        buffer=message.data,
-        strides=(message.step, dtype.itemsize),
-    )
-    return _as_depth(stored)
+    return _as_depth(_samples(message, dtype, message.height)[..., 0])
 
 
 def _as_depth(stored: NDArray[Any]) -> NDArray[np.float32]:
@@ -225,18 +221,18 @@ def encode_jpeg(image: RgbImage, quality: int) -> NDArray[np.uint8]:
 def used_bits(message: Message) -> int | None:
     """Bits of the largest sample of a 16-bit camera image that `image_to_array` reads; None for other images."""
     layout = _PACKED.get("" if is_compressed(message) else message.encoding)
-    if layout is None or layout.bytes_per_sample != 2:
+    if layout is None or layout.dtype != _UINT16:
         return None
-    return int(_samples_16(message, layout).max()).bit_length()
+    return int(_samples(message, layout.dtype, message.height, layout.channels).max()).bit_length()
 
 
-def _samples_16(message: Message, layout: _Packed) -> NDArray[np.uint16]:
-    """(H, W, channels), a view of the message."""
+def _samples(message: Message, dtype: np.dtype[Any], rows: int, channels: int = 1) -> NDArray[Any]:
+    """(rows, W, channels), a view of the message."""
     return np.ndarray(
-        (message.height, message.width, layout.channels),
-        dtype=np.dtype(np.uint16).newbyteorder(">" if message.is_bigendian else "<"),
+        (rows, message.width, channels),
+        dtype=dtype.newbyteorder(">" if message.is_bigendian else "<"),
         buffer=message.data,
-        strides=(message.step, 2 * layout.channels, 2),
+        strides=(message.step, channels * dtype.itemsize, dtype.itemsize),
     )
 
 
@@ -244,16 +240,13 @@ def _read_packed(message: Message, layout: _Packed, sample_bits: int) -> RgbImag
     height, width, channels = message.height, message.width, layout.channels
     if message.encoding in _PAIRED_COLUMNS and width % 2:
         raise UserError(f"encoding {message.encoding}: expected an even width, found {width}")
-    check_data(message, width * channels * layout.bytes_per_sample, height)
-    samples: RgbImage
-    if layout.bytes_per_sample == 2:
-        highest = _samples_16(message, layout) >> (sample_bits - 8)
+    check_data(message, width * channels * layout.dtype.itemsize, height)
+    samples = _samples(message, layout.dtype, height, channels)
+    if layout.dtype == _UINT16:
+        samples = samples >> (sample_bits - 8)
         if sample_bits < 16:
-            np.minimum(highest, 255, out=highest)
-        samples = highest.astype(np.uint8)
-    else:
-        shape, strides = (height, width, channels), (message.step, channels, 1)
-        samples = np.ndarray(shape, dtype=np.uint8, buffer=message.data, strides=strides)
+            np.minimum(samples, 255, out=samples)
+        samples = samples.astype(np.uint8)
     if layout.to_rgb is None:
         return samples
     if message.encoding.startswith("bayer_") and (width < 2 or height < 2):
@@ -267,8 +260,7 @@ def _read_two_planes(message: Message, to_rgb: int) -> RgbImage:
         raise UserError(f"encoding {message.encoding}: expected an even width and height, found {width}x{height}")
     rows = height * 3 // 2
     check_data(message, width, rows)
-    planes: RgbImage = np.ndarray((rows, width), dtype=np.uint8, buffer=message.data, strides=(message.step, 1))
-    return np.asarray(cv2.cvtColor(planes, to_rgb), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(_samples(message, _UINT8, rows), to_rgb), dtype=np.uint8)
 
 
 def _read_compressed(message: Message, max_pixels: int) -> RgbImage:

@@ -61,8 +61,7 @@ class PerceptionNode(LifecycleNode):
         self._input_warnings = InputWarnings(self.get_logger())
         self._failure = ""
         self._finalized = False
-        self._restart_allowed = True
-        self._processed_before_restart = 0
+        self._processed_before_restart = -1
         self._process = psutil.Process()
 
         self.add_pre_set_parameters_callback(self._refuse_unknown_names)
@@ -241,10 +240,8 @@ class PerceptionNode(LifecycleNode):
         self.trigger_deactivate()
         processed = self._statistics.total("processed")
         # A second restart needs an image processed since the first: otherwise the node would load and fail forever.
-        if processed > self._processed_before_restart:
-            self._restart_allowed = True
-        if self._settings.autostart and self._restart_allowed:
-            self._restart_allowed, self._processed_before_restart = False, processed
+        if self._settings.autostart and processed > self._processed_before_restart:
+            self._processed_before_restart = processed
             self.get_logger().warning("configuring once more")
             self._configure_and_activate()
 

@@ -63,7 +63,10 @@ def export_model(
     if not isinstance(network, MultiTaskNetwork):
         raise UserError(f"{checkpoint}: head '{network.description.head}' cannot be exported, it only runs in PyTorch")
     frames = make_frames(network.description.input_size)
-    model = _build_model(network, precision, out.suffix, frames)
+    # OpenVINO stores float16 and computes in the best arithmetic of the processor; in ONNX the types determine it.
+    model = trace_network(network, half=precision == "fp16" and out.suffix == ".onnx")
+    if precision == "int8":
+        model = quantise(model, frames)
     exported = ExportedModel(network.description, precision, sha256(checkpoint), count_parameters(network))
     onnx.helper.set_model_props(model, exported.metadata())
     return write_compared(model, out, network, precision, frames)
@@ -86,15 +89,6 @@ def write_compared(
             for runtime, entry in RUNTIMES.items()
             if out.suffix in entry.suffixes
         }
-
-
-def _build_model(
-    network: MultiTaskNetwork, precision: str, suffix: str, frames: Sequence[NDArray[np.uint8]]
-) -> onnx.ModelProto:
-    # OpenVINO stores float16 and computes in the best arithmetic of the processor; in ONNX the types determine it.
-    half = precision == "fp16" and suffix == ".onnx"
-    model = trace_network(network, half)
-    return quantise(model, frames) if precision == "int8" else model
 
 
 def _write(model: onnx.ModelProto, path: Path, precision: str) -> None:
