@@ -59,11 +59,6 @@ class ProcessedFrame:
     tracked: TrackedObjects | None
 
     @property
-    def tracks_header(self) -> Header:
-        """The image's stamp, and the frame that tracks are formed in."""
-        return Header(stamp=self.header.stamp, frame_id=self.tracked.frame_id if self.tracked else "")
-
-    @property
     def depth(self) -> NDArray[np.float32]:
         """Depth in metres, at the resolution of the parameter `depth_resolution`."""
         network = self.parameters.depth_resolution == "network"
@@ -141,20 +136,20 @@ def _points(frame: ProcessedFrame) -> Message | None:
 def _tracks(frame: ProcessedFrame) -> Message | None:
     if frame.tracked is None or frame.intrinsics is None:
         return None
-    tracks, class_id_format = frame.tracked.tracks, frame.parameters.class_id_format
-    return tracks_message(new_message, tracks, frame.intrinsics, frame.tracks_header, class_id_format)
+    tracked, class_id_format = frame.tracked, frame.parameters.class_id_format
+    return tracks_message(new_message, tracked.tracks, frame.intrinsics, tracked.header, class_id_format)
 
 
 def _track_states(frame: ProcessedFrame) -> Message | None:
     if frame.tracked is None or frame.intrinsics is None:
         return None
-    return track_states_message(new_message, frame.tracked.tracks, frame.tracks_header)
+    return track_states_message(new_message, frame.tracked.tracks, frame.tracked.header)
 
 
 def _track_markers(frame: ProcessedFrame) -> Message | None:
     if frame.tracked is None or frame.intrinsics is None:
         return None
-    return track_markers_message(new_message, frame.tracked.tracks, frame.intrinsics, frame.tracks_header)
+    return track_markers_message(new_message, frame.tracked.tracks, frame.intrinsics, frame.tracked.header)
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ _MAX_CAMERA_SPEED = 100.0
 class TrackedObjects:
     """The tracks after an image.
 
-    frame_id: the frame that they are formed in.
+    header: the image's stamp, and the frame that they are formed in.
     """
 
     tracks: Tracks
-    frame_id: str
+    header: Header
 
 
 class ObjectTracking:
@@ -113,7 +113,7 @@ class ObjectTracking:
             self._statistics.count("tracks_restarted")
             if lost:
                 self._logger.warning(f"{self._topic}: tracks start anew, {lost} are lost: {reason}", **THROTTLED)
-        return reported, TrackedObjects(tracks, frame_id)
+        return reported, TrackedObjects(tracks, Header(stamp=header.stamp, frame_id=frame_id))
 
     def _announce(self, frame_id: str) -> None:
         """Say once what velocities are relative to."""

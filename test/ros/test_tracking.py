@@ -87,7 +87,7 @@ def test_in_the_cameras_frame_a_parked_car_comes_as_fast_as_the_robot_drives(cap
     node = Node("", capfd)
     for image in range(30):
         tracked = node.see(image / 10, (2, 1, 50 - image))
-    assert tracked.frame_id == "camera"
+    assert tracked.header.frame_id == "camera"
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, -10], abs=0.5)
     assert tracked.tracks.trails[1][-1] == pytest.approx(tracked.tracks.positions[0])
     assert tracked.tracks.trails[1][0, 2] > 45  # from its first images on
@@ -99,7 +99,7 @@ def test_with_tf_the_robots_own_motion_drops_out(capfd: Any) -> None:
     for image in range(30):
         node.drive(image / 10, 100 + image)
         tracked = node.see(image / 10, (2, 1, 50 - image))
-    assert tracked.frame_id == "odom"
+    assert tracked.header.frame_id == "odom"
     assert tracked.tracks.positions[0] == pytest.approx([150, -2, 0.5], abs=0.5)
     assert tracked.tracks.velocities[0] == pytest.approx([0, 0, 0], abs=0.5)
     assert tracked.tracks.closing_speeds[0] == pytest.approx(10, abs=0.6)  # against the camera, which drives
@@ -168,7 +168,7 @@ def test_without_camera_info_objects_still_have_ids(capfd: Any) -> None:
         tracked = node.report(image / 10, prediction((2, 1, 20)), None)
     assert ids(tracked) == [1]
     assert tracked is not None
-    assert tracked.frame_id == "camera"
+    assert tracked.header.frame_id == "camera"
     assert np.isnan(tracked.tracks.positions[0, :2]).all()
     node.drive(0.3, 0)
     assert ids(node.see(0.3, (2, 1, 20))) == []  # with camera info positions are of another kind
