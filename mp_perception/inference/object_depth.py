@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mp_perception.errors import unknown_name
 from mp_perception.geometry import CORE_FRACTION
 
 #: The whole box is used if the core has fewer pixels with known depth.
@@ -62,8 +63,10 @@ def measure_object_depth(
         known depth.  The first two are NaN where none is known.
 
     Raises:
-        KeyError: an unknown statistic.
+        UserError: an unknown statistic.
     """
+    if statistic not in STATISTICS:
+        raise unknown_name("object depth statistic", statistic, STATISTICS)
     measure = STATISTICS[statistic]
     results = np.full((3, len(boxes)), np.nan, dtype=np.float32)
     results[2] = 0

@@ -15,10 +15,10 @@ from mp_perception.files import sha256
 from mp_perception.geometry import DEPTH_STRIDE, CameraIntrinsics, box_centres
 from mp_perception.inference.camera_depth import camera_depth, relative_depth_error
 from mp_perception.inference.default_weights import default_weights, is_shipped_name
-from mp_perception.inference.object_depth import STATISTICS, measure_object_depth
+from mp_perception.inference.object_depth import measure_object_depth
 from mp_perception.inference.postprocess import select_detections
 from mp_perception.inference.prediction_settings import PredictionSettings
-from mp_perception.inference.preprocess import Preprocessor, fit_input_size
+from mp_perception.inference.preprocess import Placement, Preprocessor, fit_input_size
 from mp_perception.inference.runtimes.base import NetworkSource, Runtime, RuntimeOutputs
 from mp_perception.inference.runtimes.registry import load_runtime
 from mp_perception.model.checkpoint_description import (
@@ -113,11 +113,11 @@ class Predictor:
                 check_input_pixels(input_pixels)
         except ValueError as error:
             raise UserError(str(error)) from error
-        name = backbone or BACKBONE_NAMES[0]
-        if weights and is_shipped_name(weights):
-            name, weights = str(weights), None
-        default = None if weights else default_weights(name, runtime, device, precision)
-        path = Path(weights) if weights else default.path if default is not None else None
+        if not weights or is_shipped_name(weights):
+            default = default_weights(str(weights or backbone or BACKBONE_NAMES[0]), runtime, device, precision)
+            path = default.path if default is not None else None
+        else:
+            default, path = None, Path(weights)
         if path is not None and not path.is_file():
             raise UserError(f"{path}: no such weights file")
         source = NetworkSource(backbone or BACKBONE_NAMES[0], path)
@@ -125,7 +125,7 @@ class Predictor:
         if default is not None:
             loaded.reason += f"; {default.reason}"
         found = loaded.description.backbone
-        if weights and backbone is not None and found != backbone:
+        if default is None and backbone not in (None, found):
             raise UserError(f"{path}: expected weights of backbone '{backbone}', found '{found}'")
         fixed = loaded.fixed_input_size
         if fixed is not None and input_size not in (None, fixed):
@@ -170,31 +170,13 @@ class Predictor:
         """
         settings = settings or PredictionSettings()
         _check_image(image, intrinsics)
-        wanted = settings.wanted_classes(self.description.class_names)
-        if settings.object_depth_statistic not in STATISTICS:
-            raise unknown_name("object depth statistic", settings.object_depth_statistic, STATISTICS)
         start = time.perf_counter()
         self._fit_input(image)
         network_input, placement = self._preprocess(image)
         preprocessed = time.perf_counter()
         outputs = self.runtime.run(network_input)
         inferred = time.perf_counter()
-        default_boxes = self._default_boxes(self.input_size)
-        if self.input_size not in self._checked_sizes:
-            self._check_outputs(outputs, default_boxes)
-        threshold = settings.score_threshold
-        boxes, scores, labels = select_detections(
-            outputs.class_logits[0],
-            outputs.box_offsets[0],
-            default_boxes,
-            score_threshold=self.description.score_threshold if threshold is None else threshold,
-            nms_iou_threshold=settings.nms_iou_threshold,
-            max_detections=settings.max_detections,
-            wanted_classes=wanted,
-        )
-        boxes = placement.to_image(boxes)
-        has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores, labels = boxes[has_area], scores[has_area], labels[has_area]
+        boxes, scores, labels = self._detect(outputs, placement, settings)
         depth = camera_depth(outputs.depth[0], self.description, placement, intrinsics, settings)
         to_depth_map = np.array([depth.shape[1], depth.shape[0]] * 2) / np.array([image.shape[1], image.shape[0]] * 2)
         object_depth, std, valid = measure_object_depth(depth, boxes * to_depth_map, settings.object_depth_statistic)
@@ -243,6 +225,27 @@ class Predictor:
         camera, size = self.description.camera, self.description.input_size
         is_own = camera is not None and image.shape[:2] == (camera.height, camera.width)
         return size if is_own and self.input_pixels == math.prod(size) else None
+
+    def _detect(
+        self, outputs: RuntimeOutputs, placement: Placement, settings: PredictionSettings
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """Boxes (n, 4) in pixels of the image, scores (n,) and labels (n,), highest score first."""
+        default_boxes = self._default_boxes(self.input_size)
+        if self.input_size not in self._checked_sizes:
+            self._check_outputs(outputs, default_boxes)
+        threshold = settings.score_threshold
+        boxes, scores, labels = select_detections(
+            outputs.class_logits[0],
+            outputs.box_offsets[0],
+            default_boxes,
+            score_threshold=self.description.score_threshold if threshold is None else threshold,
+            nms_iou_threshold=settings.nms_iou_threshold,
+            max_detections=settings.max_detections,
+            wanted_classes=settings.wanted_classes(self.description.class_names),
+        )
+        boxes = placement.to_image(boxes)
+        has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return boxes[has_area], scores[has_area], labels[has_area]
 
     def _check_outputs(self, outputs: RuntimeOutputs, default_boxes: NDArray[np.float32]) -> None:
         """Raises UserError unless the first outputs at an input size fit the description, and are finite."""

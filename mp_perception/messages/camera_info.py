@@ -150,17 +150,14 @@ def _region_size(info: Message) -> tuple[int, int]:
 def _region_camera(info: Message, matrix: Matrix) -> CameraIntrinsics:
     """The camera of a sensor matrix (3, 3) or (3, 4), for the region of interest, before binning."""
     width, height = _region_size(info)
-    try:
-        return CameraIntrinsics(
-            fx=float(matrix[0, 0]),
-            fy=float(matrix[1, 1]),
-            cx=float(matrix[0, 2]) - info.roi.x_offset,
-            cy=float(matrix[1, 2]) - info.roi.y_offset,
-            width=width,
-            height=height,
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return CameraIntrinsics(
+        fx=float(matrix[0, 0]),
+        fy=float(matrix[1, 1]),
+        cx=float(matrix[0, 2]) - info.roi.x_offset,
+        cy=float(matrix[1, 2]) - info.roi.y_offset,
+        width=width,
+        height=height,
+    )
 
 
 def _scaled_matrix(info: Message, matrix: Matrix, width: int, height: int) -> Matrix:

@@ -68,7 +68,6 @@ _PACKED: Mapping[str, _Packed] = {
 }
 #: A full-size luminance plane above a half-size chrominance plane: height * 3 / 2 rows.
 _TWO_PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
-_PAIRED_COLUMNS = frozenset({"yuv422_yuy2", "yuyv", "yuv422", "uyvy"})
 #: Encodings of depth images (REP 118): millimetres and metres.
 _DEPTH_ENCODINGS = {"16UC1": np.uint16, "32FC1": np.float32}
 #: Encodings that `image_to_array` reads.
@@ -238,7 +237,7 @@ def _samples(message: Message, dtype: np.dtype[Any], rows: int, channels: int = 
 
 def _read_packed(message: Message, layout: _Packed, sample_bits: int) -> RgbImage:
     height, width, channels = message.height, message.width, layout.channels
-    if message.encoding in _PAIRED_COLUMNS and width % 2:
+    if channels == 2 and width % 2:  # YUV 4:2:2: two pixels share their colour
         raise UserError(f"encoding {message.encoding}: expected an even width, found {width}")
     check_data(message, width * channels * layout.dtype.itemsize, height)
     samples = _samples(message, layout.dtype, height, channels)

@@ -175,8 +175,6 @@ class NodeState:
 def missing_inputs(snapshot: Snapshot, node: NodeState) -> dict[str, str]:
     """What an active node does not get, one text by kind: these are also logged, see `InputWarnings`."""
     found: dict[str, str] = {}
-    if node.state != "active":
-        return found
     if snapshot.silence > MAX_SILENCE:
         found["no image"] = f"no image for {snapshot.silence:.0f} s: {node.image_source}"
     if snapshot.stale_in_a_row >= _MAX_STALE_IN_A_ROW:

@@ -71,11 +71,6 @@ def test_statistics_by_hand(name, expected):
     np.testing.assert_allclose(STATISTICS[name](values), expected, rtol=1e-6)
 
 
-def test_unknown_statistics_are_refused():
-    with pytest.raises(KeyError):
-        measure_object_depth(np.ones((4, 4), np.float32), boxes([0, 0, 4, 4]), "wish")
-
-
 def labelled_objects(kitti_object):
     """(class, box in the depth map, lidar depth inside the 3D box, depth map in the size of a network's output)."""
     for split in ("train", "val"):
