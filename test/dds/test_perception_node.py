@@ -212,7 +212,10 @@ def test_late_subscribers_receive_label_info_which_follows_the_threshold(robot: 
     [
         ("score_threshold", 1.5, ("-1 or 0 to 1", "1.5")),
         ("score_threshold", float("nan"), ("-1 or 0 to 1", "nan")),
+        ("score_threshold", "high", ("double", "'high'")),
+        ("max_detections", 0, ("1 to 1000", "found 0")),
         ("max_detections", 10.5, ("int", "10.5")),
+        ("depth_encoding", "64FC1", ("32FC1, 16UC1", "'64FC1'")),
         ("classes", ["Unicorn"], ("Car", "'Unicorn'")),
         ("min_depth", 90.0, ("min_depth", "90 to 80")),
         ("backbone", "resnet50", ("change it while unconfigured", "'resnet50'")),
@@ -290,6 +293,18 @@ def test_the_image_size_may_change(robot: Any) -> None:
     robot.unsubscribe("depth/image")
 
 
+@pytest.mark.parametrize("bad", ["nan", "zero"])
+def test_unusable_camera_info_is_reported_and_costs_only_x_and_y(robot: Any, bad: str) -> None:
+    info = CameraInfo(width=320, height=96)
+    if bad == "nan":
+        info.k = [float("nan")] * 9
+    send_camera_info(robot, info)
+    found = robot.answer(robot.image())
+    assert all(np.isnan(d.results[0].pose.pose.position.x) for d in found.detections)
+    words = "found NaN" if bad == "nan" else "expected a focal length above 0"
+    robot.diagnostics(lambda values: words in values["last problem"])
+
+
 def test_depth_encodings_and_resolutions(robot: Any) -> None:
     robot.subscribe(Image, "depth/image")
     robot.subscribe(CameraInfo, "depth/camera_info")
@@ -315,6 +330,14 @@ def test_depth_encodings_and_resolutions(robot: Any) -> None:
     robot.set(max_depth=-1.0, depth_resolution="input")
     robot.unsubscribe("depth/image")
     robot.unsubscribe("depth/camera_info")
+
+
+def test_one_class_only(robot: Any) -> None:
+    robot.set(classes=["Truck"])
+    found = robot.answer(robot.image()).detections
+    robot.set(classes=[""])
+    assert {d.results[0].hypothesis.class_id for d in found} <= {"Truck"}
+    assert {d.results[0].hypothesis.class_id for d in robot.answer(robot.image()).detections} - {"Truck"}
 
 
 def test_stopped_by_sigint_with_exit_code_0(node: Any) -> None:
