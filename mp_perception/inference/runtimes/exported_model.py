@@ -44,7 +44,7 @@ class ExportedModel:
     num_parameters: int | None = None
 
     def metadata(self) -> dict[str, str]:
-        """Entries for the model file; `read_model` is the inverse."""
+        """Entries for the model file; `read_metadata` is the inverse."""
         return {
             DESCRIPTION_KEY: self.description.to_json(),
             PRECISION_KEY: self.precision,
@@ -53,16 +53,11 @@ class ExportedModel:
         }
 
 
-def read_model(
-    path: Path, metadata: Mapping[str, str], inputs: Mapping[str, str], outputs: Mapping[str, str]
-) -> ExportedModel:
-    """The metadata of the file `path`, whose graph has these inputs and outputs.
-
-    inputs, outputs: of the graph, in order: name -> tensor_type.
+def read_metadata(metadata: Mapping[str, str], path: Path) -> ExportedModel:
+    """Parse the metadata of the file `path`.
 
     Raises:
-        UserError: an entry is missing, too large or not valid, or the graph is not that of the description, for images
-            of any size.
+        UserError: an entry is missing, too large or not valid.
     """
     text, precision = metadata.get(DESCRIPTION_KEY), metadata.get(PRECISION_KEY)
     if text is None or precision is None:
@@ -80,7 +75,6 @@ def read_model(
     if re.fullmatch("[0-9]{0,15}", parameters) is None:
         raise UserError(f"{path}: expected a number of parameters, found {parameters[:20]!r}")
     description = CheckpointDescription.from_json(text, str(path))
-    _check_graph(path, description, inputs, outputs)
     return ExportedModel(description, precision, checkpoint, int(parameters) if parameters else None)
 
 
@@ -89,10 +83,15 @@ def tensor_type(element: str, shape: Iterable[int | None]) -> str:
     return f"{element} ({', '.join('any' if side is None else str(side) for side in shape)})"
 
 
-def _check_graph(
-    path: Path, description: CheckpointDescription, inputs: Mapping[str, str], outputs: Mapping[str, str]
-) -> None:
-    shapes = ((None, None, 1 + len(description.class_names)), (None, None, 4), (None, None, None))
+def read_model(
+    path: Path, metadata: Mapping[str, str], inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> ExportedModel:
+    """As `read_metadata`; also checks that the graph is that of the description, for images of any size.
+
+    inputs, outputs: of the graph, in order: name -> tensor_type.
+    """
+    model = read_metadata(metadata, path)
+    shapes = ((None, None, 1 + len(model.description.class_names)), (None, None, 4), (None, None, None))
     types = (tensor_type("float32", shape) for shape in shapes)
     expected_outputs = dict(zip(OUTPUT_NAMES, types, strict=True))
     expected_inputs = {INPUT_NAME: tensor_type("uint8", (None, None, None, 3))}
@@ -106,3 +105,4 @@ def _check_graph(
                     f"{path}: expected {kind} {name} to be {expected[name]}, found {found[name]}; models of release "
                     "0.1 have one size: export them again"
                 )
+    return model
