@@ -87,12 +87,12 @@ class ImageStream:
             tracking=self._tracking(parameters.odom_frame),
             on_failure=self._on_failure,
         )
-        self._inputs.subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.camera_info())
+        self._inputs.subscribe(CameraInfo, "camera_info", self._take_camera_info, qos.profile(5, reliable=False))
         self._inputs.subscribe(
             CompressedImage if compressed else Image,
             name,
             self._take_image,
-            qos.profile(QUEUE_CAPACITY) if every_frame else qos.newest_image(),
+            qos.profile(QUEUE_CAPACITY) if every_frame else qos.profile(1, reliable=False),
             may_be_overridden=not every_frame,
         )
         self._statistics.restart()
@@ -123,9 +123,9 @@ class ImageStream:
         """Forms tracks; listens to tf if they are formed in another frame than the camera's."""
         logger = self._node.get_logger()
         transforms = Transforms(lambda text: logger.warning(text, **THROTTLED))
-        if odom_frame:
-            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.transforms(latched=False))
-            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.transforms(latched=True))
+        if odom_frame:  # with the quality of service of tf2's listener
+            self._inputs.subscribe(TFMessage, "/tf", transforms.take, qos.profile(100))
+            self._inputs.subscribe(TFMessage, "/tf_static", transforms.take_static, qos.profile(100, latched=True))
         return ObjectTracking(self._tracker, odom_frame, transforms, self._statistics, logger, self.image_topic)
 
     def _take_image(self, message: Image | CompressedImage) -> None:

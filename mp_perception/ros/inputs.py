@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 from mp_perception.errors import UserError
@@ -56,7 +57,7 @@ class Inputs:
                 callback,
                 profile,
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
-                qos_overriding_options=qos.override_options() if may_be_overridden else None,
+                qos_overriding_options=QoSOverridingOptions(qos.OVERRIDABLE) if may_be_overridden else None,
             )
         except (RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"qos_overrides of {topic}: {error}") from error

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 
@@ -31,34 +30,13 @@ OUTPUT = profile(5)
 #: Outputs that late subscribers must receive as well.
 LATCHED = profile(1, latched=True)
 
-
 #: Policies of the subscriptions that parameters may override.
-_OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
-
-
-def override_options() -> QoSOverridingOptions:
-    """Lets rclpy read the parameters `override_names`."""
-    return QoSOverridingOptions(_OVERRIDABLE)
+OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 
 
 def override_names(topic: str) -> list[str]:
     """The parameters that override the quality of service of a subscription to a topic, by its resolved name."""
-    return [f"qos_overrides.{topic}.subscription.{policy.name.lower()}" for policy in _OVERRIDABLE]
-
-
-def newest_image() -> QoSProfile:
-    """Input images: the newest one only."""
-    return profile(1, reliable=False)
-
-
-def camera_info() -> QoSProfile:
-    """Input camera info: the sensor-data profile."""
-    return profile(5, reliable=False)
-
-
-def transforms(latched: bool) -> QoSProfile:
-    """Input transforms as tf2's listener has them.  latched: those of /tf_static."""
-    return profile(100, latched=latched)
+    return [f"qos_overrides.{topic}.subscription.{policy.name.lower()}" for policy in OVERRIDABLE]
 
 
 def as_offered(publishers: Sequence[TopicEndpointInfo], depth: int) -> QoSProfile:

@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_the_line_has_the_publishers_and_the_topics_that_could_be_meant(nodes: tuple[Node, Node]) -> None:
     node, camera = nodes
     inputs = Inputs(node)
-    inputs.subscribe(Image, "image", lambda message: None, qos.newest_image())
+    inputs.subscribe(Image, "image", lambda message: None, qos.profile(1, reliable=False))
     topic = "/inputs/image"
     assert inputs.describe_source(topic) == (
         "/inputs/image has no publisher; no topic has messages of sensor_msgs/msg/Image"
@@ -76,7 +76,7 @@ def test_the_line_has_the_publishers_and_the_topics_that_could_be_meant(nodes: t
 def test_a_latched_publisher_is_recognised(nodes: tuple[Node, Node]) -> None:
     node, camera = nodes
     inputs = Inputs(node)
-    inputs.subscribe(CameraInfo, "camera_info", lambda message: None, qos.camera_info())
+    inputs.subscribe(CameraInfo, "camera_info", lambda message: None, qos.profile(5, reliable=False))
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.create_publisher(CameraInfo, "/inputs/camera_info", latched)
     wait_for(lambda: node.count_publishers("/inputs/camera_info") == 1)
