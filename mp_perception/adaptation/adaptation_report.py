@@ -27,7 +27,7 @@ _METRICS = ("rel", "d1", "d2", "d3", "rmse", "log10")
 
 @dataclass(frozen=True)
 class AdaptationResult:
-    """What came of an adaptation.
+    """The result of an adaptation.
 
     figures, maps: by candidate, the adapted weights last: errors on the held-out frames, and depth maps of them.
     better: whether the adapted weights are better than all others, by rel and d1.
@@ -68,18 +68,18 @@ def write_report(
 
 def _summary(result: AdaptationResult) -> list[str]:
     """The result in a few sentences."""
-    *others, adapted = result.figures
-    rel, d1 = (result.figures[adapted].overall[name] for name in ("rel", "d1"))
+    *others, (_, adapted) = result.figures.items()
+    rel, d1 = adapted.overall["rel"], adapted.overall["d1"]
     sentences = [
         f"On held-out frames the depth of the adapted weights differs from the recorded depth by {rel:.1%} on average; "
         f"{d1:.1%} of the pixels are within a factor of 1.25."
     ]
-    rivals = "; ".join(
+    alternatives = "; ".join(
         f"{name}: {figures.overall['rel']:.1%} on average, {figures.overall['d1']:.1%} within that factor"
-        for name, figures in ((name, result.figures[name]) for name in others)
+        for name, figures in others
     )
     better = "better than" if result.better else "NOT better than all of"
-    sentences.append(f"That is {better} what needs no training ({rivals}).")
+    sentences.append(f"That is {better} what needs no training ({alternatives}).")
     counts = result.kept_detections
     if counts["before"] or counts["new"]:
         sentences.append(

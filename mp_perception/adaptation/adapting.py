@@ -119,7 +119,7 @@ def adapt(request: AdaptationRequest, source: AbstractContextManager[FrameSet], 
 
 
 def _check(frames: FrameSet, weights: Path) -> list[Finding]:
-    """What is wrong with the recording, said on the terminal.  Raises UserError if it would teach wrong depth."""
+    """What is wrong with the recording, also printed.  Raises UserError if it would teach wrong depth."""
     predictor = Predictor.load(weights=weights)
     findings = check_recording(frames, predictor)
     predictor.close()

@@ -1,7 +1,7 @@
-"""Depth of adapted weights on held-out frames, beside what a sceptic would try first.
+"""Depth of adapted weights on held-out frames, compared with three alternatives that need no training.
 
-That is: the weights as they were, the same times the single factor that fits the held-out truth best, and a fixed
-depth map that is the same for every image.  Where a floor fills the view such a map is hard to beat.
+These are the weights before the adaptation, the same times the single factor that fits the held-out truth best, and a
+fixed depth map that is the same for every image, whose errors are small where a floor fills the view.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def kept_detections(before: Sequence[Prediction], after: Sequence[Prediction], t
     """
     counts = {"before": 0, "kept": 0, "new": 0}
     for old, new in zip(before, after, strict=True):
-        first, second = (p.detections[p.detections.scores >= threshold] for p in (old, new))
+        first, second = (prediction.detections.above(threshold) for prediction in (old, new))
         same = (box_iou(first.boxes, second.boxes) >= _SAME_OBJECT) & (first.labels[:, None] == second.labels[None])
         counts["before"] += len(first)
         counts["kept"] += int(same.any(axis=1).sum())

@@ -1,4 +1,4 @@
-"""Depth beside its rivals, by hand."""
+"""Depth compared with the alternatives, by hand."""
 
 from __future__ import annotations
 

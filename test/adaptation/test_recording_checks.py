@@ -83,7 +83,7 @@ def warned(findings: Sequence[Finding]) -> list[str]:
     return [finding.name for finding in findings if finding.severity == "warn"]
 
 
-def test_an_aligned_recording_is_not_accused(scenes: Scene) -> None:
+def test_an_aligned_recording_is_accepted(scenes: Scene) -> None:
     findings = check_recording(Scenes(scenes))
     assert [(finding.severity, finding.name) for finding in findings] == [("warn", "frames")]
     assert findings[0].text == "24 frames with depth: expected 100 or more for good results"
@@ -170,7 +170,7 @@ def test_a_missing_or_wrong_camera_is_reported(scenes: Scene) -> None:
     assert "camera" in warned(check_recording(Scenes(scenes, full_size)))
 
 
-def test_what_was_mended_is_said(scenes: Scene) -> None:
+def test_what_was_mended_is_reported(scenes: Scene) -> None:
     frames = Scenes(scenes)
     frames.mended.append("/depth: registered into the camera")
     assert check_recording(frames)[0] == Finding("mended", "reading", "/depth: registered into the camera")
