@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -51,11 +52,7 @@ def write_raw_drive(parent: Path, suffix: str = ".png", num_frames: int = 3, cam
 @pytest.fixture
 def make_raw_drive(tmp_path: Path) -> Callable[..., Path]:
     """Writes a drive (arguments of write_raw_drive) into the test's folder and returns its path."""
-
-    def make(**options: object) -> Path:
-        return write_raw_drive(tmp_path, **options)  # type: ignore[arg-type]
-
-    return make
+    return partial(write_raw_drive, tmp_path)
 
 
 # KITTI's calibration of 2011_09_26, for images of 64x32: camera 2 lies 0.06 m left of camera 0.
@@ -68,11 +65,12 @@ Tr_velo_to_cam: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3
 """
 
 
-def write_object_set(root: Path, labels: list[str], suffix: str = ".png", with_depth: bool = True) -> Path:
-    """Object data in root: an image of 64x32 of noise per entry of labels (the text of its label file).
+def write_object_set(parent: Path, labels: list[str], name: str = "object", suffix: str = ".png") -> Path:
+    """Object data in parent / name: an image of 64x32 of noise per entry of labels (the text of its label file).
 
     Every second frame has a depth map: 20 m in the left half, unknown in the right one.
     """
+    root = parent / name
     training = root / "training"
     for kind in ("image_2", "label_2", "calib", "depth_2"):
         (training / kind).mkdir(parents=True)
@@ -84,7 +82,7 @@ def write_object_set(root: Path, labels: list[str], suffix: str = ".png", with_d
         cv2.imwrite(str(training / "image_2" / f"{number:06d}{suffix}"), image)
         (training / "label_2" / f"{number:06d}.txt").write_text(text)
         (training / "calib" / f"{number:06d}.txt").write_text(OBJECT_CALIBRATION)
-        if with_depth and number % 2 == 0:
+        if number % 2 == 0:
             cv2.imwrite(str(training / "depth_2" / f"{number:06d}.png"), stored)
     return root
 
@@ -92,8 +90,4 @@ def write_object_set(root: Path, labels: list[str], suffix: str = ".png", with_d
 @pytest.fixture
 def make_object_set(tmp_path: Path) -> Callable[..., Path]:
     """Writes object data (arguments of write_object_set) into the test's folder and returns its root."""
-
-    def make(labels: list[str], name: str = "object", **options: object) -> Path:
-        return write_object_set(tmp_path / name, labels, **options)  # type: ignore[arg-type]
-
-    return make
+    return partial(write_object_set, tmp_path)
