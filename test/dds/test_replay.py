@@ -201,7 +201,11 @@ def test_a_recording_equals_what_was_played(
 RUNS = """
 import json, sys
 from mp_perception.ros.replay_node import main
-print(json.dumps([main(["replay_node", *arguments]) for arguments in json.loads(sys.argv[1])]))
+codes = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    codes.append(main())
+print(json.dumps(codes))
 """
 
 
