@@ -100,7 +100,7 @@ def test_the_report_is_complete_in_itself(adapted: Path) -> None:
     page = (adapted / "report.html").read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     for words in (
-        "24 frames for the training, 6 held out",
+        "23 frames for the training, 6 held out",
         "weights before",
         "fixed depth map",
         "adapted weights",
