@@ -67,6 +67,7 @@ class _Collected:
 def tracking_figures(sequences: Sequence[Sequence[TrackedFrame]], score_threshold: float) -> dict[str, Any]:
     """Group of classes, or `all` -> figures, ready for JSON; None where nothing can be measured.
 
+    sequences: of at least one image.
     score_threshold: minimum score of the detections and tracks that count for all figures but recall.
 
     Figures: those of `tracking_metrics` over the tracks that were seen; `object_seconds`;
