@@ -88,7 +88,9 @@ def run_evaluation(data_set: FrameSet, request: EvaluationRequest, paths: Result
 def _for_each_process(network: NetworkChoice, request: EvaluationRequest) -> NetworkChoice:
     """The network with its number of threads, its input, and weights that a worker in another folder finds."""
     threads = spare_cores() if request.processes == 1 else max(1, available_cores() // request.processes)
-    weights = None if network.weights is None else network.weights.absolute()
+    weights = network.weights
+    if weights is not None and weights.is_file():  # else the name of weights that ship
+        weights = weights.absolute()
     input_size = network.input_size or needed_input_size(request.protocol)
     return replace(network, weights=weights, num_threads=network.num_threads or threads, input_size=input_size)
 

@@ -148,6 +148,14 @@ def test_two_processes_give_the_results_of_one(
 
 
 @pytest.mark.slow
+def test_weights_that_ship_are_named(streets: Path, tmp_path: Path) -> None:
+    given = ("--dataset", "synthetic", "--root", streets, "--split", "train", "--num-threads", 1)
+    done = evaluate(*given, "--weights", "mobilenet_v2_paper", "--json", tmp_path / "all.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "all.json").read_text())["weights"]["file"] == "mobilenet_v2_paper.onnx"
+
+
+@pytest.mark.slow
 def test_a_broken_image_leaves_nothing_behind(streets: Path, street_weights: Path, tmp_path: Path) -> None:
     root = tmp_path / "object"
     (root / "training").mkdir(parents=True)
