@@ -19,8 +19,8 @@ environment:  ## build .venv: ROS 2, requirements, message packages, this packag
 demo: environment  ## run a drive through the node over DDS into demo_output (DRIVE=, WEIGHTS=)
 	.venv/bin/mp_perception demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-# Each test process has a DDS domain of its own.
-PYTEST = .venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --durations=10
+# Each test process has a DDS domain of its own.  One that dies is not replaced: with loadfile the run would never end.
+PYTEST = .venv/bin/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --max-worker-restart=0 --durations=10
 
 test: environment  ## run all tests but the extended ones, in JOBS= processes
 	@$(PYTEST) -m "not extended"

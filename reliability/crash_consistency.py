@@ -18,13 +18,13 @@ from random import Random
 from typing import Annotated
 
 import onnxruntime
-import openvino
 import torch
 import typer
 from PIL import Image
 
 from mp_perception.bags.reading import BagReader
 from mp_perception.geometry import CameraIntrinsics
+from mp_perception.inference.runtimes.openvino_runtime import read_network
 from mp_perception.network.checkpoint import read_checkpoint, write_checkpoint
 from mp_perception.network.multitask import MultiTaskNetwork, describe_network
 from mp_perception.synthetic.drive import write_object_set
@@ -123,7 +123,7 @@ _CHECKS: dict[str, Callable[[Path], object]] = {
     ".safetensors": read_checkpoint,
     ".ckpt": lambda path: torch.load(path, weights_only=True),
     ".onnx": lambda path: onnxruntime.InferenceSession(path),
-    ".xml": lambda path: openvino.Core().read_model(path),
+    ".xml": read_network,
     ".mcap": _check_bag,
     ".db3": _check_bag,
 }

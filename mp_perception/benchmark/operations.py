@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import openvino
+from mp_perception.inference.runtimes.openvino_runtime import read_network
 
 
 class ModelSize(NamedTuple):
@@ -22,7 +22,7 @@ def model_size(path: Path, input_size: tuple[int, int]) -> ModelSize:
     Only convolutions and matrix products count as operations, as is usual.  Batch normalisation that is folded into a
     convolution adds no parameters.
     """
-    model = openvino.Core().read_model(path)
+    model = read_network(path)
     model.reshape([1, *input_size, 3])
     operations = parameters = 0
     for node in model.get_ordered_ops():

@@ -59,6 +59,6 @@ def _competitors(models: ModelFiles, threads: int) -> list[Competitor]:
 
 def _has_bfloat16() -> bool:
     """Whether the processor has bfloat16 arithmetic."""
-    import openvino
+    from mp_perception.inference.runtimes.openvino_runtime import CORE
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -56,13 +56,9 @@ def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _open_in_openvino(file: Path, images: NDArray[np.uint8], num_threads: int) -> Callable[[], object]:
-    import openvino
+    from mp_perception.inference.runtimes.openvino_runtime import compile_for_latency, read_network
 
-    from mp_perception.inference.runtimes.openvino_runtime import compile_for_latency
-
-    core = openvino.Core()
-    network = core.read_model(file)
-    request = compile_for_latency(core, network, images.shape, "fp32", num_threads).create_infer_request()
+    request = compile_for_latency(read_network(file), images.shape, "fp32", num_threads).create_infer_request()
     return lambda: request.infer([images], share_inputs=True)
 
 

@@ -49,8 +49,7 @@ class TeacherNetwork:
         self._format = PIXEL_FORMATS[pixels]
         if path.suffix not in (".onnx", ".xml") or not path.is_file():
             raise UserError(f"{path}: expected the file of a model (.onnx or .xml), found none")
-        core = openvino.Core()
-        network = read_network(core, path)
+        network = read_network(path)
         shapes = [port.partial_shape for port in network.inputs]
         if len(shapes) != 1 or not _is_image(shapes[0]):
             found = ", ".join(map(str, shapes)) or "none"
@@ -58,7 +57,7 @@ class TeacherNetwork:
         height, width = (side.get_length() for side in list(shapes[0])[2:])
         self.input_size: tuple[int, int] = (height, width)
         try:
-            compiled = compile_for_latency(core, network, (1, 3, height, width), "fp32", spare_cores())
+            compiled = compile_for_latency(network, (1, 3, height, width), "fp32", spare_cores())
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise UserError(

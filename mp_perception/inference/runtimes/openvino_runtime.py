@@ -21,6 +21,10 @@ from mp_perception.inference.runtimes.exported_model import (
     tensor_type,
 )
 
+#: The only core of the process.  A core's CPU plugin sets a stack for signal handlers and frees it with the core, also
+#: while it is in use: with a second core, a signal after the end of both ends the process (OpenVINO 2026.4).
+CORE = openvino.Core()
+
 #: Precisions and their names in OpenVINO.
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -44,20 +48,19 @@ class OpenVinoRuntime(Runtime):
         path = source.weights
         if device not in ("auto", "cpu"):
             raise UserError(f"device '{device}' is not supported with OpenVINO: expected auto or cpu")
-        core = openvino.Core()
-        network = read_network(core, path)
+        network = read_network(path)
         try:
             metadata, inputs, outputs = _metadata(network), _types(network.inputs), _types(network.outputs)
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: expected names in UTF-8, found: {error}") from error
         model = read_model(path, metadata, inputs, outputs)
-        wanted = _checked_precision(path, core, model.precision, precision)
+        wanted = _checked_precision(path, model.precision, precision)
         self.description, self.num_parameters = model.description, model.num_parameters
 
         @lru_cache(_KEPT_SIZES)
         def request_for(height: int, width: int) -> openvino.InferRequest:
             try:
-                compiled = compile_for_latency(core, network, (1, height, width, 3), wanted, num_threads)
+                compiled = compile_for_latency(network, (1, height, width, 3), wanted, num_threads)
             except RuntimeError as error:
                 raise UserError(f"{path}: OpenVINO cannot run it at {width}x{height}: {_last_line(error)}") from error
             return compiled.create_infer_request()
@@ -82,7 +85,7 @@ class OpenVinoRuntime(Runtime):
 
 
 def compile_for_latency(
-    core: openvino.Core, network: openvino.Model, shape: tuple[int, ...], precision: str, num_threads: int
+    network: openvino.Model, shape: tuple[int, ...], precision: str, num_threads: int
 ) -> openvino.CompiledModel:
     """A model of any kind with one input of a fixed shape, with the settings of `OpenVinoRuntime`.
 
@@ -99,15 +102,15 @@ def compile_for_latency(
     }
     if precision in _PRECISIONS:
         settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[precision]
-    return core.compile_model(network, "CPU", settings)
+    return CORE.compile_model(network, "CPU", settings)
 
 
-def read_network(core: openvino.Core, path: Path) -> openvino.Model:
+def read_network(path: Path) -> openvino.Model:
     """An OpenVINO or ONNX model of any kind.  Raises UserError if the file is missing or not a model."""
     if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
         raise UserError(f"{path.with_suffix('.bin')}: missing, expected the weights of {path.name}")
     try:
-        return core.read_model(path)
+        return CORE.read_model(path)
     except (RuntimeError, UnicodeDecodeError) as error:  # its message may quote bytes that are not UTF-8
         raise UserError(f"{path}: expected an OpenVINO or ONNX model, found: {_last_line(error)}") from error
 
@@ -126,7 +129,7 @@ def _metadata(network: openvino.Model) -> dict[str, str]:
     }
 
 
-def _checked_precision(path: Path, core: openvino.Core, exported: str, requested: str) -> str:
+def _checked_precision(path: Path, exported: str, requested: str) -> str:
     """The precision to set in OpenVINO; raises UserError if the file or the processor does not support it."""
     if exported == "int8":
         if requested not in ("auto", "int8"):
@@ -136,7 +139,7 @@ def _checked_precision(path: Path, core: openvino.Core, exported: str, requested
         raise UserError(
             f"{path}: expected a quantised model for precision int8, found {exported} (mp_perception export)"
         )
-    capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capable = CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if requested in ("bf16", "fp16") and requested.upper() not in capable:
         raise UserError(f"precision '{requested}' is not supported by this processor: expected auto or fp32")
     return requested

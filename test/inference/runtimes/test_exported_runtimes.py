@@ -62,9 +62,9 @@ def test_openvino_compiles_once_for_a_size_and_keeps_some(exported, monkeypatch)
     compiled: list[tuple[int, ...]] = []
     original = openvino_runtime.compile_for_latency
 
-    def count(core, network, shape, precision, num_threads):  # type: ignore[no-untyped-def]
+    def count(network, shape, precision, num_threads):  # type: ignore[no-untyped-def]
         compiled.append(shape[1:3])
-        return original(core, network, shape, precision, num_threads)
+        return original(network, shape, precision, num_threads)
 
     monkeypatch.setattr(openvino_runtime, "compile_for_latency", count)
     loaded = load(exported.onnx, "openvino", num_threads=1)
@@ -135,6 +135,24 @@ print(predictor.runtime.name, *sys.modules)
     name, *modules = done.stdout.split()
     assert name in modules
     assert {"torch", "torchvision"}.isdisjoint(modules)
+
+
+def test_a_signal_is_handled_after_openvino_has_ended_its_networks(exported) -> None:
+    code = """
+import gc, os, signal, sys
+from pathlib import Path
+from mp_perception.inference.runtimes.base import NetworkSource
+from mp_perception.inference.runtimes.registry import load_runtime
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+loaded = [load_runtime("openvino", NetworkSource("mobilenet_v2", Path(sys.argv[1])), "cpu") for _ in range(2)]
+while loaded:
+    loaded.pop(0).close()
+    gc.collect()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    arguments = [sys.executable, "-c", code, str(exported.onnx)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.dds
