@@ -117,7 +117,7 @@ def _usable_bags(
             warn(str(error))
             continue
         if not (bag.has_depth or bag.has_labels):
-            warn(f"{path}: no ground truth (depth images, point clouds, detections): nothing is scored")
+            warn(f"{path}: no ground truth: expected depth images, point clouds or detections")
         bags.append(bag)
         for note in bag.notes:
             warn(f"{path}: {note}")

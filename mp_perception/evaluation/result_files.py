@@ -16,7 +16,7 @@ from mp_perception.data.depth_png import write_depth_png
 from mp_perception.data.frame_sets import FrameCamera
 from mp_perception.data.kitti.labels import write_results
 from mp_perception.errors import UserError
-from mp_perception.files import check_can_be_written, check_new_folder, make_folder, write_atomically
+from mp_perception.files import check_can_be_written, check_new_folder, write_atomically
 from mp_perception.inference.predictor import Predictor
 from mp_perception.machine import library_versions
 from mp_perception.prediction import Detections, Prediction
@@ -62,17 +62,16 @@ class ResultPaths:
 def write_detections(folder: Path, name: str, detections: Detections, camera: FrameCamera | None) -> None:
     """Write <folder>/<name>.txt: KITTI's result lines, in the label frame where the camera is known."""
     label_to_camera = np.eye(4) if camera is None else camera.label_to_camera
-    write_results(_file_of_frame(folder, name, ".txt"), detections, label_to_camera)
+    write_results(folder / f"{name}.txt", detections, label_to_camera)
 
 
 def write_depth(folder: Path, name: str, prediction: Prediction) -> None:
     """Write <folder>/<name>.png: 16 bit, metres x 256, 0 where unknown or sky, of the original image's size."""
-    write_depth_png(_file_of_frame(folder, name, ".png"), prediction.depth)
+    write_depth_png(folder / f"{name}.png", prediction.depth)
 
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
     """Write figures as JSON; the file appears complete or not at all."""
-    make_folder(path.parent)
     write_atomically(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -99,10 +98,3 @@ def describe_versions() -> dict[str, str]:
     """Versions of everything that may change a figure."""
     own = {"mp_perception": __version__, "python": platform.python_version()}
     return own | library_versions(_LIBRARIES)
-
-
-def _file_of_frame(folder: Path, name: str, suffix: str) -> Path:
-    """The file of a frame; names with folders in them (drives) keep those."""
-    path = folder / f"{name}{suffix}"
-    make_folder(path.parent)
-    return path

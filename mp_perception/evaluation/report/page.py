@@ -23,7 +23,7 @@ from mp_perception.evaluation.report.example_frames import ExampleFrame, encode_
 from mp_perception.evaluation.report.figure_tables import figure_tables
 from mp_perception.evaluation.report.plots import Plot, depth_plots, precision_recall_plots, render
 from mp_perception.evaluation.report.verdict import verdict
-from mp_perception.files import make_folder, write_atomically
+from mp_perception.files import write_atomically
 from mp_perception.machine import processor_name
 
 #: Sections with tables, by the part of the result that they show, in the order of the page.
@@ -56,7 +56,6 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Write the report; the file appears complete or not at all.  Raises UserError if it cannot be written."""
-    make_folder(path.parent)
     write_atomically(path, render_report(report).encode())
 
 
