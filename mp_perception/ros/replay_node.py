@@ -31,7 +31,7 @@ _DEPTH = 10
 # About one second of a KITTI drive with camera info and point clouds.
 _MESSAGES_AHEAD = 32
 # A subscriber that we have discovered may not have discovered us yet: a best-effort one would miss the first messages.
-_SETTLING_SECONDS = 0.3
+_SETTLING_SECONDS = 1.0
 _ACKNOWLEDGE_SECONDS = 0.5
 
 
